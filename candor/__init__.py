@@ -1,0 +1,1 @@
+"""Candor decides which offer each customer may and should see, and proves it."""

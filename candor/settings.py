@@ -1,0 +1,183 @@
+"""The only reader of environment variables.
+
+`load()` gives a frozen `Settings`, or raises one `SettingsError` that lists every problem at once.
+`.env.example` documents every variable; a `.env` file beside it is read too (the environment wins).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from candor.errors import SettingsError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are and how much of the machine may be used. Every path is absolute."""
+
+    state_dir: Path
+    landing_dir: Path
+    policy_dir: Path
+    serving_url: str
+    mlflow_tracking_uri: str
+    hash_key: str
+    threads: int
+    memory_limit: str
+    shop: str
+
+    @property
+    def raw_dir(self) -> Path:
+        return self.state_dir / "raw"
+
+    @property
+    def restricted_dir(self) -> Path:
+        return self.state_dir / "restricted"
+
+    @property
+    def restricted_raw_dir(self) -> Path:
+        return self.restricted_dir / "raw"
+
+    @property
+    def quarantine_dir(self) -> Path:
+        return self.state_dir / "quarantine"
+
+    @property
+    def restricted_quarantine_dir(self) -> Path:
+        return self.restricted_dir / "quarantine"
+
+    @property
+    def warehouse_path(self) -> Path:
+        return self.state_dir / "warehouse" / "candor.duckdb"
+
+    @property
+    def vault_path(self) -> Path:
+        return self.restricted_dir / "warehouse" / "compliance.duckdb"
+
+    @property
+    def published_dir(self) -> Path:
+        return self.state_dir / "published"
+
+    @property
+    def restricted_published_dir(self) -> Path:
+        return self.restricted_dir / "published"
+
+    @property
+    def reports_dir(self) -> Path:
+        return self.state_dir / "reports"
+
+    @property
+    def mlflow_dir(self) -> Path:
+        return self.state_dir / "mlflow"
+
+    @property
+    def dbt_dir(self) -> Path:
+        return self.state_dir / "dbt"
+
+    @property
+    def tmp_dir(self) -> Path:
+        return self.state_dir / "tmp"
+
+    @property
+    def dbt_project_dir(self) -> Path:
+        return PROJECT_ROOT / "dbt_project"
+
+
+# Variable -> what it is for. `.env.example` is checked against this by a test.
+VARIABLES = {
+    "CANDOR_STATE_DIR": "folder of everything generated; default: var/ in the project",
+    "CANDOR_LANDING_DIR": "folder that sources deliver into; default: <state>/landing",
+    "CANDOR_POLICY_DIR": "folder of the rules as data; default: policy/ in the project",
+    "CANDOR_SERVING_URL": "serving store: sqlite:///<absolute path> or postgresql://…; default: <state>/serving/offers.sqlite",
+    "CANDOR_MLFLOW_URI": "MLflow tracking and registry; default: sqlite:///<state>/mlflow/mlflow.db",
+    "CANDOR_HASH_KEY": "key under which e-mails and phones are hashed for lookups; default: made once, kept in <state>/secrets (0600)",
+    "CANDOR_THREADS": "threads of DuckDB and LightGBM; default 2",
+    "CANDOR_MEMORY_LIMIT": "DuckDB's memory limit; default 14GB",
+    "CANDOR_SHOP": "which product configuration of the policy folder applies; default: crypto",
+}
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    values: dict[str, str] = {}
+    if not path.is_file():
+        return values
+    for line in path.read_text(encoding="utf-8").splitlines():
+        line = line.strip()
+        if line and not line.startswith("#") and "=" in line:
+            name, _, value = line.partition("=")
+            values[name.strip()] = value.strip().strip('"')
+    return values
+
+
+def _kept_secret(path: Path) -> str:
+    """The secret in `path`, made on first use; readable by the owner only."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_hex(32), encoding="ascii")
+        try:
+            os.link(fresh, path)  # the first of two racing processes wins; both then read the same key
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return path.read_text(encoding="ascii").strip()
+
+
+def load(env: dict[str, str] | None = None) -> Settings:
+    """Settings from `env` (default: the process environment over `.env`).
+
+    Raises SettingsError naming every bad variable, not only the first.
+    """
+    given = {**_dotenv(PROJECT_ROOT / ".env"), **os.environ} if env is None else dict(env)
+    problems: list[str] = []
+
+    unknown = sorted(name for name in given if name.startswith("CANDOR_") and name not in VARIABLES)
+    problems += [f"{name} is not a variable of Candor (known: {', '.join(VARIABLES)})" for name in unknown]
+
+    def folder(name: str, default: Path) -> Path:
+        raw = given.get(name)
+        if not raw:
+            return default
+        if not Path(raw).is_absolute():
+            problems.append(f"{name} must be an absolute path: {raw}")
+        return Path(raw)
+
+    state_dir = folder("CANDOR_STATE_DIR", PROJECT_ROOT / "var")
+    landing_dir = folder("CANDOR_LANDING_DIR", state_dir / "landing")
+    policy_dir = folder("CANDOR_POLICY_DIR", PROJECT_ROOT / "policy")
+
+    threads_text = given.get("CANDOR_THREADS") or "2"
+    threads = 2
+    if threads_text.isdecimal() and int(threads_text) > 0:
+        threads = int(threads_text)
+    else:
+        problems.append(f"CANDOR_THREADS must be a whole number above 0: {threads_text}")
+
+    serving_url = given.get("CANDOR_SERVING_URL") or f"sqlite:///{state_dir / 'serving' / 'offers.sqlite'}"
+    if not serving_url.startswith(("sqlite:////", "postgresql://")):
+        problems.append(f"CANDOR_SERVING_URL must start with sqlite:/// and an absolute path, or postgresql://: {serving_url}")
+    mlflow_uri = given.get("CANDOR_MLFLOW_URI") or f"sqlite:///{state_dir / 'mlflow' / 'mlflow.db'}"
+
+    shop = given.get("CANDOR_SHOP") or "crypto"
+    if not (policy_dir / "shops" / f"{shop}.yml").is_file():
+        problems.append(f"CANDOR_SHOP {shop!r} has no configuration at {policy_dir / 'shops' / f'{shop}.yml'}")
+
+    if problems:
+        raise SettingsError("\n".join(problems), hint="see .env.example")
+    return Settings(
+        state_dir=state_dir,
+        landing_dir=landing_dir,
+        policy_dir=policy_dir,
+        serving_url=serving_url,
+        mlflow_tracking_uri=mlflow_uri,
+        hash_key=given.get("CANDOR_HASH_KEY") or _kept_secret(state_dir / "secrets" / "hash_key"),
+        threads=threads,
+        memory_limit=given.get("CANDOR_MEMORY_LIMIT") or "14GB",
+        shop=shop,
+    )
