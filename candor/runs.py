@@ -62,6 +62,18 @@ def parse_as_of(text: str) -> datetime:
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
+def resolve_as_of(as_of: str | None, logical_date: datetime | None) -> str:
+    """The instant of a scheduled or triggered run as text: the parameter, else the logical date.
+
+    Raises UsageError when there is neither, as when a run is triggered by hand without a date.
+    """
+    if as_of:
+        return parse_as_of(as_of).isoformat()
+    if logical_date is None:
+        raise UsageError("the run has neither an as_of nor a logical date", hint='trigger it with {"as_of": "2026-11-23T15:00:00Z"}')
+    return logical_date.astimezone(UTC).isoformat()
+
+
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the state tables where they do not exist yet."""
     connection.execute(STATE_TABLES)

@@ -1,0 +1,57 @@
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+DATA ?= crypto
+PEOPLE ?= 5000
+DAYS ?= 60
+SEED ?= 7
+export DBT_USE_COLORS := 0
+
+.PHONY: help setup run test check fix unit dbt-test up down bench bench-faults golden clean
+
+help:  ## every target
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.venv/.installed: requirements.txt pyproject.toml
+	@echo "setting up .venv (two to three minutes the first time)"
+	@test -x .venv/bin/python || python3.11 -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+setup: .venv/.installed  ## the virtual environment, from the lock file
+
+run: setup  ## one day end to end under Airflow: DATA=crypto (PEOPLE=5000 DAYS=60 SEED=7) or DATA=complete-journey
+	@$(PY) -m ops.first_run --data $(DATA) --people $(PEOPLE) --days $(DAYS) --seed $(SEED)
+
+test: check dbt-test unit  ## everything CI runs: checks, then tests; changes no file
+
+check: setup  ## formatting, lint, types, SQL style: looks, never touches
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/sqlfluff lint --nofail --disable-progress-bar dbt_project/models >/dev/null
+
+fix: setup  ## format and auto-fix
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+dbt-test: setup  ## dbt's unit tests of SQL
+	@$(PY) -m pytest tests/models
+
+unit: setup  ## Python tests
+	@$(PY) -m pytest tests --ignore=tests/models
+
+up: setup  ## Airflow and MLflow on 127.0.0.1; prints their addresses and, once, the login
+	@$(PY) -m ops.services up
+
+down:  ## stop both
+	@$(PY) -m ops.services down
+
+bench: setup  ## stage times at 10 k, 100 k and 1 M people (PEOPLE="10000 100000" for fewer)
+	@$(PY) -m benchmarks.stages
+
+bench-faults: setup  ## kill every stage at random instants and compare the bytes with an undisturbed run
+	@$(PY) -m benchmarks.faults
+
+clean:  ## remove everything generated (var/), but not .venv
+	@rm -rf var

@@ -1,0 +1,200 @@
+"""The `candor` command. Exit codes: 0 done, 1 a gate or the audit refused, 2 wrong use, 3 a fault."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from candor import pipeline, runs
+from candor.errors import CandorError
+
+app = typer.Typer(
+    name="candor",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help=(
+        "Decides which offer each customer may and should see, and proves it.\n\n"
+        "A run is one instant, `--as-of`. `candor run` takes it through every stage; each stage is a command of its own "
+        "and can be repeated at any time with the same result.\n\n"
+        "Exit codes: 0 done, 1 a gate or the audit refused (yesterday's offers stay live), 2 wrong use, 3 a fault."
+    ),
+)
+policy_app = typer.Typer(no_args_is_help=True, help="What the rules are and mean.")
+app.add_typer(policy_app, name="policy")
+
+AsOf = Annotated[
+    str, typer.Option("--as-of", help="The run's instant, UTC unless it carries a zone: 2026-11-23T15:00:00Z", show_default=False)
+]
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+
+
+def _tell(name: str, result: dict[str, Any] | None) -> None:
+    """One line when a stage begins on a terminal, one when it has ended."""
+    if result is None:
+        if sys.stderr.isatty():
+            typer.echo(f"  … {name}", err=True)
+        return
+    from candor.reporting import one_line
+
+    typer.echo(f"  {name:<14} {one_line(name, result)}", err=True)
+
+
+def _stage_command(stage: pipeline.Stage) -> None:
+    def command(as_of: AsOf) -> None:
+        from candor.reporting import one_line
+
+        result = pipeline.run_stage(stage.name, runs.parse_as_of(as_of))
+        _say(f"{stage.name}: {one_line(stage.name, result)}")
+
+    command.__doc__ = f"Stage: {stage.does}."
+    app.command(name=stage.name.replace("_", "-"), rich_help_panel="Stages, in order")(command)
+
+
+@app.command()
+def run(
+    as_of: AsOf,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Rebuild everything derived; pins, key map, arms and past decisions stay.")
+    ] = False,
+    until: Annotated[str | None, typer.Option(help="Stop after this stage.", show_default=False)] = None,
+) -> None:
+    """Run every stage of one day, in order."""
+    from candor.reporting import print_summary
+    from candor.settings import load
+
+    settings = load()
+    instant = runs.parse_as_of(as_of)
+    outcome = pipeline.run(instant, settings, full_refresh=full_refresh, until=until, told=_tell)
+    if until is None:
+        print_summary(instant, settings)
+    elif outcome["status"] != "done":
+        _say(outcome["status"])
+
+
+@app.command()
+def train(as_of: Annotated[str | None, typer.Option("--as-of", help="Default: the latest run.", show_default=False)] = None) -> None:
+    """Train a candidate on what was known at a run, evaluate it, register it, and promote it if it is good enough."""
+    from candor.settings import load
+    from training import promote
+    from training import run as run_training
+
+    settings = load()
+    instant = runs.parse_as_of(as_of) if as_of else pipeline.latest_as_of(settings)
+    pipeline.prepare_training(instant, settings)
+    result = run_training(instant, settings)
+    _say(f"trained {result.get('model_version', '')}")
+    verdict = promote.run(instant, settings)
+    _say(str(verdict.get("message", verdict)))
+
+
+@app.command()
+def revoke(as_of: AsOf) -> None:
+    """Turn newly landed withdrawals, objections, restrictions, hits and KYC changes into suppressions, effective at once."""
+    from candor import revocations
+
+    result = revocations.run(runs.parse_as_of(as_of))
+    _say(", ".join(f"{name} {value}" for name, value in result.items()))
+
+
+@app.command()
+def status() -> None:
+    """What is being served, and the last runs."""
+    from candor.reporting import print_status
+    from candor.settings import load
+
+    print_status(load())
+
+
+@app.command()
+def summary(as_of: Annotated[str | None, typer.Option("--as-of", help="Default: the latest run.", show_default=False)] = None) -> None:
+    """The summary of a run: counts, gates, model, offers, reasons, where to look next."""
+    from candor.reporting import print_summary
+    from candor.settings import load
+
+    settings = load()
+    print_summary(runs.parse_as_of(as_of) if as_of else pipeline.latest_as_of(settings), settings)
+
+
+@app.command()
+def trace(row_hash: Annotated[str, typer.Argument(help="32 hex digits, as found in exported rows.")]) -> None:
+    """Which delivery, file and line a row came from."""
+    from candor import ingest
+    from candor.settings import load
+
+    found = ingest.trace(row_hash, load())
+    for place in found:
+        _say(str(place))
+    if not found:
+        raise CandorError(f"no landed row has the hash {row_hash}", hint="row_hash columns of var/published hold 32 hex digits")
+
+
+@app.command()
+def simulate(
+    landing: Annotated[Path, typer.Option(help="Where to write the deliveries.")],
+    truth: Annotated[Path, typer.Option(help="Where to write the planted truth, which the pipeline never reads.")],
+    people: Annotated[int, typer.Option(min=1)] = 5000,
+    days: Annotated[int, typer.Option(min=1, help="Event-rich days; 180 sparse ones come before.")] = 60,
+    seed: Annotated[int, typer.Option()] = 7,
+) -> None:
+    """Make up a crypto shop: six silos in the landing contract, with planted truth."""
+    from simulation import generate
+
+    counts = generate(people=people, days=days, seed=seed, landing=landing.resolve(), truth=truth.resolve())
+    _say(", ".join(f"{name} {value:,}" for name, value in counts.items() if isinstance(value, int)))
+
+
+@app.command()
+def contract(write: Annotated[bool, typer.Option("--write", help="Rewrite docs/contract.md.")] = False) -> None:
+    """Print the landing contract as Markdown."""
+    from candor import contract as landing_contract
+    from candor.settings import PROJECT_ROOT
+
+    text = landing_contract.render_markdown()
+    if write:
+        (PROJECT_ROOT / "docs" / "contract.md").write_text(text, encoding="utf-8")
+    else:
+        _say(text)
+
+
+@policy_app.command("check")
+def policy_check() -> None:
+    """Validate the policy folder; prints its version, or every problem with file, rule and line."""
+    from candor import policy
+    from candor.settings import load
+
+    settings = load()
+    loaded = policy.load(settings.policy_dir, settings.shop)
+    _say(f"policy {loaded.version} is sound")
+
+
+for _stage in pipeline.STAGES:
+    _stage_command(_stage)
+
+
+def main() -> None:
+    """Run the command line; errors become one message and an exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        app(standalone_mode=False)
+    except CandorError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except typer.Abort:
+        sys.exit(3)
+    except Exception as error:
+        # click's own usage errors know how to show themselves; everything else is a fault and keeps its traceback
+        if hasattr(error, "show") and hasattr(error, "exit_code"):
+            error.show()
+            sys.exit(2)
+        logging.getLogger("candor").exception("fault")
+        sys.exit(3)

@@ -1,0 +1,50 @@
+"""What an expectations module says about a table, and what it may know while saying it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from candor.runs import Run
+    from candor.settings import Settings
+
+CRITICAL, WARNING = "critical", "warning"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a gate's thresholds may depend on."""
+
+    settings: Settings
+    run: Run
+    as_of: str  # a SQL literal
+    relations: frozenset[str]  # "schema.name", and "vault.schema.name" where the gate opens the vault
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows that some expectations are about: a query, the columns that name one row, and the expectations.
+
+    `name` is what people read. The keys are shown with every failing row, so they must not say anything restricted.
+    """
+
+    name: str
+    query: str
+    expectations: list[Any] = field(default_factory=list)
+    keys: tuple[str, ...] = ()
+
+
+def no_rows(name: str, sql: str, *, note: str, severity: str = CRITICAL) -> Any:
+    """An expectation that `sql` over `{batch}` finds nothing; what it finds are the failing rows.
+
+    `order by all` makes the rows that are shown the same on every rerun.
+    """
+    import great_expectations.expectations as gxe
+
+    return gxe.UnexpectedRowsExpectation(
+        unexpected_rows_query=f"select * from ({sql}) as failing_rows order by all",
+        description=name,
+        notes=note,
+        severity=severity,
+    )

@@ -1,0 +1,115 @@
+"""Gather what a run's stages, gates, audit and published files say into one JSON-able summary."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from candor import runs, warehouse
+from candor.errors import UsageError
+
+if TYPE_CHECKING:
+    from candor.settings import Settings
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The content of a report file, or None when the stage that writes it has not run."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def find_run_id(as_of: datetime, settings: Settings) -> str:
+    """The run id of `as_of`, from the report folders. Raises UsageError when there is none."""
+    wanted = warehouse.utc(as_of).isoformat()
+    for path in sorted(settings.reports_dir.glob("*/run.json")):
+        if (found := read_json(path)) and found["as_of"] == wanted:
+            return found["run_id"]
+    raise UsageError(f"there is no run of {wanted}Z", hint=f"candor run --as-of {wanted}Z")
+
+
+def _stages(folder: Path) -> list[dict[str, Any]]:
+    from candor.pipeline import NAMES
+
+    found = [read_json(folder / "stages" / f"{name}.json") for name in NAMES]
+    return [stage for stage in found if stage is not None]
+
+
+def _published(folder: Path, settings: Settings) -> dict[str, Any]:
+    """Counts over the published files of one run; empty when it published nothing."""
+    if not (folder / "offers.parquet").is_file():
+        return {}
+    with warehouse.scratch(settings) as connection:
+
+        def rows(query: str) -> list[dict[str, Any]]:
+            cursor = connection.execute(query)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+        offers = f"read_parquet('{folder / 'offers.parquet'}')"
+        result: dict[str, Any] = {
+            "offers": rows(f"select count(*) as offers, count(distinct person_id) as people from {offers}")[0],
+            "by_channel": rows(
+                f"select channel, count(*) as offers, count(distinct person_id) as people from {offers} group by all order by all"
+            ),
+            "by_segment": rows(
+                f"select segment, count(*) as offers, count(distinct person_id) as people from {offers} "
+                "group by all order by offers desc, segment"
+            ),
+            "by_offer": rows(f"select offer_id, count(*) as offers from {offers} group by all order by offers desc, offer_id"),
+            "example": rows(
+                f"select person_id, channel, offer_id, title, body, reason_text, segment, market from {offers} "
+                "order by md5(decision_id) limit 1"
+            ),
+        }
+        if (folder / "exclusion_counts.parquet").is_file():
+            result["exclusions"] = rows(
+                f"select * from read_parquet('{folder / 'exclusion_counts.parquet'}') order by people desc, code, grain"
+            )
+        outcomes = folder / "measurement" / "lift.parquet"
+        if outcomes.is_file():
+            result["lift"] = rows(f"select * from read_parquet('{outcomes}')")
+        return result
+
+
+def collect(as_of: datetime, settings: Settings) -> dict[str, Any]:
+    """Everything the summary shows about the run of `as_of`. Raises UsageError when it never ran."""
+    run_id = find_run_id(as_of, settings)
+    folder = settings.reports_dir / run_id
+    stages = _stages(folder)
+    by_name = {stage["stage"]: stage for stage in stages}
+    failed = [stage for stage in stages if stage["status"] in ("refused", "failed")]
+    status = "done"
+    if failed:
+        status = f"stopped at {failed[0]['stage']}"
+    elif by_name.get("champion", {}).get("status") == "no champion":
+        status = "no champion"
+    gates = [read_json(path) for path in sorted((folder / "gates").glob("*.json"))]
+    return {
+        "run_id": run_id,
+        "as_of": runs.parse_as_of(as_of.isoformat()).astimezone(UTC).isoformat(),
+        "status": status,
+        "stages": stages,
+        "gates": [gate for gate in gates if gate is not None],
+        "audit": read_json(folder / "audit.json"),
+        "model": _model(settings, by_name.get("champion", {}).get("result", {}).get("champion_version")),
+        "training": read_json(folder / "training.json"),
+        "promotion": read_json(folder / "promotion.json"),
+        "published": _published(settings.published_dir / run_id, settings),
+        "assumptions": _assumptions(settings),
+    }
+
+
+def _model(settings: Settings, version: str | None) -> dict[str, Any] | None:
+    """The training and promotion reports of the champion, from the run it was trained at."""
+    for path in sorted(settings.reports_dir.glob("*/training.json")):
+        training = read_json(path)
+        if version is not None and training is not None and training.get("model_version") == version:
+            return {"training": training, "promotion": read_json(path.with_name("promotion.json"))}
+    return None
+
+
+def _assumptions(settings: Settings) -> list[str]:
+    """What an adapter assumed where real data is silent, one line each; an adapter leaves them beside its deliveries."""
+    path = settings.landing_dir / "_assumptions.txt"
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

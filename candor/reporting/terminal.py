@@ -1,0 +1,145 @@
+"""The summary and the status as tables in a terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from candor.reporting.collect import collect
+
+if TYPE_CHECKING:
+    from candor.settings import Settings
+
+
+def one_line(stage: str, result: dict[str, Any]) -> str:
+    """The whole numbers and short words of a stage's result in one line."""
+    parts = []
+    for name, value in result.items():
+        if name == "run_id" or isinstance(value, bool):
+            continue
+        if isinstance(value, int):
+            parts.append(f"{name.replace('_', ' ')} {value:,}")
+        elif isinstance(value, str) and len(value) <= 60:
+            parts.append(f"{name.replace('_', ' ')} {value}")
+        elif isinstance(value, list):
+            parts.append(f"{name.replace('_', ' ')} {len(value):,}")
+    return ", ".join(parts[:8]) or "done"
+
+
+def print_summary(as_of: datetime, settings: Settings) -> None:
+    """Print what the run of `as_of` did and where to look next."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    summary = collect(as_of, settings)
+    console = Console(width=120, highlight=False)
+
+    def table(title: str, *columns: str) -> Table:
+        made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+        return made
+
+    console.print()
+    console.rule(f"Candor  run {summary['run_id']}  as of {summary['as_of']}  {summary['status']}")
+    stages = table("Stages", "stage", "status", ">seconds", "what")
+    for stage in summary["stages"]:
+        what = one_line(stage["stage"], stage["result"]) if "result" in stage else stage.get("error", "").splitlines()[0]
+        stages.add_row(stage["stage"], stage["status"], f"{stage['seconds']:.1f}", what)
+    console.print(stages)
+
+    _print_ingest(console, table, summary)
+    if summary["gates"]:
+        gates = table("Gates", "gate", "verdict", ">checks", "warnings and failures")
+        for gate in summary["gates"]:
+            notes = [f"{check['severity']}: {check['name']}" for check in gate["checks"] if not check["success"]]
+            gates.add_row(gate["gate"], "passed" if gate["passed"] else "REFUSED", str(len(gate["checks"])), "; ".join(notes) or "-")
+        console.print(gates)
+    if audit := summary["audit"]:
+        bound = audit.get("bound_3_over_n")
+        told = f"at most {bound:.2g} of rows wrong with 95 % confidence (3/n)" if bound else "no rows, so no bound"
+        console.print(f"[bold]Audit[/bold]  {audit['rows_audited']:,} rows audited, {audit['violations']:,} violations; {told}\n")
+    _print_model(console, summary)
+    _print_published(console, table, summary)
+    if summary["assumptions"]:
+        console.print("[bold]Assumed where the data is silent[/bold]")
+        for line in summary["assumptions"]:
+            console.print(f"  {line}")
+        console.print()
+    folder = settings.reports_dir / summary["run_id"]
+    console.print("[bold]Where to look next[/bold]")
+    for label, place in (
+        ("this run's page", folder / "index.html"),
+        ("the gates' Data Docs", folder / "data_docs"),
+        ("published files", settings.published_dir / summary["run_id"]),
+        ("serving store", settings.serving_url),
+        ("Airflow and MLflow", "make up"),
+    ):
+        console.print(f"  {label:<22} {place}", soft_wrap=True)
+    console.print()
+
+
+def _print_ingest(console: Any, table: Any, summary: dict[str, Any]) -> None:
+    stage = next((stage for stage in summary["stages"] if stage["stage"] == "ingest"), {})
+    result = stage.get("result", {})
+    console.print(
+        f"[bold]Landed[/bold]  rows read {result.get('rows_read', 0):,} = loaded {result.get('rows_loaded', 0):,} "
+        f"+ quarantined {result.get('rows_quarantined', 0):,}"
+    )
+    reasons = result.get("quarantine_reasons") or {}
+    if reasons:
+        made = table("Quarantined, and why", "reason", ">rows")
+        for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:10]:
+            made.add_row(reason, f"{count:,}")
+        console.print(made)
+    console.print()
+
+
+def _print_model(console: Any, summary: dict[str, Any]) -> None:
+    model = summary["model"]
+    if model is None:
+        console.print("[bold]Model[/bold]  no champion from an earlier training: nothing is scored and nothing is published\n")
+        return
+    training, promotion = model["training"], model["promotion"] or {}
+    metrics = ", ".join(f"{name} {value:.3f}" for name, value in training.get("metrics", {}).items() if isinstance(value, float))
+    console.print(f"[bold]Model[/bold]  {training['model_version'][:16]}  trained as of {training.get('as_of')}")
+    console.print(f"  {metrics}")
+    console.print(f"  {promotion.get('message', '')}\n")
+
+
+def _print_published(console: Any, table: Any, summary: dict[str, Any]) -> None:
+    published = summary["published"]
+    if not published:
+        console.print("[bold]Published[/bold]  nothing\n")
+        return
+    total = published["offers"]
+    console.print(f"[bold]Published[/bold]  {total['offers']:,} offers to {total['people']:,} people\n")
+    if not total["offers"]:
+        console.print("  The policy in force allows none on this day (see the reasons below).\n")
+    for title, key, column in (("By channel", "by_channel", "channel"), ("By segment", "by_segment", "segment")):
+        made = table(title, column, ">offers", ">people")
+        for row in published[key][:12]:
+            made.add_row(str(row[column]), f"{row['offers']:,}", f"{row['people']:,}")
+        console.print(made)
+    made = table("Why not: the reasons that speak against most people", "code", "grain", ">people", ">pairs")
+    for row in published.get("exclusions", [])[:15]:
+        made.add_row(row["code"], row["grain"], f"{row['people'] or 0:,}", f"{row['pairs'] or 0:,}")
+    console.print(made)
+
+
+def print_status(settings: Settings) -> None:
+    """Print the run that readers see now and the ones before it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from candor.publishing import list_runs
+
+    console = Console(width=120, highlight=False)
+    made = Table("current", "run", "as of", "published", "offers", "model", "policy")
+    for row in list_runs(settings):
+        made.add_row(
+            "▶" if row["is_current"] else "", row["run_id"], str(row["as_of"]), str(row["published_at"]),
+            str(row.get("offers", "")), str(row.get("model_version", ""))[:12], str(row.get("policy_version", "")),
+        )  # fmt: skip
+    console.print(made)

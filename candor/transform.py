@@ -1,0 +1,192 @@
+"""One dbt build per layer, in process, with what its models and tests had to say.
+
+dbt keeps its own files (parsed project, compiled SQL, logs) under the state folder. The warehouse file is free again when a
+function here returns, whatever happened.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from candor import runs
+from candor import settings as settings_module
+from candor.errors import BuildFailed, UsageError
+from candor.warehouse import connect, utc
+
+if TYPE_CHECKING:
+    from candor.settings import Settings
+
+LAYERS = ("staging", "identity", "core", "features", "eligibility", "decisions", "measurement")
+# The only layers that open the vault.
+RESTRICTED_LAYERS = frozenset({"staging", "identity", "eligibility"})
+FAILED_ROWS_SHOWN = 5
+
+
+def build(
+    layer: str,
+    as_of: datetime,
+    settings: Settings | None = None,
+    *,
+    vars: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Models and tests of one layer built for `as_of`: {layer, models: [{name, status, rows, seconds}],
+    tests: {passed, failed, warned}, seconds}.
+
+    Raises BuildFailed with one line per model that did not build and, per failed test, the first rows that failed it.
+    """
+    settings = settings or settings_module.load()
+    if layer not in LAYERS:
+        raise UsageError(f"there is no layer {layer!r}", hint=f"layers: {', '.join(LAYERS)}")
+    started = time.monotonic()
+    restricted = layer in RESTRICTED_LAYERS
+    with connect(settings, restricted=restricted) as connection:
+        run = runs.current(connection, as_of)
+    given = {"as_of": f"{utc(as_of):%Y-%m-%d %H:%M:%S}", "run_id": run.run_id, "batch_seq": run.batch_seq}
+    if layer == "eligibility":
+        from candor import policy
+
+        given |= policy.dbt_vars(settings, run)
+    given |= vars or {}
+
+    select = [f"path:models/{layer}"] + (["resource_type:seed"] if layer == "staging" else [])
+    results = _dbt(
+        ["build", "--select", *select, "--exclude-resource-type", "unit_test"],
+        settings,
+        restricted=restricted,
+        variables=given,
+    )
+    outcome = _outcome(layer, results, settings, restricted=restricted)
+    for line in outcome.pop("lines"):
+        print(line)
+    problems = outcome.pop("problems")
+    outcome["seconds"] = round(time.monotonic() - started, 3)
+    if problems:
+        raise BuildFailed(
+            f"layer {layer} of the run of {given['as_of']}Z failed\n" + "\n".join(problems),
+            hint=f"dbt's log: {settings.dbt_dir / 'logs' / 'dbt.log'}; nothing was published, yesterday's offers stay live",
+        )
+    return outcome
+
+
+@contextmanager
+def _environment(settings: Settings) -> Iterator[None]:
+    """What profiles.yml reads, set for the length of one dbt call.
+
+    The names do not start with CANDOR_: those are the settings' own, and an unknown one among them is an error.
+    """
+    values = {
+        "DBT_CANDOR_WAREHOUSE": str(settings.warehouse_path),
+        "DBT_CANDOR_VAULT": str(settings.vault_path),
+        "DBT_CANDOR_TMP": str(settings.tmp_dir),
+        "DBT_CANDOR_THREADS": str(settings.threads),
+        "DBT_CANDOR_MEMORY_LIMIT": settings.memory_limit,
+    }
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _dbt(arguments: list[str], settings: Settings, *, restricted: bool, variables: dict[str, Any]) -> Any:
+    """The results of one dbt command. Raises BuildFailed when dbt could not even start on the models."""
+    import json
+
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    target = "restricted" if restricted else "open"
+    for path in (settings.dbt_dir, settings.tmp_dir):
+        path.mkdir(parents=True, exist_ok=True)
+    project = str(settings.dbt_project_dir)
+    flags = [
+        *("--project-dir", project),
+        *("--profiles-dir", project),
+        *("--target", target),
+        # Each target has its own folder: dbt would otherwise parse everything anew whenever the target changes.
+        *("--target-path", str(settings.dbt_dir / target)),
+        *("--log-path", str(settings.dbt_dir / "logs")),
+        *("--log-level", "none", "--log-level-file", "info"),
+        *("--vars", json.dumps(variables, sort_keys=True, default=str)),
+    ]
+    try:
+        with _environment(settings):
+            answer = dbtRunner().invoke([*arguments, *flags])
+    finally:
+        DuckDBConnectionManager.close_all_connections()
+    if answer.exception is not None:
+        raise BuildFailed(
+            f"dbt {arguments[0]} could not run: {answer.exception}", hint=f"dbt's log: {settings.dbt_dir / 'logs' / 'dbt.log'}"
+        ) from answer.exception
+    return answer.result
+
+
+def _outcome(layer: str, results: Any, settings: Settings, *, restricted: bool) -> dict[str, Any]:
+    """The returned dict of `build`, and beside it the lines to print and the problems to raise."""
+    models: list[dict[str, Any]] = []
+    tests = {"passed": 0, "failed": 0, "warned": 0}
+    lines: list[str] = []
+    problems: list[str] = []
+    ordered = sorted(results.results, key=lambda result: (result.node.resource_type != "seed", result.node.name))
+    with connect(settings, restricted=restricted) as connection:
+        for result in ordered:
+            node, status = result.node, str(result.status)
+            if node.resource_type in ("model", "seed"):
+                built = status == "success"
+                rows = connection.execute(f"select count(*) from {node.relation_name}").fetchone()[0] if built else None
+                seconds = round(result.execution_time, 2)
+                models.append({"name": node.name, "status": status, "rows": rows, "seconds": seconds})
+                counted = f"{rows:>12,}" if built else f"{'-':>12}"
+                lines.append(f"{layer:<12} {node.name:<44} {status:<8} {counted} rows {seconds:>8.2f} s")
+                if not built:
+                    problems.append(f"model {node.name}: {status}: {_first_lines(result.message)}")
+            elif status == "pass":
+                tests["passed"] += 1
+            elif status == "skipped":
+                problems.append(f"test {node.name}: skipped, because a model it needs failed")
+            else:
+                warned = status == "warn"
+                tests["warned" if warned else "failed"] += 1
+                text = _failed_test(connection, result)
+                (lines if warned else problems).append(text)
+    lines.append(
+        f"{layer:<12} {len(models)} models; tests: {tests['passed']} passed, {tests['failed']} failed, {tests['warned']} warned"
+    )
+    return {"layer": layer, "models": models, "tests": tests, "lines": lines, "problems": problems}
+
+
+def _failed_test(connection: Any, result: Any) -> str:
+    """What a test that did not pass found: its message and the first rows of its own SQL."""
+    import duckdb
+
+    node = result.node
+    text = f"test {node.name}: {result.status}: {_first_lines(result.message)}"
+    if str(result.status) == "error" or not node.compiled_code:
+        return text
+    try:
+        found = connection.execute(f"select * from ({node.compiled_code}\n) as failed limit {FAILED_ROWS_SHOWN}")
+        names = [column[0] for column in found.description]
+        rows = found.fetchall()
+    except duckdb.Error as error:
+        return f"{text}\n    its rows cannot be shown: {error}"
+    shown = ["    " + ", ".join(f"{name}={_short(value)}" for name, value in zip(names, row, strict=True)) for row in rows]
+    return "\n".join([text, *shown])
+
+
+def _first_lines(message: str | None, count: int = 6) -> str:
+    return "\n    ".join((message or "no message").strip().splitlines()[:count])
+
+
+def _short(value: Any, length: int = 60) -> str:
+    text = str(value)
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,29 @@
+with
+
+events as (
+
+    select * from {{ ref('stg_events__events') }}
+
+),
+
+-- Tens of millions of events carry a few million distinct triples: everything after this reads the triples only.
+event_identifiers_grouped as (
+
+    select
+        account_id,
+        device_id,
+        anonymous_id,
+        min(known_at) as first_known_at,
+        count(*) as events
+
+    from events
+
+    where account_id is not null
+        or device_id is not null
+        or anonymous_id is not null
+
+    group by account_id, device_id, anonymous_id
+
+)
+
+select * from event_identifiers_grouped

@@ -1,0 +1,27 @@
+with
+
+current_rows as (
+
+    {{ first_known(source('raw', 'exchange__ledger_entries'), key=['entry_id']) }}
+
+),
+
+standardised as (
+
+    select
+        current_rows.entry_id,
+        current_rows.account_id,
+        current_rows.kind,
+        current_rows.product_line,
+        current_rows.asset,
+        current_rows.amount_usd,
+        current_rows.occurred_at,
+        current_rows.duplicates,
+        current_rows.row_hash,
+        current_rows.known_at
+
+    from current_rows
+
+)
+
+select * from standardised

@@ -1,0 +1,1 @@
+"""Running Candor on one machine: the environment of Airflow, its services, the first run."""

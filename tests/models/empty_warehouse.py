@@ -1,0 +1,57 @@
+"""A warehouse and vault with every table that the dbt project reads but does not build, typed and empty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+from candor import runs, standardise
+from candor.settings import PROJECT_ROOT
+from candor.warehouse import connect
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from candor.settings import Settings
+
+# As docs/architecture.md says under "Raw".
+TYPES = {
+    "string": "varchar", "instant": "timestamp", "date": "date", "decimal": "decimal(38, 12)", "int": "bigint", "bool": "boolean",
+    "json": "varchar", "strings": "varchar[]", "country": "varchar", "region": "varchar",
+}  # fmt: skip
+RAW_COLUMNS = (
+    "_row_hash uuid, _delivery_id varchar, _extracted_at timestamp, _is_superseded boolean, _file varchar, _line bigint"
+)
+ELSEWHERE = """
+create schema if not exists identity;
+create table if not exists identity.person_identifiers (identifier_kind varchar, identifier varchar, person_id varchar);
+create schema if not exists decisions;
+create table if not exists decisions.scores (
+    person_id varchar, offer_id varchar, offer_version bigint, channel varchar,
+    p_if_shown double, p_if_held_out double, model_version varchar
+);
+create table if not exists raw.feeds (
+    source varchar, table_name varchar, last_extracted_at timestamp, known_whole_at timestamp
+);
+"""
+
+
+def make(settings: Settings) -> None:
+    """Make what is missing; what is there stays."""
+    contract = yaml.safe_load((PROJECT_ROOT / "candor" / "contract.yml").read_text(encoding="utf-8"))
+    with connect(settings, restricted=True) as connection:
+        connection.execute("create schema if not exists raw; create schema if not exists vault.raw")
+        for source_name, source in contract["sources"].items():
+            schema = "vault.raw" if source.get("restricted") else "raw"
+            for table_name, table in source["tables"].items():
+                _make_raw(connection, f"{schema}.{source_name}__{table_name}", table["columns"])
+        runs.prepare(connection)
+        connection.execute(standardise.PHONE_TABLE)
+        connection.execute(ELSEWHERE)
+
+
+def _make_raw(connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str, object]) -> None:
+    kinds = {column: (kind["type"] if isinstance(kind, dict) else kind) for column, kind in columns.items()}
+    typed = ", ".join(f'"{column}" {TYPES[str(kind).rstrip("?")]}' for column, kind in kinds.items())
+    connection.execute(f"create table if not exists {name} ({typed}, {RAW_COLUMNS})")
