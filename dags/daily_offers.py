@@ -1,7 +1,7 @@
 """Decide, prove and publish today's offers.
 
-Lands what six silos delivered, works out who is who, learns nothing new, scores with the champion, keeps every offer inside the
-rules, lets a second implementation prove each row, and publishes whole or not at all.
+Lands what six silos delivered, works out who is who, scores with the champion, keeps every offer inside the rules, lets a second
+implementation prove each row, and publishes whole or not at all.
 
 Runs daily at 15:00 UTC; `as_of` is the run's parameter, else its logical date. Any day can be run again or backfilled:
 the same `as_of` gives the same bytes.
@@ -14,13 +14,26 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from airflow.sdk import Asset, Param, dag, get_current_context, task, task_group
+from airflow.sdk import Asset, Param, TaskGroup, chain, dag, get_current_context, task
 
-OFFERS = Asset("candor://serving/offers")
+STAGES = {
+    "land": ["ingest", "gate_raw"],
+    "who_is_who": ["staging", "identity", "gate_identity", "core"],
+    "may_they_see_it": ["features", "eligibility", "gate_features"],
+    "should_they_see_it": ["champion", "score", "decide"],
+    "prove_and_publish": ["audit", "gate_served", "publish"],
+    "did_it_help": ["measure"],
+}
 # Tasks that open the warehouse share a pool with one slot: DuckDB lets one process hold the file.
-WAREHOUSE = {"pool": "warehouse", "retries": 2, "retry_delay": timedelta(seconds=30)}
-# A gate or the audit says no for a reason; asking again does not change the data.
-VERDICT = {"pool": "warehouse", "retries": 0}
+OPTIONS = {"pool": "warehouse", "retries": 2, "retry_delay": timedelta(seconds=30)}
+# A gate or the audit says no for a reason, and asking again does not change the data.
+NO_RETRY = {"retries": 0}
+SPECIAL = {
+    **{name: NO_RETRY for name in ("gate_raw", "gate_identity", "gate_features", "gate_served", "audit")},
+    "publish": {"outlets": [Asset("candor://serving/offers")]},
+    # Written whatever happened, and failing itself when a stage failed, so that the run shows red.
+    "report": {"trigger_rule": "all_done", **NO_RETRY},
+}
 
 
 @task
@@ -31,21 +44,20 @@ def resolve_as_of() -> str:
     return resolve_as_of(context["params"]["as_of"], context["dag_run"].logical_date)
 
 
-def stage(name: str, as_of: str, **options):
-    @task(task_id=name, **options)
+def stage(name: str, as_of: str):
+    @task(task_id=name, **{**OPTIONS, **SPECIAL.get(name, {})})
     def run(as_of: str) -> dict:
         from candor.pipeline import run_stage
 
         return run_stage(name, as_of)
 
-    return run(as_of)
+    @task.short_circuit(task_id=name, ignore_downstream_trigger_rules=False, **{**OPTIONS, **NO_RETRY})
+    def run_or_end_here(as_of: str) -> bool:
+        from candor.pipeline import run_stage_unless_no_champion
 
+        return run_stage_unless_no_champion(as_of)
 
-@task.short_circuit(task_id="champion", ignore_downstream_trigger_rules=False, **VERDICT)
-def champion(as_of: str) -> bool:
-    from candor.pipeline import run_stage_unless_no_champion
-
-    return run_stage_unless_no_champion(as_of)
+    return run_or_end_here(as_of) if name == "champion" else run(as_of)
 
 
 @dag(
@@ -55,32 +67,11 @@ def champion(as_of: str) -> bool:
 )  # fmt: skip
 def daily_offers():
     as_of = resolve_as_of()
-
-    @task_group
-    def land():
-        return stage("ingest", as_of, **WAREHOUSE) >> stage("gate_raw", as_of, **VERDICT)
-
-    @task_group
-    def who_is_who():
-        return stage("staging", as_of, **WAREHOUSE) >> stage("identity", as_of, **WAREHOUSE) >> stage("gate_identity", as_of, **VERDICT)
-
-    @task_group
-    def may_they_see_it():
-        core, features = stage("core", as_of, **WAREHOUSE), stage("features", as_of, **WAREHOUSE)
-        return core >> features >> stage("eligibility", as_of, **WAREHOUSE) >> stage("gate_features", as_of, **VERDICT)
-
-    @task_group
-    def should_they_see_it():
-        return champion(as_of) >> stage("score", as_of, **WAREHOUSE) >> stage("decide", as_of, **WAREHOUSE)
-
-    @task_group
-    def prove_and_publish():
-        audit, gate = stage("audit", as_of, **VERDICT), stage("gate_served", as_of, **VERDICT)
-        return audit >> gate >> stage("publish", as_of, outlets=[OFFERS], **WAREHOUSE) >> stage("measure", as_of, **WAREHOUSE)
-
-    # The report is written whatever happened, and fails itself when a stage failed, so that the run shows red.
-    report = stage("report", as_of, trigger_rule="all_done", **VERDICT)
-    as_of >> land() >> who_is_who() >> may_they_see_it() >> should_they_see_it() >> prove_and_publish() >> report
+    steps = [as_of]
+    for group, names in STAGES.items():
+        with TaskGroup(group):
+            steps += [stage(name, as_of) for name in names]
+    chain(*steps, stage("report", as_of))
 
 
 daily_offers()

@@ -18,7 +18,7 @@ from candor import runs
 from candor import settings as settings_module
 from candor.errors import GateFailed, UsageError
 from candor.gates.checks import CRITICAL, Inputs
-from candor.warehouse import connect, sql_timestamp
+from candor.warehouse import connect, sql_timestamp, utc
 
 if TYPE_CHECKING:
     from candor.settings import Settings
@@ -28,7 +28,6 @@ log = logging.getLogger("candor")
 GATES = ("raw", "identity", "features", "served")
 # The raw gate judges the restricted tables too. It shows their row hashes and deliveries, never their contents.
 RESTRICTED_GATES = frozenset({"raw"})
-ROWS_SHOWN = 5
 
 
 def run(gate: str, as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
@@ -42,11 +41,17 @@ def run(gate: str, as_of: datetime, settings: Settings | None = None) -> dict[st
     restricted = gate in RESTRICTED_GATES
     with connect(settings, restricted=restricted) as connection:
         pinned = runs.current(connection, as_of)
-        relations = connection.execute(
-            "select case when table_catalog = 'vault' then 'vault.' else '' end || table_schema || '.' || table_name "
-            "from information_schema.tables"
+        columns = connection.execute(
+            "select case when table_catalog = 'vault' then 'vault.' else '' end || table_schema || '.' || table_name, column_name, data_type "
+            "from information_schema.columns order by all"
         ).fetchall()
-    inputs = Inputs(settings, pinned, sql_timestamp(as_of), frozenset(row[0] for row in relations))
+        earlier = connection.execute(
+            "select count(*) from state.batches where as_of < ? and batch_seq < ?", [utc(as_of), pinned.batch_seq]
+        ).fetchone()[0]
+    relations: dict[str, dict[str, str]] = {}
+    for relation, column, kind in columns:
+        relations.setdefault(relation, {})[column] = kind
+    inputs = Inputs(settings, pinned, sql_timestamp(as_of), earlier, frozenset(relations), relations)
     folder = runs.report_dir(settings, pinned)
 
     tables = importlib.import_module(f"expectations.{gate}").tables(inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,9 @@ class Inputs:
     settings: Settings
     run: Run
     as_of: str  # a SQL literal
+    earlier_runs: int  # runs of an earlier as_of that this one may know of
     relations: frozenset[str]  # "schema.name", and "vault.schema.name" where the gate opens the vault
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # of those relations: column -> type
 
 
 @dataclass(frozen=True)

@@ -95,9 +95,7 @@ def _plain(table: Table, result: Any) -> dict[str, Any]:
     config = result.expectation_config
     found = result.result or {}
     raised = [
-        info.get("exception_message")
-        for info in _exceptions(result.exception_info or {})
-        if info.get("raised_exception")
+        info.get("exception_message") for info in _exceptions(result.exception_info or {}) if info.get("raised_exception")
     ]
     rows = found.get("details", {}).get("unexpected_rows")
     failing = found.get("unexpected_count", found.get("observed_value") if rows is not None else None)
@@ -113,7 +111,9 @@ def _plain(table: Table, result: Any) -> dict[str, Any]:
         "rows": found.get("element_count"),
         "note": " ".join(_notes(config)),
         "error": "; ".join(str(message) for message in raised),
-        "unexpected_rows": [] if result.success else [{k: _short(v) for k, v in row.items()} for row in list(rows)[:ROWS_SHOWN]],
+        "unexpected_rows": []
+        if result.success
+        else [{k: _short(v) for k, v in row.items()} for row in list(rows)[:ROWS_SHOWN]],
     }
 
 

@@ -114,6 +114,7 @@ candidates_decided as (
         slots_given.market,
         slots_given.segment,
         slots_given.is_promotion,
+        slots_given.is_push,
         slots_given.arm,
         slots_given.p_if_shown,
         slots_given.p_if_held_out,

@@ -18,7 +18,8 @@ wallet_links as (
         *,
         case
             when unlinked_at <= {{ as_of() }} then 'unlinked'
-            when chain like '%testnet%' or chain in ('sepolia', 'holesky', 'goerli', 'amoy', 'devnet') then 'testnet'
+            when is_testnet then 'testnet'
+            when not wallet_valid then 'invalid'
         end as reason
 
     from {{ ref('stg_wallets__wallet_links') }}
@@ -64,22 +65,22 @@ evidence_classes as (
 -- `reason` says why this row proves nothing; another row may still join the same two identifiers.
 observations (identifier_kind, identifier, other_kind, other_identifier, evidence, reason, known_at) as (
 
-    select 'account_id', account_id, 'email', email_std, 'email', case when not email_is_valid then 'invalid' end, known_at
+    select 'account_id', account_id, 'email', email_std, 'email', case when not email_valid then 'invalid' end, known_at
     from accounts
 
     union all
 
-    select 'account_id', account_id, 'phone', phone_std, 'phone', case when not phone_is_valid then 'invalid' end, known_at
+    select 'account_id', account_id, 'phone', phone_std, 'phone', case when not phone_valid then 'invalid' end, known_at
     from accounts
 
     union all
 
-    select 'contact_id', contact_id, 'email', email_std, 'email', case when not email_is_valid then 'invalid' end, known_at
+    select 'contact_id', contact_id, 'email', email_std, 'email', case when not email_valid then 'invalid' end, known_at
     from contacts
 
     union all
 
-    select 'contact_id', contact_id, 'phone', phone_std, 'phone', case when not phone_is_valid then 'invalid' end, known_at
+    select 'contact_id', contact_id, 'phone', phone_std, 'phone', case when not phone_valid then 'invalid' end, known_at
     from contacts
 
     union all
@@ -114,12 +115,12 @@ observations (identifier_kind, identifier, other_kind, other_identifier, evidenc
 
     union all
 
-    select 'contact_id', contact_id, 'email', email_std, 'declared', case when not email_is_valid then 'invalid' end, known_at
+    select 'contact_id', contact_id, 'email', email_std, 'declared', case when not email_valid then 'invalid' end, known_at
     from consents
 
     union all
 
-    select 'account_id', account_id, 'email', email_std, 'declared', case when not email_is_valid then 'invalid' end, known_at
+    select 'account_id', account_id, 'email', email_std, 'declared', case when not email_valid then 'invalid' end, known_at
     from consents
 
     union all
@@ -134,7 +135,7 @@ observations (identifier_kind, identifier, other_kind, other_identifier, evidenc
 
     union all
 
-    select 'account_id', account_id, 'email', email_std, 'declared', case when not email_is_valid then 'invalid' end, known_at
+    select 'account_id', account_id, 'email', email_std, 'declared', case when not email_valid then 'invalid' end, known_at
     from responses
 
     union all
@@ -144,7 +145,7 @@ observations (identifier_kind, identifier, other_kind, other_identifier, evidenc
 
     union all
 
-    select 'anonymous_id', anonymous_id, 'email', email_std, 'declared', case when not email_is_valid then 'invalid' end, known_at
+    select 'anonymous_id', anonymous_id, 'email', email_std, 'declared', case when not email_valid then 'invalid' end, known_at
     from responses
 
 ),

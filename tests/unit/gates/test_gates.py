@@ -31,7 +31,9 @@ def state(tmp_path: Path) -> settings.Settings:
         )
         runs.pin(connection, AS_OF, policy_version="p")
         connection.execute("create schema identity")
-        connection.execute("create table identity.people as select * from (values ('ann', 34), ('bob', 51), ('cy', 17)) t(person_id, age)")
+        connection.execute(
+            "create table identity.people as select * from (values ('ann', 34), ('bob', 51), ('cy', 17)) t(person_id, age)"
+        )
     return given
 
 
@@ -56,7 +58,11 @@ def report(state: settings.Settings) -> dict:
 
 
 def test_a_passing_suite_lets_the_run_pass_and_leaves_json_and_data_docs(state, monkeypatch):
-    served_by(monkeypatch, age_between(0, 120, "critical"), no_rows("no unnamed person", "select * from {batch} where person_id is null", note="n"))
+    served_by(
+        monkeypatch,
+        age_between(0, 120, "critical"),
+        no_rows("no unnamed person", "select * from {batch} where person_id is null", note="n"),
+    )
     result = gates.run("identity", AS_OF, state)
     assert (result["passed"], result["checks"], result["warnings"]) == (True, 2, 0)
     assert [check["success"] for check in report(state)["checks"]] == [True, True]
@@ -96,7 +102,9 @@ def test_a_warning_is_recorded_and_shown_but_does_not_stop_the_run(state, monkey
 
 @pytest.mark.parametrize("severity", ["critical", "warning"])
 def test_an_expectation_that_cannot_be_evaluated_stops_the_run_whatever_its_severity(state, monkeypatch, severity):
-    served_by(monkeypatch, no_rows("a column that is not there", "select no_such_column from {batch}", note="n", severity=severity))
+    served_by(
+        monkeypatch, no_rows("a column that is not there", "select no_such_column from {batch}", note="n", severity=severity)
+    )
     with pytest.raises(GateFailed, match="could not evaluate 'a column that is not there'"):
         gates.run("identity", AS_OF, state)
 

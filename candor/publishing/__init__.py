@@ -1,0 +1,10 @@
+"""Publishing: what was decided and audited becomes what channels read, whole or not at all.
+
+The only code that writes offers to the serving store. `run` may be killed anywhere and called again.
+"""
+
+from candor.publishing.lookups import keyed_hash
+from candor.publishing.publish import KEPT_RUNS, run
+from candor.publishing.staged import staged_hash
+
+__all__ = ["KEPT_RUNS", "keyed_hash", "run", "staged_hash"]

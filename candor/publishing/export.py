@@ -1,0 +1,93 @@
+"""The published Parquet files of a run: what people look at later, without opening the warehouse.
+
+Every file is ordered by all that names its rows, and holds nothing that changes from one execution to the next, so the same run gives the same
+bytes. A folder appears whole; a rerun replaces it file by file, with the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from candor.publishing.lookups import PERSON_LOOKUP, hashed, hashed_kind
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from candor.runs import Run
+    from candor.settings import Settings
+
+# file -> (query, order). `$batch_seq` is the run's: what later runs appended is not part of this one.
+OPEN_FILES = {
+    "offers": ("select * from decisions.staged_offers", "person_id, channel, slot"),
+    "ledger": ("select * from decisions.ledger", "person_id, channel, rank"),
+    "person_lookup": (PERSON_LOOKUP, "identifier_kind, identifier, person_id"),
+    "exclusion_counts": ("select * from eligibility.exclusion_counts", "all"),
+    "key_map": (
+        f"""
+        select person_id, {hashed_kind("identifier_kind")} as identifier_kind, {hashed("identifier_kind", "identifier")} as identifier,
+            batch_seq
+        from state.key_map where batch_seq <= $batch_seq
+        """,
+        "batch_seq, person_id, identifier_kind, identifier",
+    ),
+    "aliases": ("select * from identity.person_aliases", "all"),
+    "arms": ("select * from state.arms where batch_seq <= $batch_seq", "batch_seq, person_id, arm"),
+}
+
+
+def write(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> dict[str, int]:
+    """Rows per published file; restricted ones, named `restricted/…`, went to the folder of mode 0700."""
+    restricted = {
+        name: (f'select * from vault.eligibility."{name}"', "all")
+        for (name,) in connection.execute(
+            """
+            select table_name from duckdb_tables()
+            where database_name = 'vault' and schema_name = 'eligibility'
+                and (table_name like '%hits' or table_name like '%exclusions')
+            order by table_name
+            """
+        ).fetchall()
+    }
+    settings.restricted_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    rows = _write_folder(connection, settings.restricted_published_dir / run.run_id, restricted, run, mode=0o700)
+    counts = {f"restricted/{name}": count for name, count in rows.items()}
+    return _write_folder(connection, settings.published_dir / run.run_id, OPEN_FILES, run, mode=0o755) | counts
+
+
+def _write_folder(
+    connection: duckdb.DuckDBPyConnection, folder: Path, files: dict[str, tuple[str, str]], run: Run, *, mode: int
+) -> dict[str, int]:
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=mode)
+    beside = folder.with_name(f".{folder.name}.next")
+    shutil.rmtree(beside, ignore_errors=True)  # left behind by an execution that was killed
+    beside.mkdir(mode=mode)
+    rows = {name: to_parquet(connection, query, order, beside / f"{name}.parquet", run) for name, (query, order) in files.items()}
+    replace_files(beside, folder)
+    return rows
+
+
+def to_parquet(connection: duckdb.DuckDBPyConnection, query: str, order: str, file: Path, run: Run) -> int:
+    """Rows written to `file`, in order."""
+    parameters = {"batch_seq": run.batch_seq} if "$batch_seq" in query else {}
+    target = str(file).replace("'", "''")
+    written = connection.execute(
+        f"copy (select * from ({query}) order by {order}) to '{target}' (format parquet, compression zstd)", parameters
+    ).fetchone()
+    return int(written[0])
+
+
+def replace_files(beside: Path, folder: Path) -> None:
+    """Make the files in `folder` those of `beside`, which disappears. Subfolders of `folder` stay."""
+    if not folder.exists():
+        os.rename(beside, folder)
+        return
+    names = {file.name for file in beside.iterdir()}
+    for name in sorted(names):
+        os.replace(beside / name, folder / name)
+    for file in sorted(folder.iterdir()):
+        if file.is_file() and file.name not in names:
+            file.unlink()
+    beside.rmdir()

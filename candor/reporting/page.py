@@ -1,0 +1,158 @@
+"""One self-contained HTML page per run: the flow, what each stage did, gates, audit, model, offers, reasons."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from candor.reporting.terminal import one_line
+
+STYLE = """
+:root { --ink:#1c2430; --quiet:#66707d; --line:#e3e7ec; --good:#1d7f4e; --bad:#b3261e; --warn:#9a6700; --soft:#f6f8fa; --bar:#3b6fb6 }
+* { box-sizing:border-box } body { font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif; color:var(--ink); margin:0; background:#fff }
+main { max-width:1080px; margin:0 auto; padding:28px 20px 60px } h1 { font-size:24px; margin:0 } h2 { font-size:17px; margin:34px 0 10px }
+.quiet { color:var(--quiet) } .mono { font-family:ui-monospace,Menlo,Consolas,monospace; font-size:13px }
+.flow { display:flex; flex-wrap:wrap; gap:6px; margin:20px 0 0; padding:0; list-style:none }
+.flow li { border:1px solid var(--line); border-radius:6px; padding:4px 10px; font-size:13px; background:var(--soft) }
+.flow .done { border-color:#b9dfca; background:#eef8f2 } .flow .refused,.flow .failed { border-color:#eebdb9; background:#fdf0ef; color:var(--bad) }
+.flow .none { color:var(--quiet); border-style:dashed; background:#fff }
+.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(200px,1fr)); gap:12px; margin-top:20px }
+.card { border:1px solid var(--line); border-radius:8px; padding:12px 14px } .card b { display:block; font-size:24px; font-weight:650 }
+table { border-collapse:collapse; width:100%; font-size:14px } th { text-align:left; color:var(--quiet); font-weight:500; border-bottom:1px solid var(--line) }
+td,th { padding:5px 10px 5px 0; vertical-align:top } td { border-bottom:1px solid #f0f2f5 } .n { text-align:right; font-variant-numeric:tabular-nums }
+.good { color:var(--good) } .bad { color:var(--bad) } .warn { color:var(--warn) }
+.bar { background:var(--bar); height:9px; border-radius:2px; display:inline-block; min-width:1px } .cols { display:grid; grid-template-columns:1fr 1fr; gap:0 36px }
+pre { background:var(--soft); border:1px solid var(--line); border-radius:6px; padding:10px 12px; overflow:auto; font-size:13px; white-space:pre-wrap }
+.offer { border-left:3px solid var(--bar); padding:6px 14px; background:var(--soft); border-radius:0 6px 6px 0 }
+@media (max-width:760px) { .cols { grid-template-columns:1fr } }
+"""
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """An HTML table; numbers are set right, strings beginning with `<` are taken as HTML made here."""
+
+    def cell(value: Any) -> str:
+        if isinstance(value, bool) or value is None:
+            return f"<td>{escape(str(value))}</td>"
+        if isinstance(value, int | float):
+            return f'<td class="n">{value:,}</td>' if isinstance(value, int) else f'<td class="n">{value:,.4g}</td>'
+        return f"<td>{value if str(value).startswith('<') else escape(str(value))}</td>"
+
+    head_cells = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = "".join(f"<tr>{''.join(cell(value) for value in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head_cells}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _bars(rows: list[dict[str, Any]], label: str, value: str, *, most: int = 14) -> str:
+    top = max((row[value] or 0 for row in rows), default=0) or 1
+    return _table(
+        (label, value, ""),
+        (
+            (str(row[label]), int(row[value] or 0), f'<span class="bar" style="width:{190 * (row[value] or 0) / top:.0f}px"></span>')
+            for row in rows[:most]
+        ),
+    )
+
+
+def _card(title: str, value: str, note: str = "") -> str:
+    return f'<div class="card"><span class="quiet">{escape(title)}</span><b>{escape(value)}</b><span class="quiet">{escape(note)}</span></div>'
+
+
+def _cards(summary: dict[str, Any]) -> str:
+    stages = {stage["stage"]: stage.get("result", {}) for stage in summary["stages"]}
+    published, audit, ingest = summary["published"], summary["audit"], stages.get("ingest", {})
+    cards = [
+        _card("Rows landed", f"{ingest.get('rows_read', 0):,}", f"{ingest.get('rows_quarantined', 0):,} quarantined"),
+        _card("People", f"{stages.get('identity', {}).get('people', 0):,}", f"{stages.get('identity', {}).get('identifiers', 0):,} identifiers"),
+    ]
+    if published:
+        cards.append(_card("Offers published", f"{published['offers']['offers']:,}", f"to {published['offers']['people']:,} people"))
+    if audit:
+        bound = audit.get("bound_3_over_n")
+        note = f"3/n bound {bound:.2g}" if bound else "no rows to audit"
+        cards.append(_card("Audit violations", f"{audit['violations']:,}", f"of {audit['rows_audited']:,} rows; {note}"))
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _flow(summary: dict[str, Any]) -> str:
+    from candor.pipeline import STAGES
+
+    seen = {stage["stage"]: stage["status"].split()[0] for stage in summary["stages"]}
+    items = "".join(
+        f'<li class="{seen.get(stage.name, "none") if seen.get(stage.name) != "no" else "none"}" title="{escape(stage.does)}">'
+        f"{escape(stage.name.replace('_', ' '))}</li>"
+        for stage in STAGES
+    )
+    return f'<ol class="flow">{items}</ol>'
+
+
+def _gates(summary: dict[str, Any]) -> str:
+    rows = []
+    for gate in summary["gates"]:
+        for check in gate["checks"]:
+            word = '<span class="good">passed</span>'
+            if not check["success"]:
+                word = '<span class="bad">refused</span>' if check["severity"] == "critical" else '<span class="warn">warning</span>'
+            observed = "" if check.get("observed") is None else str(check["observed"])[:60]
+            rows.append((gate["gate"], check["name"], word, observed, check.get("note") or ""))
+    return _table(("gate", "check", "verdict", "seen", "why this threshold"), rows)
+
+
+def _published(published: dict[str, Any]) -> str:
+    if not published:
+        return "<p>Nothing was published by this run; the offers published before stay live.</p>"
+    example = ""
+    if published["example"]:
+        row = published["example"][0]
+        example = (
+            f'<div class="offer"><b>{escape(row["title"])}</b><br>{escape(row["body"])}<br>'
+            f'<span class="quiet">{escape(row["reason_text"] or "")}</span></div>'
+            f'<p class="quiet mono">{escape(row["channel"])} · {escape(row["market"])} · {escape(row["segment"])} · {escape(row["person_id"])}</p>'
+        )
+    return (
+        f'{example}<div class="cols"><div>{_bars(published["by_channel"], "channel", "offers")}</div>'
+        f"<div>{_bars(published['by_segment'], 'segment', 'offers')}</div></div>"
+    )
+
+
+def _why_not(published: dict[str, Any]) -> str:
+    rows = published.get("exclusions") or []
+    told = [{"reason": f"{row['code']} ({row['grain']})", "people": row["people"]} for row in rows]
+    return _bars(told, "reason", "people", most=25) if told else '<p class="quiet">none recorded</p>'
+
+
+def write_page(summary: dict[str, Any], path: Path) -> None:
+    """Write the page of `summary` to `path`, whole or not at all."""
+    errors = "".join(f"<pre>{escape(stage['error'])}</pre>" for stage in summary["stages"] if stage.get("error"))
+    stage_rows = [
+        (stage["stage"].replace("_", " "), stage["status"], float(stage["seconds"]), one_line(stage["stage"], stage.get("result", {})))
+        for stage in summary["stages"]
+    ]
+    training = (summary["model"] or {}).get("training", {})
+    metrics = {name: value for name, value in training.get("metrics", {}).items() if isinstance(value, int | float)}
+    model = (
+        f'<p class="mono">{escape(training["model_version"])}</p>{_table(("measure", "value"), metrics.items())}'
+        if training
+        else "<p>No champion from an earlier training.</p>"
+    )
+    docs = (
+        '<p><a href="data_docs/index.html">Data Docs</a></p>' if (path.parent / "data_docs" / "index.html").is_file() else ""
+    )
+    body = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<title>Candor run {escape(summary["run_id"])}</title><style>{STYLE}</style><main>
+<h1>Run of {escape(summary["as_of"][:16].replace("T", " "))} UTC</h1>
+<div class="quiet mono">{escape(summary["run_id"])} · {escape(summary["status"])}</div>
+{_flow(summary)}{_cards(summary)}{errors}
+<h2>Offers</h2>{_published(summary["published"])}
+<h2>Why not</h2><p class="quiet">Rules that spoke against people, all reasons kept. Restricted ones stand as ELIG_NA.</p>{_why_not(summary["published"])}
+<h2>Model</h2>{model}
+<h2>Gates</h2>{docs}{_gates(summary)}
+<h2>Stages</h2>{_table(("stage", "status", "seconds", "what"), stage_rows)}
+</main></html>
+"""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(body, encoding="utf-8")
+    os.replace(beside, path)

@@ -1,0 +1,142 @@
+with
+
+events as (
+
+    select * from {{ ref('stg_events__events') }}
+
+),
+
+person_identifiers as (
+
+    select * from {{ source('identity', 'person_identifiers') }}
+
+),
+
+bot_agents as (
+
+    select * from {{ ref('int_bot_agents') }}
+
+),
+
+bot_sessions as (
+
+    select * from {{ ref('int_bot_sessions') }}
+
+),
+
+-- A session that is still going after a day is not somebody's visit: its later events are dead.
+long_sessions as (
+
+    select * from {{ ref('int_sessions') }}
+    where ended_at > started_at + interval 24 hour
+
+),
+
+test_people as (
+
+    select * from {{ ref('int_test_people') }}
+
+),
+
+offers as (
+
+    select
+        offer_id,
+        max_by(product_line, version) as product_line
+    from {{ ref('stg_catalogue__offers') }}
+    group by offer_id
+
+),
+
+asset_product_lines as (
+
+    select * from {{ ref('asset_product_lines') }}
+
+),
+
+-- Whoever is logged in did it. Without an account the cookie says more than the device, which a family or a library shares.
+-- An account that belongs to nobody we know is never passed on to the owner of the device.
+attributed as (
+
+    select
+        events.*,
+        case
+            when events.account_id is not null then by_account.person_id
+            else coalesce(by_cookie.person_id, by_device.person_id)
+        end as person_id
+
+    from events
+
+    left join person_identifiers as by_account
+        on events.account_id = by_account.identifier
+        and by_account.identifier_kind = 'account_id'
+
+    left join person_identifiers as by_cookie
+        on events.anonymous_id = by_cookie.identifier
+        and by_cookie.identifier_kind = 'anonymous_id'
+
+    left join person_identifiers as by_device
+        on events.device_id = by_device.identifier
+        and by_device.identifier_kind = 'device_id'
+
+),
+
+judged as (
+
+    select
+        attributed.event_id,
+        attributed.person_id,
+        attributed.occurred_at,
+        attributed.known_at,
+        attributed.event_name,
+        attributed.channel,
+        attributed.session_id,
+        coalesce(
+            json_extract_string(attributed.properties, '$.product_line'),
+            offers.product_line,
+            case when starts_with(attributed.event_name, 'lesson_') then 'education' end,
+            asset_product_lines.product_line
+        ) as product_line,
+        attributed.offer_id,
+        attributed.decision_id,
+        attributed.asset,
+        attributed.value_usd,
+        attributed.row_hash,
+        list_filter(
+            [
+                case when attributed.occurred_at > {{ as_of() }} then 'not_yet_happened' end,
+                case when attributed.person_id is null then 'unattributed' end,
+                case when bot_agents.is_declared then 'bot_declared' end,
+                case when bot_agents.is_headless then 'bot_headless' end,
+                case when bot_sessions.is_too_fast then 'bot_rate' end,
+                case when bot_sessions.is_too_regular then 'bot_regular' end,
+                case when test_people.person_id is not null then 'test_account' end,
+                case when {{ is_testnet("json_extract_string(attributed.properties, '$.chain')") }} then 'testnet' end,
+                case when attributed.occurred_at > long_sessions.started_at + interval 24 hour then 'dead_session' end
+            ],
+            lambda reason: reason is not null
+        ) as reasons
+
+    from attributed
+
+    left join bot_agents
+        on attributed.user_agent = bot_agents.user_agent
+
+    left join bot_sessions
+        on attributed.session_id = bot_sessions.session_id
+
+    left join long_sessions
+        on attributed.session_id = long_sessions.session_id
+
+    left join test_people
+        on attributed.person_id = test_people.person_id
+
+    left join offers
+        on attributed.offer_id = offers.offer_id
+
+    left join asset_product_lines
+        on attributed.asset = asset_product_lines.asset
+
+)
+
+select * from judged

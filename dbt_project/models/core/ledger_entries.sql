@@ -1,0 +1,5 @@
+-- A view: the rows stand once, in int_ledger_entries_judged.
+{{ config(materialized='view') }}
+
+select * exclude (reasons) from {{ ref('int_ledger_entries_judged') }}
+where len(reasons) = 0

@@ -1,0 +1,39 @@
+with
+
+contacts as (
+
+    select * from {{ ref('stg_crm__contacts') }}
+
+),
+
+person_identifiers as (
+
+    select * from {{ source('identity', 'person_identifiers') }}
+    where identifier_kind = 'contact_id'
+
+),
+
+contacts_of_people as (
+
+    select
+        contacts.contact_id,
+        person_identifiers.person_id,
+        contacts.country_code,
+        contacts.region_code,
+        contacts.language,
+        {{ is_test_email('contacts.email') }} as is_test,
+        contacts.email_valid as has_email,
+        contacts.phone_valid as has_phone,
+        contacts.created_at,
+        contacts.source_updated_at,
+        contacts.row_hash,
+        contacts.known_at
+
+    from contacts
+
+    inner join person_identifiers
+        on contacts.contact_id = person_identifiers.identifier
+
+)
+
+select * from contacts_of_people

@@ -1,0 +1,16 @@
+with
+
+removed as (
+
+    select
+        row_hash,
+        entry_id,
+        account_id,
+        person_id,
+        reasons
+    from {{ ref('int_ledger_entries_judged') }}
+    where len(reasons) > 0
+
+)
+
+select * from removed
