@@ -73,6 +73,29 @@ def build(
     return outcome
 
 
+def unit_test(settings: Settings, *, layers: tuple[str, ...] = LAYERS, variables: dict[str, Any]) -> dict[str, Any]:
+    """What the unit tests of `layers` say: {passed, failed: [text of each failure]}.
+
+    dbt takes the columns of a fixture from the relation it stands for, so every model is first built on the warehouse of
+    `settings`, which should hold typed, empty sources and nothing of value. `variables` are those of a build.
+    """
+    paths = [f"path:models/{layer}" for layer in layers]
+    built = _dbt(
+        ["build", "--select", *paths, "resource_type:seed", "--exclude-resource-type", "unit_test", "test"],
+        settings,
+        restricted=True,
+        variables=variables,
+    )
+    broken = [f"{each.node.name}: {_first_lines(each.message)}" for each in built.results if str(each.status) != "success"]
+    if broken:
+        raise BuildFailed("the models do not build on empty sources\n" + "\n".join(broken))
+    # A unit test is below the folder of its YAML file, so the same paths select it.
+    selected = [f"{path},test_type:unit" for path in paths]
+    tested = _dbt(["test", "--select", *selected], settings, restricted=True, variables=variables)
+    failed = [f"{each.node.name}: {each.message}" for each in tested.results if str(each.status) != "pass"]
+    return {"passed": len(tested.results) - len(failed), "failed": failed}
+
+
 @contextmanager
 def _environment(settings: Settings) -> Iterator[None]:
     """What profiles.yml reads, set for the length of one dbt call.

@@ -73,7 +73,7 @@ def _lines(buffer: bytes, first_line: int, limit: int) -> tuple[Lines, int]:
     edges = np.zeros(len(data) + 1, dtype=np.int8)
     np.add.at(edges, starts[lengths > 0], 1)
     np.add.at(edges, starts[lengths > 0] + lengths[lengths > 0], -1)
-    kept = data[np.cumsum(edges[:-1]).astype(bool)]
+    kept = data[np.cumsum(edges[:-1], dtype=np.int8).astype(bool)]
     is_row = stops > starts
     offsets = np.concatenate([[0], np.cumsum(lengths[is_row])]).astype(np.int64)
     text = pa.LargeStringArray.from_buffers(int(is_row.sum()), pa.py_buffer(offsets), pa.py_buffer(kept.tobytes()))

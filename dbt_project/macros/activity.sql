@@ -23,7 +23,7 @@
 {#- An e-mail address that only tests and staff have. -#}
 {% macro is_test_email(column) -%}
     exists (
-        select 1 from {{ ref('test_email_domains') }} as test_email_domains
+        select 1 from (select * from {{ ref('test_email_domains') }}) as test_email_domains
         where ends_with({{ email_domain(column) }}, test_email_domains.domain_suffix)
     )
 {%- endmacro %}

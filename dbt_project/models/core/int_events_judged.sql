@@ -38,6 +38,12 @@ test_people as (
 
 ),
 
+test_accounts as (
+
+    select * from {{ ref('int_test_accounts') }}
+
+),
+
 offers as (
 
     select
@@ -110,7 +116,7 @@ judged as (
                 case when bot_agents.is_headless then 'bot_headless' end,
                 case when bot_sessions.is_too_fast then 'bot_rate' end,
                 case when bot_sessions.is_too_regular then 'bot_regular' end,
-                case when test_people.person_id is not null then 'test_account' end,
+                case when coalesce(test_people.person_id, test_accounts.account_id) is not null then 'test_account' end,
                 case when {{ is_testnet("json_extract_string(attributed.properties, '$.chain')") }} then 'testnet' end,
                 case when attributed.occurred_at > long_sessions.started_at + interval 24 hour then 'dead_session' end
             ],
@@ -130,6 +136,9 @@ judged as (
 
     left join test_people
         on attributed.person_id = test_people.person_id
+
+    left join test_accounts
+        on attributed.account_id = test_accounts.account_id
 
     left join offers
         on attributed.offer_id = offers.offer_id

@@ -13,9 +13,9 @@ person_identifiers as (
 
 ),
 
-test_people as (
+test_accounts as (
 
-    select * from {{ ref('int_test_people') }}
+    select * from {{ ref('int_test_accounts') }}
 
 ),
 
@@ -36,7 +36,7 @@ judged as (
             [
                 case when ledger_entries.occurred_at > {{ as_of() }} then 'not_yet_happened' end,
                 case when person_identifiers.person_id is null then 'unattributed' end,
-                case when test_people.person_id is not null then 'test_account' end
+                case when test_accounts.account_id is not null then 'test_account' end
             ],
             lambda reason: reason is not null
         ) as reasons
@@ -46,8 +46,8 @@ judged as (
     left join person_identifiers
         on ledger_entries.account_id = person_identifiers.identifier
 
-    left join test_people
-        on person_identifiers.person_id = test_people.person_id
+    left join test_accounts
+        on ledger_entries.account_id = test_accounts.account_id
 
 )
 

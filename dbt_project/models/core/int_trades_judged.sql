@@ -13,9 +13,9 @@ person_identifiers as (
 
 ),
 
-test_people as (
+test_accounts as (
 
-    select * from {{ ref('int_test_people') }}
+    select * from {{ ref('int_test_accounts') }}
 
 ),
 
@@ -75,7 +75,7 @@ judged as (
             [
                 case when with_neighbours.traded_at > {{ as_of() }} then 'not_yet_happened' end,
                 case when person_identifiers.person_id is null then 'unattributed' end,
-                case when test_people.person_id is not null then 'test_account' end,
+                case when test_accounts.account_id is not null then 'test_account' end,
                 case
                     when days_with_loops.account_id is not null
                         and (with_neighbours.closes_a_loop or with_neighbours.opens_a_loop) then 'wash_trade'
@@ -89,8 +89,8 @@ judged as (
     left join person_identifiers
         on with_neighbours.account_id = person_identifiers.identifier
 
-    left join test_people
-        on person_identifiers.person_id = test_people.person_id
+    left join test_accounts
+        on with_neighbours.account_id = test_accounts.account_id
 
     left join days_with_loops
         on with_neighbours.account_id = days_with_loops.account_id

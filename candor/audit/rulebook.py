@@ -1,0 +1,119 @@
+"""The policy's tables as the audit reads them: plain YAML of the run's own snapshot, loaded by no code of the policy engine."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from candor.errors import PolicyError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class QuietHours:
+    """One row of the quiet-hours table: in `regime` (or everywhere, "*"), on these ISO weekdays, a message may be sent in [open, close)."""
+
+    regime: str
+    weekdays: frozenset[int]
+    opens: time
+    closes: time
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """What the rules look up. Instants are naive UTC."""
+
+    product_lines: dict[str, dict[str, Any]]
+    regime_map: dict[str, dict[str, Any]]
+    permissions: list[dict[str, Any]]
+    quiet_hours: list[QuietHours]
+    latency_margin_min: int
+    email_optout_regimes: list[str]
+    channels: dict[str, dict[str, Any]]
+    limits: dict[str, int]
+    pack_valid_from: datetime
+    pack_valid_to: datetime
+    content_hash: str
+
+    def product_frame(self) -> pl.DataFrame:
+        """One row per product line: m_rank, m_min_kyc, m_approp, m_profiles, m_stages."""
+        import polars as pl
+
+        return pl.DataFrame(
+            [
+                {
+                    "product_line": name,
+                    "m_rank": row["rank"],
+                    "m_min_kyc": row["min_kyc"],
+                    "m_approp": row["approp"],
+                    "m_profiles": row["profiles"],
+                    "m_stages": row["stages"],
+                }
+                for name, row in self.product_lines.items()
+            ],
+            schema={
+                "product_line": pl.String,
+                "m_rank": pl.Int64,
+                "m_min_kyc": pl.Int64,
+                "m_approp": pl.Boolean,
+                "m_profiles": pl.List(pl.String),
+                "m_stages": pl.List(pl.String),
+            },
+        )
+
+
+def load(folder: Path, shop: str) -> Rulebook:
+    """The rulebook in `folder`. Raises PolicyError when a table is missing or a code was read as something else than text."""
+    shop_tables = _read(folder / "shops" / f"{shop}.yml")
+    pack = _read(folder / shop_tables.get("pack", "pack.yaml"))["pack"]
+    channels = _read(folder / "channels.yml")["channels"]
+    limits = _read(folder / "limits.yml")["limits"]
+    for key in shop_tables["regime_map"]:
+        if not isinstance(key, str):
+            raise PolicyError(f"market key {key!r} of shops/{shop}.yml is not text", hint="quote it: unquoted NO is false in YAML 1.1")
+    files = sorted(path for path in folder.rglob("*.y*ml") if path.is_file())
+    digest = hashlib.sha256(b"".join(path.name.encode() + b"\0" + path.read_bytes() for path in files)).hexdigest()
+    return Rulebook(
+        product_lines={row["product"]: row for row in shop_tables["product_lines"]},
+        regime_map=shop_tables["regime_map"],
+        permissions=[
+            {**row, "from": instant(row["from"]), "to": instant(row["to"])} for row in shop_tables["permissions"]
+        ],
+        quiet_hours=[
+            QuietHours(row["regime"], frozenset(row["dow"]), _clock(row["open"]), _clock(row["close"]))
+            for row in shop_tables["quiet_hours"]
+        ],
+        latency_margin_min=int(shop_tables["latency_margin_min"]),
+        email_optout_regimes=list(shop_tables["email_optout_regimes"]),
+        channels={row["channel"]: row for row in channels},
+        limits={row["name"]: row["value"] for row in limits},
+        pack_valid_from=instant(pack["valid_from"]),
+        pack_valid_to=instant(pack["valid_to"]),
+        content_hash=digest,
+    )
+
+
+def instant(text: Any) -> datetime:
+    """The instant written in a policy file, as naive UTC. A file that leaves out the zone is refused: the law is local."""
+    read = text if isinstance(text, datetime) else datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    if read.tzinfo is None:
+        raise PolicyError(f"an instant of the policy has no zone: {text}", hint="write 2028-01-01T00:00Z")
+    return read.astimezone(UTC).replace(tzinfo=None)
+
+
+def _clock(text: Any) -> time:
+    hours, minutes = str(text).split(":")
+    return time(int(hours), int(minutes))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise PolicyError(f"the run's policy has no {path.name} in {path.parent}", hint="run ingest again: it keeps the policy's files")
+    return yaml.safe_load(path.read_text(encoding="utf-8"))

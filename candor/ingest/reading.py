@@ -1,0 +1,345 @@
+"""From the files of one table's deliveries to two SQL queries: the rows let in, and the rows refused with their reasons.
+
+Files are looked at one by one only for what stands in their head (schema, header, row count); rows are read set-wise, all
+files with the same head by one statement.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from candor.contract import Column, Contract, Table
+from candor.ingest.columns import SEPARATOR, TEXT, Check, canonical, checks, literal, native_type, parsed, quoted
+from candor.ingest.deliveries import FORMATS, Folder
+from candor.ingest.text import read_lines
+
+if TYPE_CHECKING:
+    import duckdb
+
+UNREADABLE = "file_unreadable"
+
+
+@dataclass
+class File:
+    """One file of a delivery: what its head says, and how many rows it holds by a count apart from the reading."""
+
+    number: int
+    path: Path
+    name: str  # <source>/<table>/<delivery>/<file>
+    extracted_at: datetime
+    format: str
+    rows: int = 0
+    rejected: str | None = None  # why none of its rows can be let in
+    unreadable: bool = False  # its rows cannot even be quarantined with their content
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    head: tuple[tuple[str, str], ...] = ()  # (column, native type), in the file's order
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Two queries over the files; both have `_row_hash, _extracted_at, _file, _line`.
+
+    `good` has the contract's columns first, `bad` has `reasons` and `raw`. Null where there is nothing to read.
+    """
+
+    files: tuple[File, ...]
+    good: str | None
+    bad: str | None
+
+
+def _parquet_head(connection: duckdb.DuckDBPyConnection, file: File, described: dict[str, tuple[tuple[str, str], ...]]) -> None:
+    import duckdb
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(file.path) as opened:
+            file.rows = opened.metadata.num_rows
+            schema = opened.metadata.schema.to_arrow_schema().remove_metadata().to_string()
+        if schema not in described:
+            rows = connection.execute(f"describe select * from read_parquet({literal(str(file.path))})").fetchall()
+            described[schema] = tuple((row[0], native_type(row[1])) for row in rows)
+        file.head = described[schema]
+    except (pyarrow.ArrowException, OSError, duckdb.Error) as problem:
+        file.rejected, file.unreadable = f"{UNREADABLE}: {str(problem).splitlines()[0][:200]}", True
+
+
+def _csv_header(line: str) -> list[str] | None:
+    """The column names of a header line, or None when it is not one by the rules of docs/contract.md."""
+    try:
+        return [name.strip() for name in next(csv.reader([line], strict=True))]
+    except (csv.Error, StopIteration):
+        return None
+
+
+def _text_head(connection: duckdb.DuckDBPyConnection, file: File, limit: int) -> None:
+    """Copy the file's lines into `ingest_lines` and read its header, or its keys, from there."""
+    header: list[str] | None = None
+    is_first = True
+    for lines in read_lines(file.path, limit):
+        block = lines.table
+        file.rows += lines.count
+        if file.format == "csv" and is_first and lines.count:
+            is_first = False
+            file.rows -= 1
+            if block["problem"][0].as_py() is not None:
+                file.rejected = f"file_header_unusable: {block['problem'][0].as_py()}"
+            else:
+                header = _csv_header(block["text"][0].as_py())
+                if header is None:
+                    file.rejected = "file_header_unusable: its quotes do not close"
+            block = block.slice(1)
+        connection.register("ingest_block", block)
+        connection.execute(f"insert into ingest_lines select {file.number}, * from ingest_block")
+        connection.unregister("ingest_block")
+    if file.format == "csv":
+        if is_first:
+            file.notes.append(("file_empty", "not even a header"))
+            return
+        names = header or []
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
+        if twice and file.rejected is None:
+            file.rejected = f"file_column_twice: {', '.join(twice)}"
+        file.head = tuple((name, TEXT) for name in names)
+        return
+    if not file.rows:
+        file.notes.append(("file_empty", "no line"))
+    keys = connection.execute(
+        f"""
+        select distinct unnest(json_keys(text)) from ingest_lines
+        where file_no = {file.number} and problem is null and json_valid(text) and json_type(text) = 'OBJECT' order by 1
+        """
+    ).fetchall()
+    file.head = tuple((row[0], TEXT) for row in keys)
+
+
+def _check_head(file: File, table: Table) -> None:
+    """Reject the file that lacks a required column or has one of an impossible type; note the columns nobody knows."""
+    known = {column.name: column for column in table.columns}
+    names = [name for name, _ in file.head]
+    file.notes += [("unknown_column", name) for name in names if name not in known]
+    if file.rejected is not None or not file.head:
+        return
+    missing = [name for name in table.required if name not in names]
+    wrong = [
+        f"{name} is {native}, not {known[name].type}"
+        for name, native in file.head
+        if name in known and parsed(known[name], "x", native) is None
+    ]
+    if missing:
+        file.rejected = f"file_without_column: {', '.join(missing)}"
+        if file.format == "csv" and len(names) == 1:
+            seen = next((mark for mark in (";", "\t", "|") if mark in names[0]), None)
+            if seen is not None:
+                file.rejected += f" (columns are separated by {seen!r} instead of a comma)"
+    elif wrong:
+        file.rejected = f"file_of_wrong_type: {', '.join(wrong)}"
+
+
+def look(
+    connection: duckdb.DuckDBPyConnection, table: Table, contract: Contract, folders: list[Folder]
+) -> tuple[File, ...]:
+    """The files of the deliveries with their heads; the lines of text files stand in the temporary table `ingest_lines`."""
+    connection.execute(
+        """
+        create or replace temp table ingest_lines (
+            file_no integer, line_no bigint, text varchar, problem varchar, shown varchar, digest varchar
+        )
+        """
+    )
+    described: dict[str, tuple[tuple[str, str], ...]] = {}
+    files = []
+    for folder in folders:
+        for path in folder.files:
+            name = f"{table.source}/{table.name}/{folder.name}/{path.name}"
+            file = File(len(files), path, name, folder.extracted_at, FORMATS[path.suffix.lower()])
+            if file.format == "parquet":
+                _parquet_head(connection, file, described)
+            else:
+                _text_head(connection, file, contract.max_line_bytes)
+            _check_head(file, table)
+            if file.rejected is not None:
+                file.notes.append(("file_rejected", file.rejected))
+            files.append(file)
+    return tuple(files)
+
+
+def mark_unreadable(connection: duckdb.DuckDBPyConnection, files: tuple[File, ...]) -> bool:
+    """Reject the Parquet files whose pages cannot be read although their head could; whether there were any."""
+    import duckdb
+
+    found = False
+    for file in files:
+        if file.format == "parquet" and not file.unreadable:
+            try:
+                every = ", ".join(f"count({quoted(name)})" for name, _ in file.head)
+                connection.execute(f"select {every} from read_parquet({literal(str(file.path))})").fetchall()
+                connection.execute(f"select md5(cast(r as varchar)) from read_parquet({literal(str(file.path))}) as r").fetchall()
+            except duckdb.Error as problem:
+                file.rejected, file.unreadable, found = f"{UNREADABLE}: {str(problem).splitlines()[0][:200]}", True, True
+                file.notes.append(("file_rejected", file.rejected))
+    return found
+
+
+def _values(files: list[File]) -> str:
+    rows = ", ".join(
+        f"({file.number}, {literal(str(file.path))}, {literal(file.name)}, timestamp '{file.extracted_at}', "
+        f"{'null' if file.rejected is None else literal(file.rejected)}, {file.rows})"
+        for file in files
+    )
+    return f"(values {rows}) as files(file_no, path, name, extracted_at, rejected, row_count)"
+
+
+PLACE = "files.extracted_at as _extracted_at, files.name as _file"
+
+
+def _parquet_source(files: list[File], table: Table) -> str:
+    head = dict(files[0].head)
+    delivered = ", ".join(
+        f"rows.{quoted(column.name)} as {quoted('r_' + column.name)}" for column in table.columns if column.name in head
+    )
+    fields = ", ".join(f"{literal(name)}: rows.{quoted(name)}" for name in head)
+    paths = ", ".join(literal(str(file.path)) for file in files)
+    return f"""
+        select {PLACE}, rows.file_row_number + 1 as _line, files.rejected as _problem, null::varchar as _digest,
+            to_json({{{fields}}})::varchar as _raw{", " + delivered if delivered else ""}
+        from read_parquet([{paths}], filename = '_candor_file', file_row_number = true, hive_partitioning = false) as rows
+        inner join {_values(files)} on rows._candor_file = files.path
+    """
+
+
+def _csv_source(files: list[File], table: Table) -> str:
+    names = [name for name, _ in files[0].head]
+    count = max(len(names), 1)
+
+    def value(column: Column) -> str:
+        given = f"_fields[{names.index(column.name) + 1}]"
+        unquoted = f"replace({given}[2:-2], '\"\"', '\"')"
+        return f"nullif(case when {given}[1] = '\"' then {unquoted} else {given} end, '') as {quoted('r_' + column.name)}"
+
+    delivered = ", ".join(value(column) for column in table.columns if column.name in names)
+    one_field = '("(?:[^"]|"")*"|[^",]*)'
+    has_quotes = "contains(lines.text, '\"')"
+    return f"""
+        select _extracted_at, _file, _line, _digest, _raw, _fields,
+            case
+                when _given_problem is not null then _given_problem
+                when not _is_quoted_well then 'quotes_do_not_close'
+                when len(_fields) <> {count} then 'wrong_number_of_fields: ' || len(_fields) || ' instead of {count}'
+            end as _problem{", " + delivered if delivered else ""}
+        from (
+            select {PLACE}, lines.line_no as _line, lines.digest as _digest, coalesce(lines.shown, lines.text) as _raw,
+                coalesce(files.rejected, lines.problem) as _given_problem,
+                not {has_quotes} or regexp_full_match(lines.text, '{one_field}(,{one_field})*') as _is_quoted_well,
+                case
+                    when {has_quotes} then regexp_extract_all(',' || lines.text, ',{one_field}', 1)
+                    else string_split(lines.text, ',')
+                end as _fields
+            from ingest_lines as lines
+            inner join {_values(files)} on lines.file_no = files.file_no
+        )
+    """
+
+
+def _jsonl_source(files: list[File], table: Table) -> str:
+    names = {name for name, _ in files[0].head}
+    given = [column for column in table.columns if column.name in names]
+    paths = ", ".join(literal('$."' + column.name + '"') for column in given)
+    delivered = ", ".join(f"nullif(_values[{place}], '') as {quoted('r_' + c.name)}" for place, c in enumerate(given, start=1))
+    values = f"json_extract_string(lines.text, [{paths}])" if given else "[]::varchar[]"
+    return f"""
+        select _extracted_at, _file, _line, _digest, _raw, _problem{", " + delivered if delivered else ""}
+        from (
+            select {PLACE}, lines.line_no as _line, lines.digest as _digest, coalesce(lines.shown, lines.text) as _raw,
+                case
+                    when coalesce(files.rejected, lines.problem) is not null then coalesce(files.rejected, lines.problem)
+                    when not json_valid(lines.text) then 'not_json'
+                    when json_type(lines.text) <> 'OBJECT' then 'not_a_json_object'
+                end as _problem,
+                case when _problem is null then {values} end as _values
+            from ingest_lines as lines
+            inner join {_values(files)} on lines.file_no = files.file_no
+        )
+    """
+
+
+SOURCES = {"parquet": _parquet_source, "csv": _csv_source, "jsonl": _jsonl_source}
+
+
+def _queries(table: Table, contract: Contract, files: list[File]) -> tuple[str, str]:
+    """The good and the bad rows of files that share one format and head."""
+    head = dict(files[0].head)
+    is_rejected = files[0].rejected is not None
+    source = SOURCES[files[0].format](files, table)
+    typed, canon, delivered_texts = [], [], []
+    every_check: list[Check] = []
+    for column in table.columns:
+        raw = quoted("r_" + column.name)
+        native = head.get(column.name)
+        if native is None or is_rejected:
+            typed.append(f"null::{column.duckdb_type} as {quoted(column.name)}")
+            canon.append("''")
+            delivered_texts.append("''")
+            if not column.nullable:
+                every_check.append(Check(f"missing_value:{column.name}", "true"))
+            continue
+        expression = parsed(column, raw, native) or "null"
+        typed.append(f"{expression} as {quoted(column.name)}")
+        # A value that is already of the contract's type is compared as it is, so that a scan can skip the check.
+        value = raw if expression == raw else quoted(column.name)
+        canon.append(canonical(column, quoted(column.name)))
+        delivered_texts.append(f"coalesce(nullif({canonical(column, quoted(column.name))}, ''), {raw}::varchar, '')")
+        every_check += checks(column, typed=value, delivered=raw, native=native, contract=contract)
+    fails = [f"coalesce({check.fails}, false)" for check in every_check]
+    any_fails = " or ".join(["_problem is not null", *fails])
+    separators = len(table.columns) - 1
+    holds_separator = f"strlen(_text) - strlen(replace(_text, {SEPARATOR}, '')) <> {separators}"
+    columns = ", ".join(quoted(column.name) for column in table.columns)
+    parsed_rows = f"select *, {', '.join(typed)} from ({source})"
+    good = f"""
+        select {columns}, md5(_text)::uuid as _row_hash, _extracted_at, _file, _line
+        from (select *, concat_ws({SEPARATOR}, {", ".join(canon)}) as _text from ({parsed_rows}) where not ({any_fails}))
+        where not ({holds_separator})
+    """
+    reasons = ", ".join(
+        f"case when {fail} then {literal(check.reason)} end" for check, fail in zip(every_check, fails, strict=True)
+    )
+    all_reasons = f"list_filter([{reasons}, case when {holds_separator} then 'control_character' end], lambda x: x is not null)"
+    bad = f"""
+        select coalesce(_digest, case when _problem is null then md5(_text) else md5(_raw) end)::uuid as _row_hash,
+            _extracted_at, _file, _line, case when _problem is not null then [_problem] else {all_reasons} end as reasons, _raw as raw
+        from (select *, concat_ws({SEPARATOR}, {", ".join(delivered_texts)}) as _text from ({parsed_rows}))
+        where {any_fails} or {holds_separator}
+    """
+    return good, bad
+
+
+def queries(table: Table, contract: Contract, files: tuple[File, ...]) -> Reading:
+    """The two queries over `files` as they were looked at."""
+    groups: dict[tuple[str, tuple[tuple[str, str], ...], str | None], list[File]] = {}
+    lost: list[File] = []
+    for file in files:
+        if file.unreadable:
+            lost.append(file)
+        elif file.rows:
+            groups.setdefault((file.format, file.head, file.rejected), []).append(file)
+    good, bad = [], []
+    for (_, _, rejected), group in groups.items():
+        let_in, refused = _queries(table, contract, group)
+        bad.append(refused)
+        if rejected is None:
+            good.append(let_in)
+    if any(file.rows for file in lost):
+        bad.append(
+            f"""
+            select md5(files.name || '#' || number)::uuid as _row_hash, {PLACE}, number as _line, [files.rejected] as reasons,
+                null::varchar as raw
+            from {_values(lost)}, unnest(range(1, files.row_count + 1)) as numbers(number)
+            """
+        )
+    return Reading(files, " union all ".join(good) or None, " union all ".join(bad) or None)

@@ -1,0 +1,174 @@
+"""Rules as set-wise SQL: one compile path from a check to one SELECT, whatever the grain.
+
+Three-valued on purpose. Unknown applicability applies; an unknown requirement is not met; a code that rests on something
+unknown ends in _UNKNOWN, so that repair work can be told from a refusal. Nothing here can permit: a SELECT only gives reasons against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from candor.errors import PolicyError
+from candor.policy.grains import GRAINS, KEYS
+from candor.policy.model import Check, Policy, Rule, Scope
+
+# What the engine itself blocks, through the same path as the pack.
+_EVERYTHING = Scope(promotion_only=False)
+
+
+def engine_rules(policy: Policy) -> tuple[Rule, ...]:
+    """The blocks that no pack can leave out: dates of pack and offer, products nobody knows, accounts made for testing."""
+
+    def rule(
+        rule_id: str, title: str, grain: str, code: str, require: str, statement: str, visibility: str = "internal"
+    ) -> Rule:
+        return Rule(
+            rule_id,
+            1,
+            title,
+            "BLOCK",
+            visibility,
+            grain,
+            None,
+            None,
+            _EVERYTHING,
+            None,
+            (Check(code, require),),
+            (),
+            statement,
+            "engine",
+        )
+
+    within = f"c_as_of >= {literal(policy.valid_from)} and c_as_of < {literal(policy.valid_to)}"
+    return (
+        rule("ENG-PACK", "Pack in force", "offer", "PACK_OUT_OF_DATE", within, "Outside the pack's dates nothing is offered."),
+        rule(
+            "ENG-PRODUCT", "Known product", "offer", "ENG_UNKNOWN_PRODUCT", "m_product is not null", "No matrix row, no offer."
+        ),
+        rule(
+            "ENG-START",
+            "Offer has started",
+            "offer",
+            "OFFER_NOT_STARTED",
+            "c_as_of >= o_starts_at",
+            "An offer is not made before it starts.",
+        ),
+        rule(
+            "ENG-END",
+            "Offer has not ended",
+            "offer_x_regime",
+            "OFFER_EXPIRED",
+            "c_as_of < o_ends_at",
+            "An offer ends at its instant, or at its wall-clock end where that comes first in one of the person's zones.",
+        ),  # fmt: skip
+        rule(
+            "ENG-TEST", "A real person", "user", "ENG_TEST_PERSON", "not u_is_test", "Accounts made for testing get no offers."
+        ),
+    )
+
+
+def literal(value: datetime) -> str:
+    return f"timestamp '{value:%Y-%m-%d %H:%M:%S}'"
+
+
+def quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _list(values: Iterable[str]) -> str:
+    return ", ".join(quoted(value) for value in values)
+
+
+def conditions(rule: Rule) -> list[str]:
+    """The parts of the rule's applicability that may be unknown, each a SQL predicate."""
+    scope, parts = rule.scope, []
+    if scope.regimes is not None:
+        parts.append(f"list_has_any(u_regimes, [{_list(scope.regimes)}])")
+    if scope.client_class is not None:
+        parts.append(f"u_client_class in ({_list(scope.client_class)})")
+    if scope.products is not None:
+        parts.append(f"m_product in ({_list(scope.products)})")
+    if scope.channels is not None:
+        parts.append(f"c_channel in ({_list(scope.channels)})")
+    if scope.promotion_only:
+        parts.append("o_is_promotion")
+    if rule.when is not None:
+        parts.append(rule.when)
+    return parts
+
+
+def reads_promotion(rule: Rule) -> bool:
+    """Whether the rule can tell promotions from other messages; if not, its hits speak against both."""
+    return rule.scope.promotion_only or any(
+        "o_is_promotion" in text for text in [rule.when or "", *(check.require for check in rule.checks)]
+    )
+
+
+def select(rule: Rule, check: Check, *, relation: str, suffixed: bool = True) -> str:
+    """One check as one SELECT over `relation`, which holds the facts of the rule's grain."""
+    parts = conditions(rule)
+    keys = []
+    for key in KEYS[rule.grain]:
+        if key == "is_promotion":
+            keys.append("o_is_promotion as is_promotion" if reads_promotion(rule) else "cast(null as boolean) as is_promotion")
+        else:
+            keys.append(key)
+    code = quoted(check.code)
+    if suffixed:
+        unknown = " or ".join(f"({part}) is null" for part in [check.require, *parts])
+        code = f"{code} || case when {unknown} then '_UNKNOWN' else '' end"
+    where = [f"coalesce(({part}), true)" for part in parts]
+    if rule.starts_at is not None:
+        where.append(f"c_as_of >= {literal(rule.starts_at)}")
+    if rule.ends_at is not None:
+        where.append(f"c_as_of < {literal(rule.ends_at)}")
+    where.append(f"not coalesce(({check.require}), false)")
+    return (
+        f"select {', '.join(keys)}, {quoted(rule.rule_id)} as rule_id, {rule.version} as v, {quoted(rule.effect)} as effect, "
+        f"{quoted(rule.visibility)} as visibility, {code} as code, {check.penalty_bp} as penalty_bp\n"
+        f"from {relation}\nwhere " + "\n    and ".join(where)
+    )
+
+
+def selects(rule: Rule) -> list[str]:
+    """All SELECTs of a rule: its checks, then its obligations, which the creative must already carry."""
+    promoted = "is_promotion" in KEYS[rule.grain] and reads_promotion(rule)
+    relation = f"eval_{rule.grain}{'_by_promotion' if promoted else ''}"
+    made = [select(rule, check, relation=relation) for check in rule.checks]
+    blocking = Rule(**{**rule.__dict__, "effect": "BLOCK"})
+    for obligation in rule.obligations:
+        carried = Check(f"DISC_MISSING_{obligation}", f"coalesce(list_contains(o_disclosures, {quoted(obligation)}), false)")
+        made.append(select(blocking, carried, relation=relation, suffixed=False))
+    return made
+
+
+def grain_sql(policy: Policy, grain: str) -> str:
+    """The hits of `grain`: every check of every rule of that grain, none short-circuited, in one UNION ALL."""
+    if grain not in GRAINS:
+        raise PolicyError(f"no grain is called {grain!r}", hint=f"grains: {', '.join(GRAINS)}")
+    rules = sorted((*engine_rules(policy), *policy.rules), key=lambda rule: (rule.rule_id, rule.version))
+    made = [text for rule in rules if rule.grain == grain for text in selects(rule)]
+    # A first branch without rows fixes names and types, also for a grain without rules.
+    typed = ", ".join(f"cast(null as {kind}) as {key}" for key, kind in KEYS[grain].items())
+    head = (
+        f"select {typed}, cast(null as varchar) as rule_id, cast(null as integer) as v, cast(null as varchar) as effect, "
+        "cast(null as varchar) as visibility, cast(null as varchar) as code, cast(null as integer) as penalty_bp where false"
+    )
+    return "\n\nunion all\n\n".join([head, *made])
+
+
+def codes(policy: Policy) -> list[tuple[str, str, int, str, str, str, str]]:
+    """Every code that may appear: (code, rule_id, v, effect, visibility, grain, title)."""
+    made: set[tuple[str, str, int, str, str, str, str]] = set()
+    for rule in (*engine_rules(policy), *policy.rules):
+        for check in rule.checks:
+            for suffix in ("", "_UNKNOWN"):
+                made.add(
+                    (check.code + suffix, rule.rule_id, rule.version, rule.effect, rule.visibility, rule.grain, rule.title)
+                )
+        for obligation in rule.obligations:
+            code = f"DISC_MISSING_{obligation}"
+            made.add((code, rule.rule_id, rule.version, "BLOCK", rule.visibility, rule.grain, rule.title))
+    made.add(("ENG_NO_CREATIVE", "ENG-CREATIVE", 1, "BLOCK", "internal", "pair", "A creative the person can read"))
+    return sorted(made)

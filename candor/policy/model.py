@@ -1,0 +1,98 @@
+"""What a loaded policy is. Frozen: nothing changes it after it has passed its checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Check:
+    """One requirement of a rule, with the code it gives when it is not met."""
+
+    code: str
+    require: str
+    penalty_bp: int = 0
+
+
+@dataclass(frozen=True)
+class Scope:
+    """To whom and what a rule applies; None is everything."""
+
+    regimes: tuple[str, ...] | None = None
+    client_class: tuple[str, ...] | None = None
+    products: tuple[str, ...] | None = None
+    channels: tuple[str, ...] | None = None
+    promotion_only: bool = True
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One version of one rule."""
+
+    rule_id: str
+    version: int
+    title: str
+    effect: str
+    visibility: str
+    grain: str
+    starts_at: datetime | None  # UTC, naive
+    ends_at: datetime | None
+    scope: Scope
+    when: str | None
+    checks: tuple[Check, ...]
+    obligations: tuple[str, ...]
+    statement: str
+    cite: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One fact of policy/facts.yml."""
+
+    name: str
+    type: str
+    max_age_hours: int | None
+    visibility: str
+    domain: tuple[Any, ...] | None
+
+
+@dataclass(frozen=True)
+class ProductLine:
+    product_line: str
+    rank: int
+    min_kyc: int
+    approp: bool
+    vol_max: int
+    profiles: tuple[str, ...]
+    stages: tuple[str, ...]
+    outcomes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Everything the run obeys, of one shop. `version` names the content, whatever the files' comments and layout."""
+
+    version: str
+    shop: str
+    pack_id: str
+    pack_version: str
+    valid_from: datetime
+    valid_to: datetime
+    rules: tuple[Rule, ...]
+    facts: Mapping[str, Fact]
+    product_lines: tuple[ProductLine, ...]
+    regime_map: Mapping[str, tuple[tuple[str, ...], str]]
+    permissions: tuple[tuple[str, str, tuple[str, ...], datetime, datetime], ...]
+    quiet_hours: tuple[tuple[str, tuple[int, ...], str, str], ...]
+    latency_margin_min: int
+    email_optout_regimes: tuple[str, ...]
+    sensitive_features: tuple[str, ...]
+    channels: tuple[tuple[str, str, int, bool, bool], ...]
+    limits: Mapping[str, tuple[float, str]]
+    objectives: Mapping[str, tuple[float, str]]
+    holdout_share: float
+    salt: str
+    roles: tuple[tuple[str, str, tuple[str, ...]], ...]

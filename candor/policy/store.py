@@ -1,0 +1,179 @@
+"""Where a run finds its policy again: the snapshot under the state folder and the tables of schema `policy`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from candor.errors import PolicyError
+from candor.policy import compiling
+from candor.policy.grains import GRAINS
+from candor.policy.loading import load
+from candor.policy.model import Policy
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from candor.runs import Run
+    from candor.settings import Settings
+
+
+def snapshot(settings: Settings) -> str:
+    """The version of the policy as it is now, kept under `<state>/policy/<version>/` so that the run can be repeated.
+
+    Raises PolicyError, with every problem, when it does not load.
+    """
+    policy = load(settings.policy_dir, settings.shop)
+    kept = settings.state_dir / "policy" / policy.version
+    if kept.is_dir():
+        return policy.version
+    beside = kept.with_name(f".{policy.version}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    for path in sorted(settings.policy_dir.rglob("*")):
+        if path.suffix in (".yml", ".yaml") and path.is_file():
+            target = beside / path.relative_to(settings.policy_dir)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    if load(beside, settings.shop).version != policy.version:
+        raise PolicyError(f"the files in {settings.policy_dir} changed while they were copied", hint="run again")
+    try:
+        beside.rename(kept)
+    except OSError:
+        if not kept.is_dir():  # otherwise another process was first, with the same content
+            raise
+        shutil.rmtree(beside)
+    return policy.version
+
+
+def for_run(settings: Settings, run: Run) -> Policy:
+    """The policy that the run was pinned to. Raises PolicyError when its snapshot is gone or is no longer what it was."""
+    kept = settings.state_dir / "policy" / run.policy_version
+    if not kept.is_dir():
+        raise PolicyError(
+            f"the run of {run.as_of.isoformat()} uses policy {run.policy_version}, of which there is no snapshot at {kept}",
+            hint="restore the folder from a backup of the state folder; another policy would give other offers",
+        )
+    policy = load(kept, settings.shop)
+    if policy.version != run.policy_version:
+        raise PolicyError(
+            f"the snapshot {kept} reads as version {policy.version} for shop {settings.shop!r}",
+            hint="the run was made for another shop (CANDOR_SHOP), or somebody edited the snapshot",
+        )
+    return policy
+
+
+TABLES = {
+    "product_lines": "product_line varchar, rank integer, min_kyc integer, approp boolean, vol_max integer",
+    "matrix": (
+        "product_line varchar, rank integer, min_kyc integer, approp boolean, vol_max integer, profiles varchar[], stages varchar[]"
+    ),
+    "outcome_kinds": "product_line varchar, kind varchar",
+    "regime_map": "market varchar, regimes varchar[], permission_regime varchar",
+    "permissions": "regime varchar, client_class varchar, product_line varchar, valid_from timestamp, valid_to timestamp",
+    "quiet_hours": "regime varchar, iso_weekday integer, opens_minute integer, closes_minute integer",
+    "email_optout_regimes": "regime varchar",
+    "channels": "channel varchar, rule_channel varchar, slots integer, is_push boolean, has_window boolean",
+    "limits": "name varchar, value double, why varchar",
+    "objectives": "name varchar, value double, why varchar",
+    "rule_codes": "code varchar, rule_id varchar, v integer, effect varchar, visibility varchar, grain varchar, title varchar",
+    "facts": "fact varchar, type varchar, max_age_hours integer, visibility varchar",
+    "sensitive_features": "feature varchar",
+    "experiments": "holdout_share double, salt varchar",
+    "roles": "role varchar, holder varchar, approves varchar[]",
+    "pack": "valid_from timestamp, valid_to timestamp, version varchar, pack_id varchar, pack_version varchar, shop varchar",
+}
+
+
+def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of each table of schema `policy`, in the order of TABLES' columns."""
+
+    def minutes(clock: str) -> int:
+        return int(clock[:2]) * 60 + int(clock[3:])
+
+    lines = policy.product_lines
+    return {
+        "product_lines": [(line.product_line, line.rank, line.min_kyc, line.approp, line.vol_max) for line in lines],
+        "matrix": [
+            (line.product_line, line.rank, line.min_kyc, line.approp, line.vol_max, list(line.profiles), list(line.stages))
+            for line in lines
+        ],
+        "outcome_kinds": [(line.product_line, kind) for line in lines for kind in line.outcomes],
+        "regime_map": [(market, list(regimes), permission) for market, (regimes, permission) in policy.regime_map.items()],
+        "permissions": [
+            (regime, client_class, product, valid_from, valid_to)
+            for regime, client_class, products, valid_from, valid_to in policy.permissions
+            for product in products
+        ],
+        # The margin is taken off here, once: whatever reads this table sends early enough.
+        "quiet_hours": [
+            (regime, day, minutes(opens), minutes(closes) - policy.latency_margin_min)
+            for regime, days, opens, closes in policy.quiet_hours
+            for day in days
+        ],
+        "email_optout_regimes": [(regime,) for regime in policy.email_optout_regimes],
+        "channels": list(policy.channels),
+        "limits": [(name, value, why) for name, (value, why) in policy.limits.items()],
+        "objectives": [(name, value, why) for name, (value, why) in policy.objectives.items()],
+        "rule_codes": list(compiling.codes(policy)),
+        "facts": [(fact.name, fact.type, fact.max_age_hours, fact.visibility) for fact in policy.facts.values()],
+        "sensitive_features": [(feature,) for feature in policy.sensitive_features],
+        "experiments": [(policy.holdout_share, policy.salt)],
+        "roles": [(role, holder, list(approves)) for role, holder, approves in policy.roles],
+        "pack": [(policy.valid_from, policy.valid_to, policy.version, policy.pack_id, policy.pack_version, policy.shop)],
+    }
+
+
+def install(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> str:
+    """The version whose tables schema `policy` of the warehouse now holds: those of the run, all or none replaced."""
+    policy = for_run(settings, run)
+    connection.execute("begin")
+    try:
+        connection.execute("create schema if not exists policy")
+        for name, rows in contents(policy).items():
+            connection.execute(f"create or replace table policy.{name} ({TABLES[name]})")
+            if rows:
+                marks = ", ".join("?" for _ in rows[0])
+                connection.executemany(f"insert into policy.{name} values ({marks})", sorted(rows, key=repr))
+        connection.execute("commit")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    return policy.version
+
+
+def dbt_vars(settings: Settings, run: Run) -> dict[str, Any]:
+    """What the eligibility models are compiled with: the SQL of each grain's rules, of the policy the run is pinned to."""
+    policy = for_run(settings, run)
+    return {"compiled_rules": {grain: compiling.grain_sql(policy, grain) for grain in GRAINS}, "policy_version": policy.version}
+
+
+def explain(code: str, policy: Policy | None = None) -> dict[str, Any]:
+    """What stands behind a code: rule, title, statement, citation, effect, visibility, and whether a fact was unknown.
+
+    Raises PolicyError for a code that no rule gives. `policy` is by default that of the policy folder.
+    """
+    if policy is None:
+        from candor import settings as settings_module
+
+        settings = settings_module.load()
+        policy = load(Path(settings.policy_dir), settings.shop)
+    # The code itself first: JUR_UNKNOWN is a code of its own.
+    for plain in (code, code.removesuffix("_UNKNOWN")):
+        for rule in (*compiling.engine_rules(policy), *policy.rules):
+            given = {check.code for check in rule.checks} | {f"DISC_MISSING_{obligation}" for obligation in rule.obligations}
+            if plain in given:
+                return {
+                    "code": code,
+                    "rule_id": rule.rule_id,
+                    "v": rule.version,
+                    "title": rule.title,
+                    "statement": rule.statement,
+                    "cite": rule.cite,
+                    "effect": rule.effect,
+                    "visibility": rule.visibility,
+                    "is_unknown": plain != code,
+                    "may_be_told": rule.visibility == "safe" and plain == code,
+                }
+    raise PolicyError(f"no rule gives the code {code!r}", hint="policy.rule_codes in the warehouse lists them")

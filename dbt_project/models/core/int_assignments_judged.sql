@@ -1,0 +1,153 @@
+{#- Past decisions are read only once something was published; before, only assignments from before Candor exist. -#}
+{%- set decisions = source('state', 'decisions') -%}
+{%- set published = has_relation(decisions) -%}
+with
+
+past_assignments as (
+
+    select * from {{ ref('stg_catalogue__past_assignments') }}
+
+),
+
+accounts as (
+
+    select * from {{ source('identity', 'person_identifiers') }}
+    where identifier_kind = 'account_id'
+
+),
+
+contacts as (
+
+    select * from {{ source('identity', 'person_identifiers') }}
+    where identifier_kind = 'contact_id'
+
+),
+
+test_people as (
+
+    select * from {{ ref('int_test_people') }}
+
+),
+
+offers as (
+
+    select * from {{ ref('stg_catalogue__offers') }}
+
+),
+
+offer_lines as (
+
+    select
+        offer_id,
+        max_by(product_line, version) as product_line
+    from offers
+    group by offer_id
+
+),
+
+past as (
+
+    select
+        past_assignments.assignment_id,
+        case
+            when past_assignments.account_id is not null then accounts.person_id
+            else contacts.person_id
+        end as person_id,
+        past_assignments.offer_id,
+        past_assignments.offer_version,
+        past_assignments.channel,
+        past_assignments.arm,
+        past_assignments.propensity::double as propensity,
+        past_assignments.assigned_at,
+        past_assignments.known_at,
+        'past' as source,
+        past_assignments.row_hash
+
+    from past_assignments
+
+    left join accounts
+        on past_assignments.account_id = accounts.identifier
+
+    left join contacts
+        on past_assignments.contact_id = contacts.identifier
+
+),
+
+decided as (
+
+    {% if published -%}
+    -- The person is who the decision was made for; the key map never takes a key away.
+    select
+        decision_id as assignment_id,
+        person_id,
+        offer_id,
+        offer_version,
+        channel,
+        case when arm = 'treated' then 'shown' else 'held_out' end as arm,
+        {% if 'propensity' in adapter.get_columns_in_relation(decisions) | map(attribute='name') | list -%}
+        propensity::double as propensity,
+        {%- else -%}
+        null::double as propensity,
+        {%- endif %}
+        as_of as assigned_at,
+        as_of as known_at,
+        'candor' as source,
+        null::uuid as row_hash
+    from {{ decisions }}
+    where is_chosen
+        and batch_seq < {{ batch_seq() }}
+        and as_of < {{ as_of() }}
+    {%- else -%}
+    select * from past where false
+    {%- endif %}
+
+),
+
+every as (
+
+    select * from past
+    union all
+    select * from decided
+
+),
+
+judged as (
+
+    select
+        every.assignment_id,
+        every.person_id,
+        every.offer_id,
+        every.offer_version,
+        coalesce(offers.product_line, offer_lines.product_line) as product_line,
+        every.channel,
+        every.arm,
+        every.propensity,
+        every.assigned_at,
+        every.known_at,
+        every.source,
+        every.row_hash,
+        list_filter(
+            [
+                case when every.assigned_at > {{ as_of() }} then 'not_yet_happened' end,
+                case when every.person_id is null then 'unattributed' end,
+                case when coalesce(offers.product_line, offer_lines.product_line) is null then 'unknown_offer' end,
+                case when test_people.person_id is not null then 'test_account' end
+            ],
+            lambda reason: reason is not null
+        ) as reasons
+
+    from every
+
+    left join offers
+        on every.offer_id = offers.offer_id
+        and every.offer_version = offers.version
+
+    left join offer_lines
+        on every.offer_id = offer_lines.offer_id
+
+    left join test_people
+        on every.person_id = test_people.person_id
+
+)
+
+select * from judged

@@ -1,0 +1,16 @@
+with
+
+removed as (
+
+    select
+        row_hash,
+        assignment_id,
+        person_id,
+        source,
+        reasons
+    from {{ ref('int_assignments_judged') }}
+    where len(reasons) > 0
+
+)
+
+select * from removed

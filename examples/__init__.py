@@ -1,0 +1,1 @@
+"""Adapters that map real public data into the landing contract."""

@@ -1,0 +1,97 @@
+"""A small world of identifiers and edges, written the way dbt leaves them, and clustered by candor.identity."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from candor import identity
+from candor.identity import keys
+
+KINDS = {"account_id": 1, "contact_id": 2, "device_id": 3, "anonymous_id": 4, "wallet": 5, "email": 6, "phone": 7}
+PREFIXES = {"a": "account_id", "c": "contact_id", "d": "device_id", "x": "anonymous_id", "w": "wallet", "e": "email", "p": "phone"}
+RANKS = {"signed_nonce": 1, "login": 2, "kyc": 3, "email": 4, "phone": 5, "deposit": 6, "declared": 7, "device": 8}
+HASH_KEY = "a key for tests"
+
+
+def kind_of(identifier: str) -> str:
+    return PREFIXES[identifier[0]]
+
+
+class World:
+    """Identifiers are written `a1` (account), `c1`, `d1`, `x1` (anonymous id), `w1`, `e1`, `p1`; edges `a1-e1` or `a1-e1:phone`."""
+
+    def __init__(self) -> None:
+        self.connection = duckdb.connect(":memory:")
+        self.connection.execute("attach ':memory:' as vault")
+        self.connection.execute("create schema identity")
+        self.connection.execute("create schema vault.identity")
+        self.connection.execute("create table identity.identifier_kinds (identifier_kind varchar, anchor_priority integer)")
+        self.connection.executemany("insert into identity.identifier_kinds values (?, ?)", list(KINDS.items()))
+        keys.prepare(self.connection)
+
+    def run(
+        self, batch_seq: int, edges: str = "", *, alone: str = "", hubs: str = "", blocked: str = "", born: dict | None = None
+    ) -> dict[str, str]:
+        """The person of each identifier after this batch."""
+        pairs = [edge.split(":") for edge in edges.split()]
+        ends = [(*sorted(pair[0].split("-"), key=lambda name: (KINDS[kind_of(name)], name)), pair[1:]) for pair in pairs]
+        names = list(dict.fromkeys([name for one, other, _ in ends for name in (one, other)] + alone.split() + hubs.split()))
+        names += blocked.split()
+        connection = self.connection
+        connection.execute(
+            "create or replace table identity.identifiers "
+            "(identifier_kind varchar, identifier varchar, is_hub boolean, is_blocked boolean)"
+        )
+        rows = [(kind_of(name), name, name in hubs.split(), name in blocked.split()) for name in names]
+        if rows:
+            connection.executemany("insert into identity.identifiers values (?, ?, ?, ?)", rows)
+        columns = (
+            "identifier_kind varchar, identifier varchar, other_kind varchar, other_identifier varchar, "
+            "evidence varchar, evidence_rank integer, first_known_at timestamp"
+        )
+        connection.execute(f"create or replace table identity.edges ({columns})")
+        connection.execute(f"create or replace table identity.dropped_edges ({columns}, reason varchar)")
+        for one, other, evidence in ends:
+            name = evidence[0] if evidence else "email"
+            connection.execute(
+                "insert into identity.edges values (?, ?, ?, ?, ?, ?, timestamp '2026-11-01 00:00:00')",
+                [kind_of(one), one, kind_of(other), other, name, RANKS[name]],
+            )
+        connection.execute(
+            "create or replace table vault.identity.int_record_claims (record_kind varchar, record_id varchar, birth_date date)"
+        )
+        for name, birth_date in (born or {}).items():
+            connection.execute("insert into vault.identity.int_record_claims values (?, ?, ?)", [kind_of(name), name, birth_date])
+        self.counts = identity.assign(connection, batch_seq=batch_seq, hash_key=HASH_KEY)
+        return dict(connection.execute("select identifier, person_id from identity.person_identifiers").fetchall())
+
+    def table(self, sql: str) -> list[tuple]:
+        return self.connection.execute(sql).fetchall()
+
+    def key_map(self) -> list[tuple]:
+        return self.table("select * from state.key_map order by all")
+
+    def aliases(self) -> dict[str, str]:
+        return dict(self.table("select person_id, surviving_person_id from identity.person_aliases"))
+
+    def dropped(self) -> set[tuple[str, str, str]]:
+        return set(self.table("select identifier, other_identifier, reason from identity.dropped_edges"))
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def new_world():
+    return World
+
+
+def groups(persons: dict[str, str]) -> set[frozenset[str]]:
+    """Who is with whom, whatever the keys are called."""
+    together: dict[str, set[str]] = {}
+    for identifier, person in persons.items():
+        together.setdefault(person, set()).add(identifier)
+    return {frozenset(members) for members in together.values()}

@@ -1,0 +1,358 @@
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from candor import publishing, warehouse
+from candor.errors import AuditFailed, GateFailed, UsageError
+from candor.publishing import lookups, publish, store
+
+
+def files_of(folder):
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.rglob("*.parquet"))
+    }
+
+
+def state_of(shop):
+    """All that a publication leaves behind, except wall-clock stamps."""
+    tables = ("offers", "person_lookup", "known_deliveries", "suppressions")
+    content = {name: sorted(shop.read(f"select * from {name}"), key=repr) for name in tables}
+    content["runs"] = sorted(shop.read("select run_id, as_of, is_current, rows, people, counts, staged_hash, has_offers from runs"))
+    with warehouse.connect(shop.settings) as connection:
+        content["decisions"] = connection.execute("select * from state.decisions order by all").fetchall()
+    content["files"] = files_of(shop.settings.published_dir) | files_of(shop.settings.restricted_published_dir)
+    return content
+
+
+def test_published_rows_are_live_and_held_out_people_get_nothing(shop, monday):
+    run_id = shop.stage()
+    result = publishing.run(monday, shop.settings)
+    assert result["offers"] == 8
+    assert result["is_current"] is True
+    assert shop.live() == {"ann": 2, "bob": 2, "cem": 2, "dan": 2}
+    assert shop.read("select count(*) from offers where arm <> 'treated'") == [(0,)]
+    assert shop.read("select run_id, is_current, rows, people, model_version from runs") == [(run_id, 1, 8, 4, "m1")]
+    with warehouse.connect(shop.settings) as connection:
+        arms = connection.execute("select arm, count(*) from state.decisions group by all order by all").fetchall()
+    assert arms == [("held_out", 2), ("treated", 8)]
+
+
+def refuse_violations(shop, run):
+    shop.allow(run, violations=1)
+
+
+def refuse_gate(shop, run):
+    shop.allow(run, passed=False)
+
+
+def refuse_missing_audit(shop, run):
+    (shop.settings.reports_dir / run.run_id / "audit.json").unlink()
+
+
+def refuse_missing_gate(shop, run):
+    (shop.settings.reports_dir / run.run_id / "gates" / "served.json").unlink()
+
+
+def refuse_changed_text(shop, run):
+    with warehouse.connect(shop.settings) as connection:
+        connection.execute("update decisions.staged_offers set title = 'Buy!' where person_id = 'ann' and slot = 1")
+
+
+def refuse_added_row(shop, run):
+    with warehouse.connect(shop.settings) as connection:
+        connection.execute("insert into decisions.staged_offers select * from decisions.staged_offers limit 1")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"),
+    [
+        pytest.param(refuse_violations, AuditFailed, id="audit_found_a_violation"),
+        pytest.param(refuse_missing_audit, AuditFailed, id="audit_did_not_run"),
+        pytest.param(refuse_changed_text, AuditFailed, id="a_staged_text_changed_after_the_audit"),
+        pytest.param(refuse_added_row, AuditFailed, id="a_row_came_after_the_audit"),
+        pytest.param(refuse_gate, GateFailed, id="gate_failed"),
+        pytest.param(refuse_missing_gate, GateFailed, id="gate_did_not_run"),
+    ],
+)
+def test_nothing_is_written_without_audit_and_gate_and_yesterday_stays_live(shop, monday, tuesday, spoil, error):
+    shop.stage(monday, title="Monday")
+    publishing.run(monday, shop.settings)
+    run_id = shop.stage(tuesday, title="Tuesday")
+    before = state_of(shop)
+    with warehouse.connect(shop.settings) as connection:
+        from candor import runs
+
+        run = runs.get(connection, tuesday)
+    spoil(shop, run)
+    with pytest.raises(error) as raised:
+        publishing.run(tuesday, shop.settings)
+    assert raised.value.exit_code == 1
+    assert run_id in str(raised.value)
+    assert state_of(shop) == before
+    assert set(shop.read("select title from live_offers")) == {("Monday",)}
+
+
+def test_staged_hash_sees_every_column_and_no_order(shop, monday):
+    shop.stage()
+    with warehouse.connect(shop.settings) as connection:
+        before = publishing.staged_hash(connection)
+        connection.execute("create table shuffled as select * from decisions.staged_offers order by random()")
+        connection.execute("drop table decisions.staged_offers")
+        connection.execute("create table decisions.staged_offers as select * from shuffled")
+        assert publishing.staged_hash(connection) == before
+        columns = connection.execute("describe decisions.staged_offers").fetchall()
+        for name, kind, *_ in columns:
+            other = "'other'" if kind == "VARCHAR" else "timestamp '2001-01-01'" if kind == "TIMESTAMP" else "77"
+            connection.execute("begin")
+            connection.execute(f"update decisions.staged_offers set {name} = {other} where person_id = 'ann' and slot = 1")
+            assert publishing.staged_hash(connection) != before, name
+            connection.execute("rollback")
+
+
+def test_publishing_twice_is_publishing_once_to_the_byte(shop, monday):
+    shop.stage()
+    publishing.run(monday, shop.settings)
+    first = state_of(shop)
+    assert len(first["files"]) == 8
+    publishing.run(monday, shop.settings)
+    assert state_of(shop) == first
+
+
+def test_parquet_bytes_do_not_depend_on_row_order_or_threads(tmp_path, shop, monday):
+    run_id = shop.stage(extra="insert into state.arms select 'p' || range, 'treated', 1 from range(300000)")
+    publishing.run(monday, shop.settings)
+    folder = shop.settings.published_dir / run_id
+    first = files_of(folder)
+    with warehouse.connect(shop.settings) as connection:
+        for table in ("decisions.staged_offers", "decisions.ledger", "state.arms", "identity.person_identifiers"):
+            connection.execute(f"create or replace temp table shuffled as select * from {table} order by hash(rowid * 7)")
+            connection.execute(f"delete from {table}")
+            connection.execute(f"insert into {table} select * from shuffled")
+    import dataclasses
+
+    publishing.run(monday, dataclasses.replace(shop.settings, threads=1))
+    assert files_of(folder) == first
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["write", "replace_files", "remember_decisions", "_load_offers", "_change_lookups", "_remember_deliveries", "_end_suppressions", "_prune"],
+)
+@pytest.mark.parametrize("before", [True, False], ids=["killed_before", "killed_after"])
+def test_a_kill_at_any_step_shows_yesterday_and_the_rerun_gives_the_undisturbed_state(
+    make_shop, monday, tuesday, monkeypatch, step, before
+):
+    undisturbed, killed = make_shop("undisturbed"), make_shop("killed")
+    for shop in (undisturbed, killed):
+        shop.stage(monday, title="Monday")
+        publishing.run(monday, shop.settings)
+        shop.stage(tuesday, title="Tuesday", people=("ann", "cem", "new"))
+    publishing.run(tuesday, undisturbed.settings)
+
+    module = publish.export if step in ("write", "replace_files") else publish
+    real = getattr(module, step)
+
+    def dying(*arguments, **keywords):
+        if not before:
+            real(*arguments, **keywords)
+        raise KeyboardInterrupt(step)
+
+    monkeypatch.setattr(module, step, dying)
+    with pytest.raises(KeyboardInterrupt):
+        publishing.run(tuesday, killed.settings)
+    assert set(killed.read("select title from live_offers")) == {("Monday",)}
+    monkeypatch.setattr(module, step, real)
+    publishing.run(tuesday, killed.settings)
+    assert state_of(killed) == state_of(undisturbed)
+    assert set(killed.read("select title from live_offers")) == {("Tuesday",)}
+
+
+READER = """
+import json, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=0)
+seen, reads = set(), 0
+print("ready", flush=True)
+import select
+while not select.select([sys.stdin], [], [], 0)[0]:
+    seen.update(connection.execute("select title, count(*), count(distinct run_id) from live_offers group by title").fetchall())
+    titles = connection.execute("select count(distinct title) from live_offers").fetchone()
+    seen.add(("titles at once",) + titles)
+    reads += 2
+print(json.dumps([reads, sorted(seen)]))
+"""
+
+
+def test_a_reader_beside_the_writer_sees_only_whole_runs(shop, monday):
+    people = [f"p{number}" for number in range(200)]
+    shop.stage(monday, title="day 0", people=people)
+    publishing.run(monday, shop.settings)
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READER, str(store.path(shop.settings))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert reader.stdout.readline() == "ready\n"
+    for day in (1, 2):
+        shop.stage(monday + timedelta(days=day), title=f"day {day}", people=people)
+        publishing.run(monday + timedelta(days=day), shop.settings)
+    reads, seen = json.loads(reader.communicate("stop\n", timeout=20)[0])
+    assert reads > 20, f"only {reads} reads"
+    assert {tuple(row) for row in seen} <= {("day 0", 400, 1), ("day 1", 400, 1), ("day 2", 400, 1), ("titles at once", 1)}
+    assert ["day 0", 400, 1] in seen
+
+
+def test_an_older_run_does_not_take_over_unless_asked(shop, monday, tuesday):
+    old = shop.stage(monday, title="Monday")
+    publishing.run(monday, shop.settings)
+    new = shop.stage(tuesday, title="Tuesday")
+    publishing.run(tuesday, shop.settings)
+    shop.stage(monday, title="Monday")
+    assert publishing.run(monday, shop.settings)["is_current"] is False
+    assert shop.read("select run_id from runs where is_current = 1") == [(new,)]
+    assert publishing.run(monday, shop.settings, make_current=True)["is_current"] is True
+    assert shop.read("select run_id from runs where is_current = 1") == [(old,)]
+
+
+def test_a_run_with_nothing_staged_publishes_honest_emptiness(shop, monday, tuesday):
+    shop.stage(monday)
+    publishing.run(monday, shop.settings)
+    shop.stage(tuesday, people=())
+    assert publishing.run(tuesday, shop.settings)["offers"] == 0
+    assert shop.live() == {}
+    assert shop.read("select rows from runs where is_current = 1") == [(0,)]
+
+
+def test_only_the_latest_runs_keep_their_offers(shop, monday, monkeypatch):
+    monkeypatch.setattr(publish, "KEPT_RUNS", 2)
+    for day in range(4):
+        shop.stage(monday + timedelta(days=day), people=("ann",))
+        publishing.run(monday + timedelta(days=day), shop.settings)
+    assert shop.read("select has_offers, count(*) from runs group by 1 order by 1") == [(0, 2), (1, 2)]
+    assert shop.read("select count(distinct run_id), count(*) from offers") == [(2, 4)]
+
+
+def test_lookups_hold_emails_and_phones_only_as_keyed_hashes(shop, monday):
+    run_id = shop.stage()
+    publishing.run(monday, shop.settings)
+    found = shop.read("select identifier_kind, identifier, person_id from person_lookup where valid_to_run is null order by 1, 2")
+    hashes = {lookups.keyed_hash(shop.settings, text) for text in ("ann@gmail.com", "a.nn@gmail.com")}
+    assert {row[1] for row in found if row[0] == "email_hash"} == hashes
+    assert {row[1] for row in found if row[0] == "phone_hash"} == {lookups.keyed_hash(shop.settings, "+15550001")}
+    assert ("account_id", "acc_ann", "ann") in found
+    everything = store.path(shop.settings).read_bytes() + b"".join(
+        file.read_bytes() for file in (shop.settings.published_dir / run_id).iterdir()
+    )
+    for secret in (b"@gmail.com", b"@x.org", b"+15550001", shop.settings.hash_key.encode()):
+        assert secret not in everything
+
+
+def test_a_long_key_hashes_as_the_standard_says(tmp_path, shop):
+    import dataclasses
+
+    settings = dataclasses.replace(shop.settings, hash_key="long" * 40)
+    with warehouse.scratch(settings) as connection:
+        lookups.install(connection, settings)
+        assert connection.execute("select keyed_hash('añb@x.org')").fetchone()[0] == lookups.keyed_hash(settings, "añb@x.org")
+
+
+def test_lookups_change_by_difference(shop, monday, tuesday):
+    first = shop.stage(monday)
+    assert publishing.run(monday, shop.settings)["lookups_added"] == 5
+    second = shop.stage(
+        tuesday, extra="update identity.person_identifiers set person_id = 'cem' where identifier_kind = 'wallet'"
+    )
+    result = publishing.run(tuesday, shop.settings)
+    assert (result["lookups_added"], result["lookups_ended"]) == (1, 1)
+    wallet = "select person_id, valid_from_run, valid_to_run from person_lookup where identifier_kind = 'wallet' order by 1"
+    assert shop.read(wallet) == [("bob", first, second), ("cem", second, None)]
+
+
+LONG_AGO, SOON = "2020-01-01T00:00:00Z", "2098-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("suppression", "live"),
+    [
+        pytest.param({"person_id": "ann"}, {"bob": 2, "cem": 2, "dan": 2}, id="a_person"),
+        pytest.param({"person_id": "ann", "channel": "web"}, {"bob": 2, "cem": 2, "dan": 2}, id="a_person_in_the_channel"),
+        pytest.param({"person_id": "ann", "channel": "email"}, {"ann": 2, "bob": 2, "cem": 2, "dan": 2}, id="another_channel"),
+        pytest.param({"person_id": "ann", "offer_id": "offer1"}, {"ann": 1, "bob": 2, "cem": 2, "dan": 2}, id="an_offer_of_a_person"),
+        pytest.param({"offer_id": "offer1"}, {"ann": 1, "bob": 1, "cem": 1, "dan": 1}, id="an_offer"),
+        pytest.param({"market": "GB"}, {}, id="a_market"),
+        pytest.param({"segment": "other"}, {"ann": 2, "bob": 2, "cem": 2, "dan": 2}, id="another_segment"),
+        pytest.param({"person_id": "ann", "until": LONG_AGO}, {"ann": 2, "bob": 2, "cem": 2, "dan": 2}, id="ended"),
+        pytest.param({"person_id": "ann", "until": SOON}, {"bob": 2, "cem": 2, "dan": 2}, id="not_yet_ended"),
+        pytest.param({"person_id": "ann", "since": SOON}, {"ann": 2, "bob": 2, "cem": 2, "dan": 2}, id="not_yet_begun"),
+        pytest.param({}, {}, id="everything"),
+    ],
+)
+def test_suppressions_win_at_read_time(shop, monday, suppression, live):
+    shop.stage()
+    publishing.run(monday, shop.settings)
+    row = {"suppression_id": "s", "reason_kind": "preference", "since": LONG_AGO} | suppression
+    shop.write(f"insert into suppressions ({', '.join(row)}) values ({', '.join('?' * len(row))})", *row.values())
+    assert shop.live() == live
+
+
+@pytest.mark.parametrize(
+    ("times", "live"),
+    [
+        pytest.param({"valid_from": "timestamp '2098-01-01'"}, {}, id="not_yet_valid"),
+        pytest.param({"valid_until": "timestamp '2020-01-01'"}, {}, id="no_longer_valid"),
+        pytest.param({}, {"ann": 2}, id="valid"),
+    ],
+)
+def test_only_valid_offers_are_live(shop, monday, times, live):
+    sets = "; ".join(f"update decisions.staged_offers set {name} = {value}" for name, value in times.items())
+    shop.stage(people=("ann",), extra=sets)
+    publishing.run(monday, shop.settings)
+    assert shop.live() == live
+
+
+def test_a_run_ends_the_suppressions_whose_cause_it_knows_and_no_other(shop, monday, tuesday):
+    shop.stage(monday)
+    publishing.run(monday, shop.settings)
+    known = "crm.consents/2026-11-23T120000Z@aaaaaaaaaaaa"
+    unknown = "crm.consents/2026-11-24T120000Z@bbbbbbbbbbbb"
+    for name, person, cause in (("s1", "ann", known), ("s2", "bob", unknown), ("s3", "cem", None)):
+        shop.write(
+            "insert into suppressions (suppression_id, person_id, reason_kind, since, delivery_id) values (?, ?, 'preference', ?, ?)",
+            *(name, person, "2026-11-23T16:00:00Z", cause),
+        )
+    run_id = shop.stage(tuesday)
+    assert publishing.run(tuesday, shop.settings)["suppressions_ended"] == 1
+    ended = shop.read("select suppression_id, until, ended_by_run from suppressions order by 1")
+    assert ended == [("s1", "2026-11-24T15:00:00Z", run_id), ("s2", None, None), ("s3", None, None)]
+
+
+def test_the_restricted_face_is_apart_and_closed(shop, monday):
+    run_id = shop.stage()
+    result = publishing.run(monday, shop.settings)
+    assert result["files"]["restricted/person_hits"] == 2
+    folder = shop.settings.restricted_published_dir / run_id
+    assert [file.name for file in folder.iterdir()] == ["person_hits.parquet"]
+    for closed in (shop.settings.restricted_dir, shop.settings.restricted_published_dir, folder):
+        assert stat.S_IMODE(os.stat(closed).st_mode) == 0o700
+    open_folder = shop.settings.published_dir / run_id
+    assert not any(b"FC_HOLD" in file.read_bytes() for file in open_folder.iterdir())
+
+
+def test_other_stores_are_refused_before_anything_is_written(shop, monday):
+    import dataclasses
+
+    shop.stage()
+    with pytest.raises(UsageError, match="postgresql"):
+        publishing.run(monday, dataclasses.replace(shop.settings, serving_url="postgresql://host/db"))
+    assert not shop.settings.published_dir.exists()
+
+
+def test_a_reader_is_found_by_index_and_not_by_a_scan(shop, monday):
+    shop.stage()
+    publishing.run(monday, shop.settings)
+    plan = " ".join(row[-1] for row in shop.read("explain query plan select * from live_offers where person_id = 'ann'"))
+    assert "SEARCH offers USING INDEX offers_by_person" in plan
+    assert "SCAN offers" not in plan
