@@ -28,7 +28,8 @@ policy_app = typer.Typer(no_args_is_help=True, help="What the rules are and mean
 app.add_typer(policy_app, name="policy")
 
 AsOf = Annotated[
-    str, typer.Option("--as-of", help="The run's instant, UTC unless it carries a zone: 2026-11-23T15:00:00Z", show_default=False)
+    str,
+    typer.Option("--as-of", help="The run's instant, UTC unless it carries a zone: 2026-11-23T15:00:00Z", show_default=False),
 ]
 
 
@@ -80,7 +81,9 @@ def run(
 
 
 @app.command()
-def train(as_of: Annotated[str | None, typer.Option("--as-of", help="Default: the latest run.", show_default=False)] = None) -> None:
+def train(
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Default: the latest run.", show_default=False)] = None,
+) -> None:
     """Train a candidate on what was known at a run, evaluate it, register it, and promote it if it is good enough."""
     from candor.settings import load
     from training import promote
@@ -114,7 +117,9 @@ def status() -> None:
 
 
 @app.command()
-def summary(as_of: Annotated[str | None, typer.Option("--as-of", help="Default: the latest run.", show_default=False)] = None) -> None:
+def summary(
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Default: the latest run.", show_default=False)] = None,
+) -> None:
     """The summary of a run: counts, gates, model, offers, reasons, where to look next."""
     from candor.reporting import print_summary
     from candor.settings import load

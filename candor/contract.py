@@ -199,3 +199,126 @@ def parse(text: str) -> Contract:
 def load() -> Contract:
     """The landing contract that ingest enforces."""
     return parse(CONTRACT_PATH.read_text(encoding="utf-8"))
+
+
+REASONS = """
+| reason | the row, or the whole file |
+|---|---|
+| `missing_value:<column>` | a required value is null or empty |
+| `not_an_instant:`, `not_a_date:`, `not_a_decimal:`, `not_an_int:`, `not_a_bool:`, `not_a_json:`, `not_a_strings:<column>` | the value cannot be read as its type |
+| `out_of_time:<column>` | an instant or date outside the limits above |
+| `below_minimum:<column>`, `above_maximum:<column>` | a number outside its bounds |
+| `not_an_accepted_value:<column>` | none of the values listed |
+| `not_a_country:<column>`, `not_a_region:<column>` | no assigned ISO 3166-1 alpha-2 code; no `CC-…` code of an assigned country |
+| `control_character` | a value holds the unit separator (U+001F), which separates values in the row hash |
+| `wrong_number_of_fields: n instead of m` | a CSV line that was cut off, or has a comma too many |
+| `quotes_do_not_close` | a CSV line whose quotes do not pair up, or stand inside an unquoted field |
+| `not_json`, `not_a_json_object` | a JSONL line that is neither |
+| `not_utf8`, `nul_byte`, `line_too_long` | bytes that are no text, or too much of it |
+| `file_without_column: <columns>` | every row of a file that lacks a required column (a wrong delimiter ends here, and says so) |
+| `file_of_wrong_type: <column> is <type>, not <type>` | every row of a Parquet file with a column that no value could be read from |
+| `file_column_twice: <columns>`, `file_header_unusable: <why>` | every row of a CSV file with such a header |
+| `file_unreadable: <why>` | every row of a Parquet file whose pages cannot be read; one whose footer cannot be read has no rows to count |
+""".strip()
+
+RULES = """
+## What a delivery is
+A folder `<landing>/<source>/<table>/<YYYY-MM-DDTHHMMSSZ>/`, named by when the source extracted it (UTC), with `.parquet`, `.csv` or
+`.jsonl` files and optionally `_manifest.json`. Write it under a name that starts with `.` or `_`, and rename it when it is whole; names
+that start so are passed over. Other files are reported and not read. A folder whose name is no such instant, an unknown source or table and a
+folder without files are reported and loaded nowhere; everything else goes on.
+
+`_manifest.json` has `complete` (bool), `covers_from`, `covers_to` (instants) and `rows` (all files together, refused rows too).
+- `complete` without `covers_from`: the whole table. Rows of earlier deliveries are superseded.
+- `complete` with `covers_from` and `covers_to`: every change in between. Gapless after a whole extract, it keeps the table known whole.
+- no manifest, or one that cannot be read (`manifest_broken`): an increment that proves no absence. So does a delivery whose `rows` differ from
+  the rows read (`manifest_rows_differ`) or that has a rejected file; their rows are loaded all the same.
+
+**Content.** A delivery's content hash is that of its rows as a multiset, refused ones included, and of what it is complete for. The order of
+files, rows and columns, the split into files and the format do not matter. The same content again changes nothing. The same folder with other
+content is a restatement: both are kept, later new runs see the one that landed last, reruns see the one they saw first.
+
+**Counting.** For each file rows read = loaded + quarantined, or ingest stops with a fault. Rows read come from the file's own head or lines, not from
+the reading. Duplicates are rows: two rows of one event key, equal or not, are both loaded and counted (`duplicate_rows`,
+`keys_with_different_values`); staging takes the one known first. Unknown columns are kept out and reported.
+
+## What a value is
+- An empty text is null, in every format.
+- **instant**: ISO 8601 with seconds, or a date alone (midnight); UTC when it carries no zone; kept to the microsecond. Parquet: any timestamp or date.
+- **date**: `YYYY-MM-DD`. Parquet: a date, or a timestamp at midnight.
+- **decimal**: up to 26 digits before and 12 after the point, rounded there. JSON numbers pass through a double: write long ones as text.
+- **int**: whole numbers, also written `3.0`. **bool**: `true`, `false`, `1`, `0`.
+- **json**: an object as text, or nested in JSONL and Parquet; kept without white space. **strings**: a list; in CSV as JSON text.
+- **country**, **region**: upper or lower case, kept as delivered.
+- A bad value refuses its row, never less and never more, also where the column may be null.
+
+## What a row of a broken text file is
+A row is one physical line that is not empty, ended by LF or CRLF; the last one need not be ended. A byte order mark is dropped. The text is UTF-8.
+- **CSV**: comma-separated, the first line names the columns (in any order). A field may stand in double quotes and then hold commas, and double quotes written
+  twice, but no line break. So an unclosed quote costs its own line, not the rest of the file. A line with another number of fields than the header is
+  refused; a file cut off inside its last field can only be told by its manifest's `rows` or by the value itself.
+- **JSONL**: one object per line. A column is one that any object of the file has.
+- **Parquet**: columns of another type are cast where every value keeps its meaning, else the row or, when no value could, the file is refused.
+""".strip()
+
+
+def _type_text(column: Column) -> str:
+    return f"{column.type}{'?' if column.nullable else ''}"
+
+
+def _remark(column: Column) -> str:
+    remarks = []
+    if column.values:
+        remarks.append("one of " + ", ".join(f"`{value}`" for value in column.values))
+    if column.known:
+        remarks.append("known: " + ", ".join(f"`{value}`" for value in column.known) + "; others are accepted")
+    if column.minimum is not None:
+        remarks.append(f"at least {column.minimum}")
+    if column.maximum is not None:
+        remarks.append(f"at most {column.maximum}")
+    return "; ".join(remarks)
+
+
+def render_markdown() -> str:
+    """The text of `docs/contract.md`, made from the contract that ingest enforces."""
+    contract = load()
+    lines = [
+        "# The landing contract",
+        "",
+        "What each source promises to deliver, and what happens when it does not. Made from `candor/contract.yml`, the file that ingest",
+        "enforces, by `candor contract --write`; change that file, not this one.",
+        "",
+        f"Limits: a line has at most {contract.max_line_bytes:,} bytes; instants and dates lie from {contract.earliest} up to, not including, "
+        f"{contract.latest}.",
+        "`?` = may be null, and the column may be missing. A column without it is required in every file and every row.",
+        "",
+        RULES,
+        "",
+        "## Why a row is in quarantine",
+        REASONS,
+        "",
+        "## Tables",
+    ]
+    for source in contract.sources:
+        extra = [text for text, applies in (("restricted", source.restricted), ("reference data", source.reference)) if applies]
+        lines += [
+            "",
+            f"### `{source.name}`",
+            f"Owner: {source.owner}." + (f" {', '.join(extra).capitalize()}." if extra else ""),
+        ]
+        for table in source.tables:
+            kind = "entity: newer rows supersede" if table.kind == "entity" else "event: rows are facts"
+            lines += [
+                "",
+                f"#### `{table.full_name}`",
+                f"{table.grain.capitalize()} ({kind}). Key: {', '.join(f'`{column}`' for column in table.key)}."
+                + (f" Happened at `{table.occurred}`." if table.occurred else ""),
+                "",
+                "| column | type | values |",
+                "|---|---|---|",
+            ]
+            lines += [f"| `{column.name}` | {_type_text(column)} | {_remark(column)} |" for column in table.columns]
+            if table.properties:
+                lines += ["", "Keys of `properties` by event name:"]
+                lines += [f"- `{event}`: {', '.join(f'`{key}`' for key in keys)}" for event, keys in table.properties]
+    return "\n".join(lines) + "\n"

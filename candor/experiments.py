@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from candor.errors import PolicyError
 
 if TYPE_CHECKING:
-    from datetime import datetime
 
     import duckdb
 
@@ -42,12 +41,12 @@ INHERITED_ARMS = """
 insert into state.arms
 select survivors.person_id, 'held_out' as arm, $batch_seq as batch_seq
 from (
-    select distinct aliases.person_id
+    select distinct aliases.surviving_person_id as person_id
     from state.arms as arms
     inner join identity.person_aliases as aliases
-        on arms.person_id = aliases.old_person_id
+        on arms.person_id = aliases.person_id
     inner join core.people as people
-        on aliases.person_id = people.person_id
+        on aliases.surviving_person_id = people.person_id
     where arms.arm = 'held_out' and arms.batch_seq <= $batch_seq
 ) as survivors
 where not exists (

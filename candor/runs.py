@@ -70,7 +70,9 @@ def resolve_as_of(as_of: str | None, logical_date: datetime | None) -> str:
     if as_of:
         return parse_as_of(as_of).isoformat()
     if logical_date is None:
-        raise UsageError("the run has neither an as_of nor a logical date", hint='trigger it with {"as_of": "2026-11-23T15:00:00Z"}')
+        raise UsageError(
+            "the run has neither an as_of nor a logical date", hint='trigger it with {"as_of": "2026-11-23T15:00:00Z"}'
+        )
     return logical_date.astimezone(UTC).isoformat()
 
 

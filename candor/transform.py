@@ -160,6 +160,7 @@ def _outcome(layer: str, results: Any, settings: Settings, *, restricted: bool) 
     tests = {"passed": 0, "failed": 0, "warned": 0}
     lines: list[str] = []
     problems: list[str] = []
+    skipped: list[str] = []  # after the problems that caused them
     ordered = sorted(results.results, key=lambda result: (result.node.resource_type != "seed", result.node.name))
     with connect(settings, restricted=restricted) as connection:
         for result in ordered:
@@ -171,12 +172,14 @@ def _outcome(layer: str, results: Any, settings: Settings, *, restricted: bool) 
                 models.append({"name": node.name, "status": status, "rows": rows, "seconds": seconds})
                 counted = f"{rows:>12,}" if built else f"{'-':>12}"
                 lines.append(f"{layer:<12} {node.name:<44} {status:<8} {counted} rows {seconds:>8.2f} s")
-                if not built:
-                    problems.append(f"model {node.name}: {status}: {_first_lines(result.message)}")
+                if status == "skipped":
+                    skipped.append(f"{node.resource_type} {node.name}: skipped, because a model or test it needs failed")
+                elif not built:
+                    problems.append(f"{node.resource_type} {node.name}: {status}: {_first_lines(result.message)}")
             elif status == "pass":
                 tests["passed"] += 1
             elif status == "skipped":
-                problems.append(f"test {node.name}: skipped, because a model it needs failed")
+                skipped.append(f"test {node.name}: skipped, because a model it needs failed")
             else:
                 warned = status == "warn"
                 tests["warned" if warned else "failed"] += 1
@@ -185,7 +188,7 @@ def _outcome(layer: str, results: Any, settings: Settings, *, restricted: bool) 
     lines.append(
         f"{layer:<12} {len(models)} models; tests: {tests['passed']} passed, {tests['failed']} failed, {tests['warned']} warned"
     )
-    return {"layer": layer, "models": models, "tests": tests, "lines": lines, "problems": problems}
+    return {"layer": layer, "models": models, "tests": tests, "lines": lines, "problems": [*problems, *skipped]}
 
 
 def _failed_test(connection: Any, result: Any) -> str:

@@ -9,7 +9,7 @@ Nothing it does can make an offer visible.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import Param, dag, get_current_context, task
 
@@ -31,7 +31,7 @@ def suppress(as_of: str) -> dict:
 
 
 @dag(
-    schedule="*/15 * * * *", start_date=datetime(2026, 11, 1, tzinfo=timezone.utc), catchup=False, max_active_runs=1, doc_md=__doc__,
+    schedule="*/15 * * * *", start_date=datetime(2026, 11, 1, tzinfo=UTC), catchup=False, max_active_runs=1, doc_md=__doc__,
     tags=["serving", "tier-1"], default_args={"owner": "compliance-operations"},
     params={"as_of": Param(None, type=["null", "string"], description="Instant up to which deliveries count")},
 )  # fmt: skip

@@ -12,7 +12,7 @@ The failed task names the gate, the rows and the file; `report` writes var/repor
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import Asset, Param, TaskGroup, chain, dag, get_current_context, task
 
@@ -29,7 +29,7 @@ OPTIONS = {"pool": "warehouse", "retries": 2, "retry_delay": timedelta(seconds=3
 # A gate or the audit says no for a reason, and asking again does not change the data.
 NO_RETRY = {"retries": 0}
 SPECIAL = {
-    **{name: NO_RETRY for name in ("gate_raw", "gate_identity", "gate_features", "gate_served", "audit")},
+    **dict.fromkeys(("gate_raw", "gate_identity", "gate_features", "gate_served", "audit"), NO_RETRY),
     "publish": {"outlets": [Asset("candor://serving/offers")]},
     # Written whatever happened, and failing itself when a stage failed, so that the run shows red.
     "report": {"trigger_rule": "all_done", **NO_RETRY},
@@ -61,7 +61,7 @@ def stage(name: str, as_of: str):
 
 
 @dag(
-    schedule="0 15 * * *", start_date=datetime(2026, 11, 1, tzinfo=timezone.utc), catchup=False, max_active_runs=1, doc_md=__doc__,
+    schedule="0 15 * * *", start_date=datetime(2026, 11, 1, tzinfo=UTC), catchup=False, max_active_runs=1, doc_md=__doc__,
     tags=["serving", "tier-1"], default_args={"owner": "personalisation"},
     params={"as_of": Param(None, type=["null", "string"], description="Instant to run for, e.g. 2026-11-23T15:00:00Z")},
 )  # fmt: skip

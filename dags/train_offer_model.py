@@ -9,7 +9,7 @@ Candidates, their plots and the reasons for a refusal are in the MLflow UI, unde
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import Asset, Param, dag, get_current_context, task
 
@@ -49,7 +49,7 @@ def promote(as_of: str) -> dict:
 
 
 @dag(
-    schedule="0 17 * * *", start_date=datetime(2026, 11, 1, tzinfo=timezone.utc), catchup=False, max_active_runs=1, doc_md=__doc__,
+    schedule="0 17 * * *", start_date=datetime(2026, 11, 1, tzinfo=UTC), catchup=False, max_active_runs=1, doc_md=__doc__,
     tags=["training", "tier-2"], default_args={"owner": "data-science"},
     params={"as_of": Param(None, type=["null", "string"], description="Instant to train for, e.g. 2026-11-22T15:00:00Z")},
 )  # fmt: skip

@@ -48,7 +48,9 @@ def _constant(value: str) -> pl.Expr:
 def offers() -> dict[str, pl.DataFrame]:
     """The catalogue: one offer, with creatives and approvals, for each of the 27 campaigns."""
     campaigns = _source("campaign_descriptions").with_columns(
-        offer_id=pl.format("campaign_{}", "campaign_id"), starts_at=_utc("start_date"), ends_at=_utc("end_date") + timedelta(days=1)
+        offer_id=pl.format("campaign_{}", "campaign_id"),
+        starts_at=_utc("start_date"),
+        ends_at=_utc("end_date") + timedelta(days=1),
     )
     version = pl.lit(1, pl.Int64)
     money = {name: pl.lit(ASSUMED[name]).cast(pl.Decimal(18, 4)) for name in ("unit_value_usd", "cost_usd")}
@@ -125,7 +127,11 @@ def facts() -> dict[str, tuple[pl.DataFrame, str]]:
 
 def people(begins: datetime) -> dict[str, pl.DataFrame]:
     """One account, one contact and one e-mail consent for each household."""
-    names = pl.concat([_source("transactions").select("household_id"), _source("campaigns").select("household_id")]).unique().sort("household_id")
+    names = (
+        pl.concat([_source("transactions").select("household_id"), _source("campaigns").select("household_id")])
+        .unique()
+        .sort("household_id")
+    )
     account, contact = pl.format("hh-{}", "household_id"), pl.format("contact-{}", "household_id")
     text = pl.lit(None, pl.String)
     since = pl.lit(begins - timedelta(days=400)).dt.cast_time_unit("us").dt.replace_time_zone("UTC")
@@ -136,7 +142,14 @@ def people(begins: datetime) -> dict[str, pl.DataFrame]:
         created_at=since, closed_at=pl.lit(None, pl.Datetime("us", "UTC")), is_test=False, source_updated_at=since, **place,
     )  # fmt: skip
     contacts = names.select(
-        contact_id=contact, email=text, phone=text, full_name=text, postal_code=text, created_at=since, source_updated_at=since, **place
+        contact_id=contact,
+        email=text,
+        phone=text,
+        full_name=text,
+        postal_code=text,
+        created_at=since,
+        source_updated_at=since,
+        **place,
     )
     consents = names.select(
         consent_id=pl.format("consent-{}", "household_id"), contact_id=contact, account_id=account, email=text,
@@ -182,7 +195,9 @@ def land(landing: Path) -> dict[str, int]:
         counts[table] = rows.height
         by_day = dict(
             rows.with_columns(
-                _day=pl.when(pl.col(column) <= first).then(0).otherwise(((pl.col(column) - first).dt.total_microseconds() / 86_400_000_000).ceil())
+                _day=pl.when(pl.col(column) <= first)
+                .then(0)
+                .otherwise(((pl.col(column) - first).dt.total_microseconds() / 86_400_000_000).ceil())
             )
             .partition_by("_day", as_dict=True, include_key=False)
             .items()

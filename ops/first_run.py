@@ -55,7 +55,9 @@ def airflow_run(dag_id: str, as_of: datetime, settings: Settings, env: dict[str,
     ]  # fmt: skip
     with log.open("w") as file:
         done = subprocess.run(command, env=env, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False)
-    _say(f"airflow    {dag_id:<18} {as_of:%Y-%m-%d}  {'done' if done.returncode == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s")
+    _say(
+        f"airflow    {dag_id:<18} {as_of:%Y-%m-%d}  {'done' if done.returncode == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s"
+    )
     if done.returncode != 0:
         _say("".join(log.read_text(errors="replace").splitlines(keepends=True)[-40:]))
         raise SystemExit(done.returncode)

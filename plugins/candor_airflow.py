@@ -49,4 +49,6 @@ def page(run_id: str, path: str) -> FileResponse:
 class CandorPlugin(AirflowPlugin):
     name = "candor"
     fastapi_apps = [{"app": app, "url_prefix": "/candor", "name": "Candor runs"}]
-    external_views = [{"name": "Candor runs", "href": "/candor/", "destination": "nav", "category": "browse", "url_route": "candor-runs"}]
+    external_views = [
+        {"name": "Candor runs", "href": "/candor/", "destination": "nav", "category": "browse", "url_route": "candor-runs"}
+    ]

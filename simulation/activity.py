@@ -10,11 +10,13 @@ from simulation import rates
 from simulation.catalogue import LEDGER_KINDS, LINES
 from simulation.tools import DAY, HOUR, MINUTE, hexes, ids, maybe, pick, repeat, times, weighted
 
-NAMES = ("session_start", "page_view", "asset_view", "product_view", "lesson_started", "lesson_completed", "search", "login", "session_end", "heartbeat",
-         "offer_shown", "offer_clicked", "offer_dismissed", "offer_not_relevant", "offer_accepted", "signup")  # fmt: skip
+NAMES = ("session_start", "page_view", "asset_view", "product_view", "lesson_started", "lesson_completed", "search", "login",
+         "session_end", "heartbeat", "offer_shown", "offer_clicked", "offer_dismissed", "offer_not_relevant", "offer_accepted", "signup")  # fmt: skip
 NAME = {name: place for place, name in enumerate(NAMES)}
 CHANNELS = ("web", "app", "email", "sms", "push", "chatbot")
-INSIDE = np.array([NAME[name] for name in ("page_view", "asset_view", "product_view", "lesson_started", "search", "lesson_completed")])
+INSIDE = np.array(
+    [NAME[name] for name in ("page_view", "asset_view", "product_view", "lesson_started", "search", "lesson_completed")]
+)
 INSIDE_WEIGHTS = (0.34, 0.26, 0.28, 0.05, 0.05, 0.02)
 
 
@@ -52,12 +54,21 @@ def sessions(people: pl.DataFrame, begin: int, end: int, rng: np.random.Generato
     dead = rng.random(total) < rates.DEAD_SESSION_SHARE
     endless = dead & (rng.random(total) < rates.ENDLESS_SHARE)
     return pl.DataFrame(
-        {"person": person, "at": at, "second": second, "app": app, "logged_in": logged_in, "shared": shared,
-         "kind": np.where(dead, 3, kind), "endless": endless, "mood": rng.random(total)}  # fmt: skip
+        {
+            "person": person,
+            "at": at,
+            "second": second,
+            "app": app,
+            "logged_in": logged_in,
+            "shared": shared,
+            "kind": np.where(dead, 3, kind),
+            "endless": endless,
+            "mood": rng.random(total),
+        }
     )
 
 
-def session_events(people: pl.DataFrame, visits: pl.DataFrame, rng: np.random.Generator, salt: str, first_id: int) -> pl.DataFrame:
+def session_events(people: pl.DataFrame, visits: pl.DataFrame, rng: np.random.Generator, salt: str) -> pl.DataFrame:
     """One row per event of the sessions, with `_known` and `_kind`."""
     dead, endless = visits["kind"].to_numpy() == 3, visits["endless"].to_numpy()
     counts = 2 + rng.poisson(rates.EVENTS_PER_SESSION - 2, len(visits))
@@ -90,13 +101,13 @@ def session_events(people: pl.DataFrame, visits: pl.DataFrame, rng: np.random.Ge
     asset = np.where(name == NAME["asset_view"], asset, -1)
     kind = visits["kind"].to_numpy()[visit]
     return event_rows(
-        people, rng, person, at, name, np.where(visits["app"].to_numpy()[visit], 1, 0), salt=salt, first_id=first_id, line=line, asset=asset,
-        session=pl.Series(ids("se", first_id + np.arange(len(visits)), salt)).gather(visit), logged_in=logged & (place > 0),
+        people, rng, person, at, name, np.where(visits["app"].to_numpy()[visit], 1, 0), salt=salt, line=line, asset=asset,
+        session=pl.Series(ids("se", np.arange(len(visits)), salt)).gather(visit), logged_in=logged & (place > 0),
         second=visits["second"].to_numpy()[visit], shared=visits["shared"].to_numpy()[visit], kind=kind,
     )  # fmt: skip
 
 
-def event_rows(people, rng, person, at, name, channel, *, salt, first_id, session, logged_in, second, shared, kind, line=None, asset=None,
+def event_rows(people, rng, person, at, name, channel, *, salt, session, logged_in, second, shared, kind, line=None, asset=None,
                offer=None, decision=None) -> pl.DataFrame:  # fmt: skip
     """Events with their identifiers; `_kind` 0 genuine, 2 test account, 3 dead session; `_known` is when they were received."""
     total = len(person)
@@ -109,28 +120,40 @@ def event_rows(people, rng, person, at, name, channel, *, salt, first_id, sessio
     market = people["market"].to_numpy()[person]
     abroad = rng.random(total) < 0.02
     market = np.where(abroad, 0, market)
-    pages = pl.Series(['{"product_line":"%s"}' % item for item in LINES])
+    pages = pl.Series([f'{{"product_line":"{item}"}}' for item in LINES])
     props = pl.repeat(None, total, dtype=pl.String, eager=True)
     if line is not None:
         props = pages.gather(pl.Series(line).set(pl.Series(line < 0), None))
     lessons = np.isin(name, (NAME["lesson_started"], NAME["lesson_completed"]))
-    texts = pl.Series(['{"lesson":"l%d"}' % item for item in range(12)] + ['{"query_length":%d}' % item for item in range(2, 14)] + ['{"slot":1}'])
+    texts = pl.Series(
+        [f'{{"lesson":"l{item}"}}' for item in range(12)]
+        + [f'{{"query_length":{item}}}' for item in range(2, 14)]
+        + ['{"slot":1}']
+    )
     which = np.where(lessons, rng.integers(0, 12, total), np.where(name == NAME["search"], rng.integers(12, 24, total), -1))
     which = np.where(name == NAME["offer_shown"], 24, which)
     ids_frame = pl.DataFrame(
         {
-            "own": people["device_id"].gather(owner), "other": people["second_device_id"].gather(owner), "common": people["shared_device_id"].gather(owner),
+            "own": people["device_id"].gather(owner), "other": people["second_device_id"].gather(owner),
+            "common": people["shared_device_id"].gather(owner),
             "a1": people["anonymous_id"].gather(owner), "a2": people["second_anonymous_id"].gather(owner),
             "second": second, "shared": shared, "app": channel != 0, "seen": rng.random(total) < 0.35,
         }
-    ).select(
-        device=pl.when(~(pl.col("app") | pl.col("seen"))).then(None).when(pl.col("second")).then("other").when(pl.col("shared")).then("common").otherwise("own"),
-        anonymous=pl.when(pl.col("second")).then("a2").otherwise("a1"),
     )  # fmt: skip
+    ids_frame = ids_frame.select(
+        device=pl.when(~(pl.col("app") | pl.col("seen")))
+        .then(None)
+        .when(pl.col("second"))
+        .then("other")
+        .when(pl.col("shared"))
+        .then("common")
+        .otherwise("own"),
+        anonymous=pl.when(pl.col("second")).then("a2").otherwise("a1"),
+    )
     agents = np.where(channel == 0, person % 5, 5 + person % 2)
     return pl.DataFrame(
         {
-            "event_id": ids("ev", first_id + np.arange(total), salt),
+            "event_id": ids("ev", np.arange(total), salt),
             "occurred_at": times(at),
             "received_at": times(received),
             "event_name": pick(NAMES, name),
@@ -146,7 +169,9 @@ def event_rows(people, rng, person, at, name, channel, *, salt, first_id, sessio
             "decision_id": decision if decision is not None else pl.repeat(None, total, dtype=pl.String, eager=True),
             "offer_id": offer if offer is not None else pl.repeat(None, total, dtype=pl.String, eager=True),
             "asset": pick(geo.ASSETS, asset) if asset is not None else pl.repeat(None, total, dtype=pl.String, eager=True),
-            "properties": pl.select(pl.coalesce(pl.lit(props), pl.lit(texts.gather(pl.Series(which).set(pl.Series(which < 0), None))))).to_series(),
+            "properties": pl.select(
+                pl.coalesce(pl.lit(props), pl.lit(texts.gather(pl.Series(which).set(pl.Series(which < 0), None))))
+            ).to_series(),
             "_known": received,
             "_kind": np.asarray(kind, dtype=np.int8),
         }
@@ -165,13 +190,17 @@ def uses(people: pl.DataFrame, begin: int, end: int, rng: np.random.Generator, *
     return pl.DataFrame({"person": person, "line": line, "at": at})
 
 
-def use_rows(people: pl.DataFrame, done: pl.DataFrame, rng: np.random.Generator, salt: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+def use_rows(
+    people: pl.DataFrame, done: pl.DataFrame, rng: np.random.Generator, salt: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The trades and the ledger entries that the uses leave behind, with `_known` and `_kind`."""
     is_ledger = np.array([line in LEDGER_KINDS for line in LINES])[done["line"].to_numpy()]
     account = pl.DataFrame({"a": people["account_id"], "b": people["second_account_id"]})[done["person"].to_numpy()]
     swap = rng.random(len(done)) < 0.3
     done = done.with_columns(
-        account_id=account.with_columns(s=pl.Series(swap)).select(pl.when(pl.col("s") & pl.col("b").is_not_null()).then("b").otherwise("a")).to_series(),
+        account_id=account.with_columns(s=pl.Series(swap))
+        .select(pl.when(pl.col("s") & pl.col("b").is_not_null()).then("b").otherwise("a"))
+        .to_series(),
         test=people["is_test"].gather(done["person"]),
         asset=people["favourite_asset"].gather(done["person"]),
         amount=np.round(rng.lognormal(4.6, 1.3, len(done)), 2) + 1,
@@ -180,7 +209,11 @@ def use_rows(people: pl.DataFrame, done: pl.DataFrame, rng: np.random.Generator,
     trades, ledger = done.filter(pl.Series(~is_ledger)), done.filter(pl.Series(is_ledger))
     count = len(trades)
     line = trades["line"].to_numpy()
-    asset = np.where(line == LINES.index("stablecoin"), 3, np.where(rng.random(count) < 0.7, trades["asset"].to_numpy(), rng.integers(0, 6, count)))
+    asset = np.where(
+        line == LINES.index("stablecoin"),
+        3,
+        np.where(rng.random(count) < 0.7, trades["asset"].to_numpy(), rng.integers(0, 6, count)),
+    )
     price = np.array([60_000.0, 2_500.0, 140.0, 1.0, 12.0, 0.5])[asset]
     trade_rows = pl.DataFrame(
         {
@@ -215,7 +248,9 @@ def use_rows(people: pl.DataFrame, done: pl.DataFrame, rng: np.random.Generator,
     return trade_rows, ledger_rows
 
 
-def extras(people: pl.DataFrame, begin: int, end: int, hot: str, rng: np.random.Generator, salt: str, *, history: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
+def extras(
+    people: pl.DataFrame, begin: int, end: int, hot: str, rng: np.random.Generator, salt: str, *, history: bool
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Ledger entries that are no outcome (withdrawals, fees, rewards) and transfers on chain."""
     start, stop, boost = spans(people, begin, end, history=history)
     weeks = (stop - start) / (7 * DAY) * np.minimum(boost, 3)
@@ -243,8 +278,16 @@ def extras(people: pl.DataFrame, begin: int, end: int, hot: str, rng: np.random.
     at = start[person] + (rng.random(count) * (stop - start)[person]).astype(np.int64)
     strangers = hexes(np.random.default_rng(42), 1000, 40, "0x")
     way = weighted(rng, (0.5, 0.2, 0.15, 0.15), count)
-    sides = pl.DataFrame({"own": people["wallet"].gather(pl.Series(person)), "other": strangers.gather(pl.Series(rng.integers(0, 1000, count))), "way": way})
-    sides = sides.with_columns(other=pl.when(pl.col("way") < 2).then(pl.lit(hot)).otherwise("other"), out=pl.col("way") % 2 == 1)
+    sides = pl.DataFrame(
+        {
+            "own": people["wallet"].gather(pl.Series(person)),
+            "other": strangers.gather(pl.Series(rng.integers(0, 1000, count))),
+            "way": way,
+        }
+    )
+    sides = sides.with_columns(
+        other=pl.when(pl.col("way") < 2).then(pl.lit(hot)).otherwise("other"), out=pl.col("way") % 2 == 1
+    )
     transfers = pl.DataFrame(
         {
             "tx_hash": hexes(rng, count, 64, "0x"),

@@ -10,14 +10,28 @@ from simulation.geography import ASSETS
 from simulation.tools import DAY, HOUR, generator, times
 
 LINES = ("education", "fiat_wallet", "stablecoin", "spot", "staking", "nft", "earn_yield", "borrow", "defi", "derivatives")
-LEDGER_KINDS = {"education": "lesson_completed", "fiat_wallet": "deposit", "staking": "stake", "earn_yield": "lend", "borrow": "borrow"}
+LEDGER_KINDS = {
+    "education": "lesson_completed",
+    "fiat_wallet": "deposit",
+    "staking": "stake",
+    "earn_yield": "lend",
+    "borrow": "borrow",
+}
 
 _BASE = {"version": 1, "incentive": "none", "asset": None, "asset_kind": "none", "pays_interest": False, "leverage": 1.0, "is_credit": False,
          "requires_transfer": False, "strength": 1.0, "weight": 1.0, "fault": None, "is_promotion": True}  # fmt: skip
 
 
 def _offer(offer_id: str, line: str, value: float, cost: float, words: str, **more: object) -> dict:
-    return {**_BASE, "offer_id": offer_id, "product_line": line, "unit_value_usd": value, "cost_usd": cost, "words": words, **more}
+    return {
+        **_BASE,
+        "offer_id": offer_id,
+        "product_line": line,
+        "unit_value_usd": value,
+        "cost_usd": cost,
+        "words": words,
+        **more,
+    }
 
 
 # cost is about value x the median true uplift, so that contacting pays for about half of the people.
@@ -53,7 +67,10 @@ DISCLOSURES_PROMOTION = [
     "MICA_UNREGULATED_NOTICE", "CFD_RISK_WARNING", "NY_LICENCE_LEGEND", "NY_ALGO_PRICE", "SG_RISK_WARNING", "ASCI_DISCLAIMER",
     "VARA_DISCLAIMER", "VARA_AD_LABEL",
 ]  # fmt: skip
-GERMAN = {"edu_basics": "Eine erste Lektion: wie eine Blockchain funktioniert", "spot_btc": "Bitcoin in dem Betrag, den Sie wählen"}
+GERMAN = {
+    "edu_basics": "Eine erste Lektion: wie eine Blockchain funktioniert",
+    "spot_btc": "Bitcoin in dem Betrag, den Sie wählen",
+}
 
 
 def tables(starts_at: int, ends_at: int) -> dict[str, pl.DataFrame]:
@@ -70,8 +87,14 @@ def tables(starts_at: int, ends_at: int) -> dict[str, pl.DataFrame]:
     frames = {}
     for name, rows in made.items():
         frame = pl.DataFrame(rows, infer_schema_length=None)
-        instants = [column for column in frame.columns if column in ("starts_at", "ends_at", "source_updated_at", "valid_from", "valid_to")]
-        frames[name] = frame.with_columns(*[times(frame[column].to_numpy()).alias(column) for column in instants], _known=pl.lit(known))
+        instants = [
+            column
+            for column in frame.columns
+            if column in ("starts_at", "ends_at", "source_updated_at", "valid_from", "valid_to")
+        ]
+        frames[name] = frame.with_columns(
+            *[times(frame[column].to_numpy()).alias(column) for column in instants], _known=pl.lit(known)
+        )
     return frames
 
 
@@ -126,7 +149,9 @@ def _creative_rows(offer: dict, version: int) -> list[dict]:
                     "channel": channel,
                     "locale": locale,
                     "title": words,
-                    "body": f"{words}. You decide if and when." if locale == "en-GB" else f"{words}. Sie entscheiden, ob und wann.",
+                    "body": f"{words}. You decide if and when."
+                    if locale == "en-GB"
+                    else f"{words}. Sie entscheiden, ob und wann.",
                     "disclosures": [code for code in disclosures if code not in without],
                     "pressure_flags": pressure,
                     "why_template": f"Because you looked at {offer['product_line'].replace('_', ' ')} in the last weeks"

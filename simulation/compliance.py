@@ -11,7 +11,7 @@ from simulation.records import birth_dates, holders
 from simulation.tools import DAY, HOUR, MINUTE, generator, ids, maybe, pick, times, weighted
 
 
-def kyc_records(people: pl.DataFrame, where: pl.DataFrame, starts_at: int, ends_at: int, seed: int) -> pl.DataFrame:
+def kyc_records(people: pl.DataFrame, where: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
     """Every version of every KYC record, with `_known`."""
     rng = generator(seed, "kyc", int(people["number"][0]))
     base = holders(people.hstack(where))
@@ -23,9 +23,15 @@ def kyc_records(people: pl.DataFrame, where: pl.DataFrame, starts_at: int, ends_
     status = weighted(rng, list(rates.KYC_STATUS.values()), count)
     tier = weighted(rng, rates.KYC_TIERS, count)
     draw = rng.random(count)
-    valid = np.where(draw < rates.KYC_PAST_EXPIRY_SHARE, ends_at - (rng.random(count) * 40 * DAY).astype(np.int64), ends_at + 400 * DAY)
+    valid = np.where(
+        draw < rates.KYC_PAST_EXPIRY_SHARE, ends_at - (rng.random(count) * 40 * DAY).astype(np.int64), ends_at + 400 * DAY
+    )
     soon = (draw >= rates.KYC_PAST_EXPIRY_SHARE) & (draw < rates.KYC_PAST_EXPIRY_SHARE + rates.KYC_EXPIRES_SOON_SHARE)
-    expires = np.where(soon, ends_at + (rng.random(count) * 10 * DAY).astype(np.int64), valid + (rng.random(count) * 900 * DAY).astype(np.int64) * (valid > ends_at))
+    expires = np.where(
+        soon,
+        ends_at + (rng.random(count) * 10 * DAY).astype(np.int64),
+        valid + (rng.random(count) * 900 * DAY).astype(np.int64) * (valid > ends_at),
+    )
     scored = np.maximum(verified, ends_at - (rng.random(count) * 25 * DAY).astype(np.int64))
     scored = np.where(rng.random(count) < 0.03, np.minimum(scored, ends_at - 45 * DAY), scored)
     place = base["market"].to_numpy()
@@ -38,13 +44,23 @@ def kyc_records(people: pl.DataFrame, where: pl.DataFrame, starts_at: int, ends_
             "birth_date": birth,
             "residence_country": pick([row[2] for row in geo.MARKETS], place),
             "residence_region": pick([row[3] for row in geo.MARKETS], place),
-            "nationality": pick([row[2] for row in geo.MARKETS], np.where(rng.random(count) < 0.9, place, weighted(rng, [row[1] for row in geo.MARKETS], count))),
+            "nationality": pick(
+                [row[2] for row in geo.MARKETS],
+                np.where(rng.random(count) < 0.9, place, weighted(rng, [row[1] for row in geo.MARKETS], count)),
+            ),
             "tier": tier,
             "status": pick(names, status),
             "risk_band": pick(list(rates.RISK_BANDS), weighted(rng, list(rates.RISK_BANDS.values()), count)),
             "risk_scored_at": times(scored),
-            "pep": pick(("domestic", "foreign", "none"), np.where(rng.random(count) < rates.PEP_SHARE, rng.integers(0, 2, count), 2)),
-            "client_class": pick(("retail", "professional", "institutional"), weighted(rng, (1 - rates.PROFESSIONAL_SHARE, rates.PROFESSIONAL_SHARE * 0.85, rates.PROFESSIONAL_SHARE * 0.15), count)),
+            "pep": pick(
+                ("domestic", "foreign", "none"), np.where(rng.random(count) < rates.PEP_SHARE, rng.integers(0, 2, count), 2)
+            ),
+            "client_class": pick(
+                ("retail", "professional", "institutional"),
+                weighted(
+                    rng, (1 - rates.PROFESSIONAL_SHARE, rates.PROFESSIONAL_SHARE * 0.85, rates.PROFESSIONAL_SHARE * 0.15), count
+                ),
+            ),
             "verified_at": times(verified, status == 0),
             "expires_at": times(expires, np.isin(status, (0, 3))),
             "updated": verified,
@@ -60,8 +76,8 @@ def kyc_records(people: pl.DataFrame, where: pl.DataFrame, starts_at: int, ends_
     return _finish(pl.concat([started, record, rescored]))
 
 
-def screening(people: pl.DataFrame, run_at: list[int], seed: int, wanted: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Screening runs (only when `wanted`: one chunk writes them) and the hits of each run, with `_known`."""
+def screening(people: pl.DataFrame, run_at: list[int], seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Screening runs (the same for every chunk of people) and the hits of each run, with `_known`."""
     runs, hits = [], []
     rng = generator(seed, "screening", int(people["number"][0]))
     base = holders(people)
@@ -76,8 +92,15 @@ def screening(people: pl.DataFrame, run_at: list[int], seed: int, wanted: bool) 
         day = at // DAY
         for scope in ("accounts", "wallets"):
             run_id = f"sr-{day}-{scope}"
-            if wanted:
-                runs.append({"screening_run_id": run_id, "scope": scope, "list_version": f"list-{day - day % 3}", "list_parse_complete": True, "at": at})
+            runs.append(
+                {
+                    "screening_run_id": run_id,
+                    "scope": scope,
+                    "list_version": f"list-{day - day % 3}",
+                    "list_parse_complete": True,
+                    "at": at,
+                }
+            )
         there = base["opened"].to_numpy()[flagged] < at
         outcome = np.where(confirmed, "confirmed", np.where(cleared_at < at, "cleared", "potential"))[there]
         here = flagged[there]
@@ -107,8 +130,19 @@ def screening(people: pl.DataFrame, run_at: list[int], seed: int, wanted: bool) 
                 }
             )
         )
-    frame = pl.DataFrame(runs, schema={"screening_run_id": pl.String, "scope": pl.String, "list_version": pl.String, "list_parse_complete": pl.Boolean, "at": pl.Int64})
-    frame = frame.with_columns(screened_at=pl.col("at").cast(pl.Datetime("us", "UTC")), _known=pl.col("at") + 5 * MINUTE).drop("at")
+    frame = pl.DataFrame(
+        runs,
+        schema={
+            "screening_run_id": pl.String,
+            "scope": pl.String,
+            "list_version": pl.String,
+            "list_parse_complete": pl.Boolean,
+            "at": pl.Int64,
+        },
+    )
+    frame = frame.with_columns(screened_at=pl.col("at").cast(pl.Datetime("us", "UTC")), _known=pl.col("at") + 5 * MINUTE).drop(
+        "at"
+    )
     return frame, pl.concat(hits)
 
 
@@ -123,7 +157,11 @@ def restrictions(people: pl.DataFrame, starts_at: int, ends_at: int, seed: int) 
         count = len(chosen)
         own = base[chosen]
         begin = np.maximum(own["created_at"].to_numpy(), starts_at - (rng.random(count) * 100 * DAY).astype(np.int64))
-        begin = np.where(rng.random(count) < 0.4, np.maximum(begin, starts_at + (rng.random(count) * (ends_at - starts_at)).astype(np.int64)), begin)
+        begin = np.where(
+            rng.random(count) < 0.4,
+            np.maximum(begin, starts_at + (rng.random(count) * (ends_at - starts_at)).astype(np.int64)),
+            begin,
+        )
         account = own["has_account"].to_numpy() & (rng.random(count) < 0.85)
         ends = np.minimum(begin + 30 * DAY, ends_at - HOUR)
         row = pl.DataFrame(
@@ -146,7 +184,7 @@ def restrictions(people: pl.DataFrame, starts_at: int, ends_at: int, seed: int) 
     return _finish(pl.concat(versions))
 
 
-def assessments(people: pl.DataFrame, starts_at: int, ends_at: int, seed: int) -> pl.DataFrame:
+def assessments(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
     """Every assessment taken, with `_known`: risk profile, appropriateness per product line, and those some markets ask for."""
     rng = generator(seed, "assessments", int(people["number"][0]))
     base = holders(people)
@@ -155,14 +193,20 @@ def assessments(people: pl.DataFrame, starts_at: int, ends_at: int, seed: int) -
     opened = base["opened"].to_numpy()
     rows = []
 
-    def add(place: int, kind: str, chosen: np.ndarray, result: pl.Series, lasts_days: int | None, line: str | None = None) -> None:
+    def add(
+        place: int, kind: str, chosen: np.ndarray, result: pl.Series, lasts_days: int | None, line: str | None = None
+    ) -> None:
         index = np.flatnonzero(chosen)
         latest = np.maximum(opened[index] + HOUR, ends_at - 300 * DAY)
         at = latest + (rng.random(len(index)) ** 2 * 0.9 * (ends_at - latest)).astype(np.int64)
         rows.append(
             pl.DataFrame(
                 {
-                    "assessment_id": ids("as", base["number"].to_numpy()[index] * 64 + place * 2 + base["is_second"].to_numpy()[index], "assessment"),
+                    "assessment_id": ids(
+                        "as",
+                        base["number"].to_numpy()[index] * 64 + place * 2 + base["is_second"].to_numpy()[index],
+                        "assessment",
+                    ),
                     "account_id": base["account"].gather(index),
                     "kind": pl.repeat(kind, len(index), dtype=pl.String, eager=True),
                     "product_line": pl.repeat(line, len(index), dtype=pl.String, eager=True),
@@ -184,10 +228,34 @@ def assessments(people: pl.DataFrame, starts_at: int, ends_at: int, seed: int) -
     add(11, "knowledge_test", (market == "HK") & (rng.random(count) < 0.7), yes, None)
     category = pick(("restricted", "high_net_worth", "certified_sophisticated"), weighted(rng, (0.8, 0.12, 0.08), count))
     add(12, "uk_category", (market == "GB") & (rng.random(count) < 0.8), category, 365)
-    add(13, "personal_risk_warning", (market == "GB") & (rng.random(count) < 0.7), pl.repeat("shown", count, dtype=pl.String, eager=True), None)
-    add(14, "direct_offer_request", (market == "GB") & (rng.random(count) < 0.4), pl.repeat("requested", count, dtype=pl.String, eager=True), None)
-    add(15, "direct_offer_reconfirmed", (market == "GB") & (rng.random(count) < 0.3), pl.repeat("reconfirmed", count, dtype=pl.String, eager=True), None)
-    add(16, "target_market", (market == "AU") & (rng.random(count) < 0.7), pl.repeat("inside", count, dtype=pl.String, eager=True), 365)
+    add(
+        13,
+        "personal_risk_warning",
+        (market == "GB") & (rng.random(count) < 0.7),
+        pl.repeat("shown", count, dtype=pl.String, eager=True),
+        None,
+    )
+    add(
+        14,
+        "direct_offer_request",
+        (market == "GB") & (rng.random(count) < 0.4),
+        pl.repeat("requested", count, dtype=pl.String, eager=True),
+        None,
+    )
+    add(
+        15,
+        "direct_offer_reconfirmed",
+        (market == "GB") & (rng.random(count) < 0.3),
+        pl.repeat("reconfirmed", count, dtype=pl.String, eager=True),
+        None,
+    )
+    add(
+        16,
+        "target_market",
+        (market == "AU") & (rng.random(count) < 0.7),
+        pl.repeat("inside", count, dtype=pl.String, eager=True),
+        365,
+    )
     trust = pl.Series(np.round(40 + 55 * rng.beta(3, 1.5, count)).astype(np.int64)).cast(pl.String)
     add(17, "trust", rng.random(count) < 0.9, trust, None)
     return pl.concat(rows)

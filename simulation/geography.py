@@ -23,16 +23,25 @@ MARKETS = [
 ENTITIES = {"GB": "ent-uk", "DE": "ent-ie", "FR": "ent-ie", "US": "ent-us", "SG": "ent-sg", "HK": "ent-hk", "AU": "ent-au",
             "CA": "ent-ca", "IN": "ent-in", "AE": "ent-ae"}  # fmt: skip
 
-FIRST_NAMES = """Ada Alba Amara Anil Anya Arlo Asha Aya Ben Bo Cai Carla Chen Clara Dana Dev Dina Ebba Eli Elsa Emre Esra Eva Femi
-Finn Gita Hana Hugo Ida Ilse Imran Ines Ivo Jana Jin Joao Jonas Juno Kai Karim Kira Lars Lea Lena Leo Lin Luca Maja Mara Mei
-Milo Mina Nadia Nico Nils Nina Noor Ola Omar Oona Paul Pia Priya Quinn Rafa Ravi Rosa Ruth Sami Sara Sven Tara Theo Tia Uma
-Vera Wei Yara Yusuf Zoe""".split()
-LAST_NAMES = """Abbot Achebe Adler Ahmed Almeida Anders Bakker Banks Bauer Becker Bell Berg Blanc Bose Boyd Braun Brook Castro Chan
-Chowdhury Clarke Cole Costa Cruz Dale Das Diaz Dietz Drake Dubois Egan Eriksen Farah Faure Fischer Fox Frank Garcia Ghosh Gray
-Gupta Haas Hall Hansen Hart Hassan Hill Ho Huber Iqbal Ivanov Jain James Jensen Kaur Keller Khan Kim Klein Koch Kumar Lam Lane
-Lang Laurent Lee Lim Lopez Lund Mann Marsh Martin Mehta Meyer Mills Moore Moreau Nair Ng Nguyen Novak Olsen Ortiz Park Patel
-Pham Quist Rao Reed Reyes Ricci Rossi Roy Sato Schmidt Shah Silva Singh Sousa Stone Tan Torres Tran Vega Wagner Walsh Weber
-Wolf Wong Wood Yang Young Zhang""".split()
+FIRST_NAMES = [
+    "Ada", "Alba", "Amara", "Anil", "Anya", "Arlo", "Asha", "Aya", "Ben", "Bo", "Cai", "Carla", "Chen", "Clara", "Dana",
+    "Dev", "Dina", "Ebba", "Eli", "Elsa", "Emre", "Esra", "Eva", "Femi", "Finn", "Gita", "Hana", "Hugo", "Ida", "Ilse",
+    "Imran", "Ines", "Ivo", "Jana", "Jin", "Joao", "Jonas", "Juno", "Kai", "Karim", "Kira", "Lars", "Lea", "Lena", "Leo",
+    "Lin", "Luca", "Maja", "Mara", "Mei", "Milo", "Mina", "Nadia", "Nico", "Nils", "Nina", "Noor", "Ola", "Omar", "Oona",
+    "Paul", "Pia", "Priya", "Quinn", "Rafa", "Ravi", "Rosa", "Ruth", "Sami", "Sara", "Sven", "Tara", "Theo", "Tia", "Uma",
+    "Vera", "Wei", "Yara", "Yusuf", "Zoe",
+]  # fmt: skip
+LAST_NAMES = [
+    "Abbot", "Achebe", "Adler", "Ahmed", "Almeida", "Anders", "Bakker", "Banks", "Bauer", "Becker", "Bell", "Berg", "Blanc",
+    "Bose", "Boyd", "Braun", "Brook", "Castro", "Chan", "Chowdhury", "Clarke", "Cole", "Costa", "Cruz", "Dale", "Das",
+    "Diaz", "Dietz", "Drake", "Dubois", "Egan", "Eriksen", "Farah", "Faure", "Fischer", "Fox", "Frank", "Garcia", "Ghosh",
+    "Gray", "Gupta", "Haas", "Hall", "Hansen", "Hart", "Hassan", "Hill", "Ho", "Huber", "Iqbal", "Ivanov", "Jain", "James",
+    "Jensen", "Kaur", "Keller", "Khan", "Kim", "Klein", "Koch", "Kumar", "Lam", "Lane", "Lang", "Laurent", "Lee", "Lim",
+    "Lopez", "Lund", "Mann", "Marsh", "Martin", "Mehta", "Meyer", "Mills", "Moore", "Moreau", "Nair", "Ng", "Nguyen",
+    "Novak", "Olsen", "Ortiz", "Park", "Patel", "Pham", "Quist", "Rao", "Reed", "Reyes", "Ricci", "Rossi", "Roy", "Sato",
+    "Schmidt", "Shah", "Silva", "Singh", "Sousa", "Stone", "Tan", "Torres", "Tran", "Vega", "Wagner", "Walsh", "Weber",
+    "Wolf", "Wong", "Wood", "Yang", "Young", "Zhang",
+]  # fmt: skip
 EMAIL_DOMAINS = ["mail.example", "post.example", "inbox.example", "quick.example.org", "letters.example.net", "box.example.com"]
 TEST_DOMAIN = "qa.shop.test"
 

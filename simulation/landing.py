@@ -61,7 +61,9 @@ def write(frame: pl.DataFrame, path: Path, form: str) -> None:
 class Landing:
     """The deliveries of a span of days. Rows come with `_known` (microseconds); each goes to the first delivery that saw it."""
 
-    def __init__(self, folder: Path, pending: Path, *, as_ofs: list[int], seed: int, covered_to: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, folder: Path, pending: Path, *, as_ofs: list[int], seed: int, covered_to: dict[str, int] | None = None
+    ) -> None:
         self.folder, self.pending = folder, pending
         self.columns = contract_columns()
         self.covered_to = covered_to  # None: the first delivery is the whole extract
@@ -120,7 +122,9 @@ def last_covered(folder: Path, as_of: int) -> dict[str, int]:
             at = micros(datetime.fromisoformat(to))
             latest = max(latest, at if at <= as_of else 0)
         if latest == 0:
-            raise ValueError(f"{folder} has no delivery of {table} covering up to {instant(as_of).isoformat()}: generate() first")
+            raise ValueError(
+                f"{folder} has no delivery of {table} covering up to {instant(as_of).isoformat()}: generate() first"
+            )
         covered[table] = latest
     return covered
 

@@ -36,7 +36,7 @@ def make(count: int, first: int, seed: int, ends_at: int, days: int) -> pl.DataF
     stage = np.where(has_account, stage, 0)
     created = _created(rng, stage, ends_at, days, count)
     activity = np.array([TYPES[name][1] for name in names])[kind]
-    tail = rng.lognormal(-rates.SESSION_TAIL_SIGMA**2 / 2, rates.SESSION_TAIL_SIGMA, count)
+    tail = rng.lognormal(-(rates.SESSION_TAIL_SIGMA**2) / 2, rates.SESSION_TAIL_SIGMA, count)
     interest, rate = _rates(rng, kind, stage, has_account, tail, count)
     lure = np.array([TYPES[name][3] for name in names])[kind] * rng.beta(1.3, 2.2, count) * 2
     annoyed = rng.random(count) < rates.ANNOYED_SHARE
@@ -85,7 +85,9 @@ def _rates(rng, kind, stage, has_account, tail, count):
     return interest, np.where(has_account[:, None], np.minimum(rate, 4.0), 0.0)
 
 
-def _identity(rng: np.random.Generator, number: np.ndarray, has_account: np.ndarray, stage: np.ndarray, seed: int) -> pl.DataFrame:
+def _identity(
+    rng: np.random.Generator, number: np.ndarray, has_account: np.ndarray, stage: np.ndarray, seed: int
+) -> pl.DataFrame:
     count = len(number)
     market = weighted(rng, [row[1] for row in geo.MARKETS], count)
     has_contact = np.where(has_account, rng.random(count) < rates.CONTACT_SHARE, rng.random(count) < 0.6)
@@ -98,10 +100,20 @@ def _identity(rng: np.random.Generator, number: np.ndarray, has_account: np.ndar
     last = rng.integers(0, len(geo.LAST_NAMES), count)
     local = pl.DataFrame({"f": pick(geo.FIRST_NAMES, first), "l": pick(geo.LAST_NAMES, last), "n": number})
     domain = pick(geo.EMAIL_DOMAINS, weighted(rng, (5, 4, 3, 2, 1, 1), count))
-    email = local.with_columns(domain).select(
-        pl.concat_str(pl.col("f").str.to_lowercase(), pl.lit("."), pl.col("l").str.to_lowercase(), pl.col("n").cast(pl.String),
-                      pl.lit("@"), pl.col(domain.name))  # fmt: skip
-    ).to_series()
+    email = (
+        local.with_columns(domain)
+        .select(
+            pl.concat_str(
+                pl.col("f").str.to_lowercase(),
+                pl.lit("."),
+                pl.col("l").str.to_lowercase(),
+                pl.col("n").cast(pl.String),
+                pl.lit("@"),
+                pl.col(domain.name),
+            )
+        )
+        .to_series()
+    )
     other = local.select(
         pl.concat_str(pl.col("l").str.to_lowercase(), pl.lit("_"), pl.col("n").cast(pl.String), pl.lit("@second.example"))
     ).to_series()
@@ -118,7 +130,7 @@ def _identity(rng: np.random.Generator, number: np.ndarray, has_account: np.ndar
     crm_own = pl.Series(np.where(split_crm, 1, 0))
     contact_email = pl.select(pl.when(pl.lit(crm_own) == 1).then(pl.lit(other)).otherwise(pl.lit(family_email))).to_series()
     account_email = pl.select(
-        pl.when(pl.lit(pl.Series((shares == 3)))).then(pl.lit(family_email)).otherwise(pl.lit(email))
+        pl.when(pl.lit(pl.Series(shares == 3))).then(pl.lit(family_email)).otherwise(pl.lit(email))
     ).to_series()
     prefix = pick([row[6] for row in geo.MARKETS], market)
     digits = np.array([row[7] for row in geo.MARKETS])[market]
@@ -146,12 +158,15 @@ def _identity(rng: np.random.Generator, number: np.ndarray, has_account: np.ndar
             "contact_id": ids("ct", number, "contact"),
             "device_id": device,
             "shared_device_id": device.gather(pl.Series(device_owner)),
-            "second_device_id": pl.select(pl.when(pl.lit(pl.Series(devices2))).then(pl.lit(ids("dv", number * 4 + 1, "device")))).to_series(),
+            "second_device_id": pl.select(
+                pl.when(pl.lit(pl.Series(devices2))).then(pl.lit(ids("dv", number * 4 + 1, "device")))
+            ).to_series(),
             "anonymous_id": ids("an", number * 4, "anonymous"),
             "second_anonymous_id": ids("an", number * 4 + 1, "anonymous"),
             "second_account_id": pl.select(
-                pl.when(pl.lit(pl.Series(has_account & (rng.random(count) < rates.SECOND_ACCOUNT_SHARE))))
-                .then(pl.lit(ids("ac", number * 2 + 1, "account")))
+                pl.when(pl.lit(pl.Series(has_account & (rng.random(count) < rates.SECOND_ACCOUNT_SHARE)))).then(
+                    pl.lit(ids("ac", number * 2 + 1, "account"))
+                )
             ).to_series(),
             "wallet": pl.select(pl.when(pl.lit(pl.Series(wallet))).then(pl.lit(hexes(rng, count, 40, "0x")))).to_series(),
             "is_test": has_account & (rng.random(count) < rates.TEST_SHARE),
@@ -203,3 +218,23 @@ def probabilities(people: pl.DataFrame, offer_id: str) -> tuple[np.ndarray, np.n
     gain = np.where(people["lure"].to_numpy() < 0.35, 0.0, gain)  # a third cannot be persuaded at all
     shown = held_out + (1 - held_out) * gain
     return held_out, np.where(people["annoyed"].to_numpy(), held_out * 0.5, shown)
+
+
+def identifiers(crowd: pl.DataFrame) -> pl.DataFrame:
+    """One row per true person and identifier of theirs: true_person, kind, identifier (standardised)."""
+    have = [
+        ("has_account", "account_id", "account_id"), ("has_account", "second_account_id", "account_id"), ("has_contact", "contact_id", "contact_id"),
+        ("has_web", "device_id", "device_id"), ("has_web", "second_device_id", "device_id"), ("has_web", "shared_device_id", "device_id"),
+        ("has_web", "anonymous_id", "anonymous_id"), ("has_web", "second_anonymous_id", "anonymous_id"),
+        ("has_account", "account_email", "email"), ("has_contact", "contact_email", "email"), ("has_account", "phone", "phone"),
+    ]  # fmt: skip
+    frames = [
+        crowd.filter(pl.col(flag) & pl.col(column).is_not_null()).select(
+            "true_person", kind=pl.lit(kind), identifier=pl.col(column)
+        )
+        for flag, column, kind in have
+    ]
+    frames.append(
+        crowd.filter(pl.col("wallet").is_not_null()).select("true_person", kind=pl.lit("wallet"), identifier=pl.col("wallet"))
+    )
+    return pl.concat(frames).unique(maintain_order=True)

@@ -76,7 +76,9 @@ def accounts(people: pl.DataFrame, where: pl.DataFrame, starts_at: int, ends_at:
     time_zone = time_zone.scatter(wrong, ["Mars/Olympus"] * len(wrong))
     is_test = base["is_test"].to_numpy()
     mail = messy_email(rng, base["mail"], rates.MALFORMED_EMAIL_SHARE / 3)
-    tester = pl.select(pl.concat_str(pl.lit("qa+"), pl.lit(base["number"]).cast(pl.String), pl.lit("@" + geo.TEST_DOMAIN))).to_series()
+    tester = pl.select(
+        pl.concat_str(pl.lit("qa+"), pl.lit(base["number"]).cast(pl.String), pl.lit("@" + geo.TEST_DOMAIN))
+    ).to_series()
     mail = pl.select(pl.when(pl.lit(base["is_test"])).then(pl.lit(tester)).otherwise(pl.lit(mail))).to_series()
     phone = _recycled(rng, base, starts_at)
     phone = maybe(phone, rng.random(count) > 0.08)
@@ -109,7 +111,8 @@ def accounts(people: pl.DataFrame, where: pl.DataFrame, starts_at: int, ends_at:
     )
     versions = [current]
     # An older phone or postal code, replaced at some time: the first version is the outdated one.
-    replaced = np.flatnonzero(rng.random(count) < rates.ACCOUNT_VERSIONS_EXTRA)
+    stays = base["to"].to_numpy() < 0  # movers have versions of their own
+    replaced = np.flatnonzero((rng.random(count) < rates.ACCOUNT_VERSIONS_EXTRA) & stays)
     later = opened[replaced] + (rng.random(len(replaced)) * (ends_at - opened[replaced])).astype(np.int64)
     versions.append(
         current[replaced].with_columns(
@@ -127,19 +130,16 @@ def accounts(people: pl.DataFrame, where: pl.DataFrame, starts_at: int, ends_at:
         updated=base["moved"].gather(going),
     )  # fmt: skip
     versions += [pending, moved]
-    closing = np.flatnonzero(is_closed)
+    closing = np.flatnonzero(is_closed & stays)
     versions.append(current[closing].with_columns(closed_at=times(closed_at[closing]), updated=pl.Series(closed_at[closing])))
     whole = pl.concat(versions).unique(subset=["account_id", "updated"], keep="last", maintain_order=True)
     whole = whole.sort("account_id", "updated", maintain_order=True)
-    # Later versions keep what earlier ones changed: where somebody lives, and that the account is closed.
-    whole = whole.with_columns(
-        pl.col("closed_at").forward_fill().over("account_id"),
-        _moved=((pl.col("time_zone") != pl.col("time_zone").first().over("account_id")).fill_null(False)),
-    ).drop("_moved")
+    # A version after the closing one is still closed.
+    whole = whole.with_columns(pl.col("closed_at").forward_fill().over("account_id"))
     return _finish(whole)
 
 
-def contacts(people: pl.DataFrame, starts_at: int, ends_at: int, seed: int) -> pl.DataFrame:
+def contacts(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
     """Every version of every CRM contact, with `_known`."""
     rng = generator(seed, "contacts", int(people["number"][0]))
     base = people.filter(pl.col("has_contact"))
@@ -166,7 +166,9 @@ def contacts(people: pl.DataFrame, starts_at: int, ends_at: int, seed: int) -> p
             "contact_id": base["contact_id"],
             "email": mail,
             "phone": maybe(phone.to_series(), has_phone),
-            "full_name": base.select(pl.concat_str(pl.col("first_name").str.slice(0, 1), pl.lit(". "), "last_name")).to_series(),
+            "full_name": base.select(
+                pl.concat_str(pl.col("first_name").str.slice(0, 1), pl.lit(". "), "last_name")
+            ).to_series(),
             "postal_code": pl.Series(rng.integers(10_000, 99_999, count)).cast(pl.String),
             "country_code": maybe(columns["country_code"], rng.random(count) > 0.05),
             "region_code": columns["region_code"],
@@ -183,7 +185,7 @@ def contacts(people: pl.DataFrame, starts_at: int, ends_at: int, seed: int) -> p
     return _finish(pl.concat([current, newer]))
 
 
-def consents(people: pl.DataFrame, starts_at: int, ends_at: int, seed: int) -> pl.DataFrame:
+def consents(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
     """Every recorded decision about a purpose, with `_known`: granted, denied, or granted and later withdrawn."""
     rng = generator(seed, "consents", int(people["number"][0]))
     base = people.filter(pl.col("has_contact") | pl.col("has_account"))
@@ -207,8 +209,12 @@ def consents(people: pl.DataFrame, starts_at: int, ends_at: int, seed: int) -> p
     rows = []
     for place, (channel, purpose, yes, later_no, no) in enumerate(asked):
         gone = created + ((0.5 + 0.5 * rng.random(count)) * (ends_at - created)).astype(np.int64)
-        gone = np.where(rng.random(count) < 0.5, gone, np.maximum(created + HOUR, ends_at - (rng.random(count) * 60 * DAY).astype(np.int64)))
-        for turn, (status, who, when) in enumerate((("granted", yes, created), ("denied", no & ~yes, created), ("withdrawn", later_no, gone))):
+        gone = np.where(
+            rng.random(count) < 0.5, gone, np.maximum(created + HOUR, ends_at - (rng.random(count) * 60 * DAY).astype(np.int64))
+        )
+        for turn, (status, who, when) in enumerate(
+            (("granted", yes, created), ("denied", no & ~yes, created), ("withdrawn", later_no, gone))
+        ):
             index = np.flatnonzero(who)
             rows.append(
                 pl.DataFrame(
@@ -228,7 +234,7 @@ def consents(people: pl.DataFrame, starts_at: int, ends_at: int, seed: int) -> p
     return pl.concat(rows)
 
 
-def preferences(people: pl.DataFrame, starts_at: int, ends_at: int, seed: int) -> pl.DataFrame:
+def preferences(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
     """Recorded preferences, with `_known`: topics, a weekly limit, personalisation switched off."""
     rng = generator(seed, "preferences", int(people["number"][0]))
     base = people.filter(pl.col("has_contact"))
@@ -264,7 +270,9 @@ def wallet_links(people: pl.DataFrame, hub_accounts: pl.DataFrame, hot_wallet: s
     testnet = rng.random(count) < rates.TESTNET_SHARE
     upper = rng.random(count) < 0.3
     address = pl.DataFrame({"w": own["wallet"], "u": upper}).select(
-        pl.when(pl.col("u")).then(pl.concat_str(pl.lit("0x"), pl.col("w").str.slice(2).str.to_uppercase())).otherwise(pl.col("w"))
+        pl.when(pl.col("u"))
+        .then(pl.concat_str(pl.lit("0x"), pl.col("w").str.slice(2).str.to_uppercase()))
+        .otherwise(pl.col("w"))
     )
     gone = at + 30 * DAY
     unlinked = (rng.random(count) < 0.05) & (gone < ends_at)
@@ -272,7 +280,9 @@ def wallet_links(people: pl.DataFrame, hub_accounts: pl.DataFrame, hot_wallet: s
         "link_id": ids("wl", own["number"].to_numpy(), "link"),
         "wallet_address": address.to_series(),
         "chain": pl.select(
-            pl.when(pl.lit(pl.Series(testnet))).then(pl.lit("sepolia")).otherwise(pl.lit(pick(("ethereum", "polygon", "base", "arbitrum", "bsc"), chain)))
+            pl.when(pl.lit(pl.Series(testnet)))
+            .then(pl.lit("sepolia"))
+            .otherwise(pl.lit(pick(("ethereum", "polygon", "base", "arbitrum", "bsc"), chain)))
         ).to_series(),
         "account_id": maybe(own["account_id"], account),
         "device_id": maybe(own["device_id"], ~account),
@@ -282,7 +292,9 @@ def wallet_links(people: pl.DataFrame, hub_accounts: pl.DataFrame, hot_wallet: s
         "_known": at + 5 * MINUTE,
     }
     links = pl.DataFrame(kept)
-    ended = links[np.flatnonzero(unlinked)].with_columns(unlinked_at=times(gone[unlinked]), _known=pl.Series(gone[unlinked] + MINUTE))
+    ended = links[np.flatnonzero(unlinked)].with_columns(
+        unlinked_at=times(gone[unlinked]), _known=pl.Series(gone[unlinked] + MINUTE)
+    )
     hubs = len(hub_accounts)
     at = hub_accounts["opened"].to_numpy() + (rng.random(hubs) * (ends_at - hub_accounts["opened"].to_numpy())).astype(np.int64)
     hot = pl.DataFrame(
@@ -310,7 +322,9 @@ def birth_dates(base: pl.DataFrame, seed: int) -> tuple[pl.Series, pl.Series]:
     """What accounts and KYC records say about the date of birth: the same true date, missing in places of their own."""
     numbers = base["number"].to_numpy().astype(np.uint64)
     hashed = (numbers * np.uint64(2_654_435_761) + np.uint64(seed)) % np.uint64(10_000)
-    age_days = np.where(base["is_minor"].to_numpy(), 5_600, 6_700 + (hashed % np.uint64(10_000)) * np.uint64(17_000) // np.uint64(10_000))
+    age_days = np.where(
+        base["is_minor"].to_numpy(), 5_600, 6_700 + (hashed % np.uint64(10_000)) * np.uint64(17_000) // np.uint64(10_000)
+    )
     day = 20_780 - age_days.astype(np.int64)  # 20,780 = 2026-11-23
     dates = pl.Series(day.astype(np.int32)).cast(pl.Date)
     rng = generator(seed, "births", int(numbers[0]) if len(numbers) else 0)

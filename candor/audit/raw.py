@@ -25,6 +25,7 @@ class Raw:
     settings: Settings
     as_of: datetime  # naive, UTC
     deliveries: pl.DataFrame  # state.deliveries of the pinned ones
+    all_deliveries: pl.DataFrame  # and of every one, to know what else is in a segment
 
     def rows(self, table: str, columns: list[str]) -> pl.LazyFrame:
         """`columns` of every pinned row of `table` ("crm.consents"), with `extracted_at` and `superseded`.
@@ -37,16 +38,43 @@ class Raw:
         given = _contract()[source]
         folder = (self.settings.restricted_raw_dir if given.get("restricted") else self.settings.raw_dir) / source / name
         schema = {column: _polars_type(given["tables"][name]["columns"][column]) for column in columns}
-        files = sorted(folder.glob("*.parquet"))
-        pinned = self._of(table).select(
-            "delivery_id", "extracted_at", (pl.col("extracted_at") < self._last_whole(table)).fill_null(False).alias("superseded")
-        )
-        if not files or pinned.is_empty():
+        parts = [self._segment(folder, segment, rows, schema) for segment, rows in self._segments(table)]
+        last_whole = self._last_whole(table)
+        superseded = pl.lit(False) if last_whole is None else pl.col("extracted_at") < last_whole
+        if not parts:
             return pl.LazyFrame(schema={**schema, "extracted_at": pl.Datetime("us"), "superseded": pl.Boolean})
-        scanned = pl.scan_parquet(files).select(
-            *(pl.col(column).cast(kind) for column, kind in schema.items()), pl.col("_delivery_id").cast(pl.String)
+        return pl.concat(parts).with_columns(superseded.alias("superseded"))
+
+    def _segments(self, table: str) -> list[tuple[str, pl.DataFrame]]:
+        """The segments that hold pinned rows of the table, each with all deliveries in it."""
+        import polars as pl
+
+        source, name = table.split(".")
+        here = self.all_deliveries.filter((pl.col("source") == source) & (pl.col("table_name") == name)).join(
+            self.deliveries.select("delivery_id", pl.lit(True).alias("is_pinned")), on="delivery_id", how="left"
         )
-        return scanned.join(pinned.lazy(), left_on="_delivery_id", right_on="delivery_id", how="inner").drop("_delivery_id")
+        loaded = here.filter(pl.col("rows_loaded") > 0).sort("segment", "delivery")
+        return [
+            (segment, rows)
+            for (segment,), rows in loaded.partition_by("segment", as_dict=True, maintain_order=True).items()
+            if rows["is_pinned"].any()
+        ]
+
+    @staticmethod
+    def _segment(folder: Path, segment: str, deliveries: pl.DataFrame, schema: dict[str, Any]) -> pl.LazyFrame:
+        """The pinned rows of one segment file. `_file` is source/table/delivery/file: its third part names the delivery."""
+        import polars as pl
+
+        path = folder / f"{segment}.parquet"
+        if not path.is_file():
+            raise AuditFailed(f"the raw segment {path.name} of {folder.parent.name}.{folder.name} is gone", hint="ingest again")
+        scanned = pl.scan_parquet(path)
+        pinned = deliveries.filter(pl.col("is_pinned").fill_null(False))["delivery"].to_list()
+        if len(pinned) < deliveries.height:
+            scanned = scanned.filter(pl.col("_file").str.extract(r"^[^/]+/[^/]+/([^/]+)/", 1).is_in(pinned))
+        return scanned.select(
+            *(pl.col(column).cast(kind) for column, kind in schema.items()), pl.col("_extracted_at").alias("extracted_at")
+        )
 
     def current(self, table: str, key: list[str], columns: list[str], *, only: pl.LazyFrame | None = None) -> pl.LazyFrame:
         """The newest content of each key of an entity table known at as_of: by (source_updated_at, extraction time).
@@ -64,9 +92,7 @@ class Raw:
             rows = rows.join(only, on=only.collect_schema().names(), how="semi")
         for column in updated:
             rows = rows.filter(pl.col(column) <= self.as_of)
-        order = [*updated, "extracted_at"]
-        rank = pl.struct(order).rank("dense", descending=True).over(key)
-        return rows.filter(rank == 1).select(wanted).unique()
+        return newest(rows, key, [*updated, "extracted_at"]).select(wanted).unique()
 
     def known_whole_at(self, table: str) -> datetime | None:
         """Up to when the table is known without gaps: its whole extracts, each followed by gapless complete increments."""
@@ -122,6 +148,15 @@ class Raw:
 
         wholes = self._of(table).filter(pl.col("is_complete") & pl.col("covers_from").is_null())
         return wholes["extracted_at"].max()  # type: ignore[return-value]
+
+
+def newest(rows: pl.LazyFrame, key: list[str], order: list[str]) -> pl.LazyFrame:
+    """Per key the rows that are last by `order`, column after column; those that tie all stay."""
+    import polars as pl
+
+    for column in order:
+        rows = rows.filter(pl.col(column) == pl.col(column).max().over(key))
+    return rows
 
 
 _CONTRACT: dict[str, Any] = {}

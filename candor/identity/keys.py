@@ -37,7 +37,8 @@ where key_map.batch_seq < $batch_seq
 group by nodes.node
 """
 
-# `is_kept`: of the clusters that claim a person, the one that holds the anchor, else the one with the smallest node.
+# `is_kept`: a person belongs to the cluster that holds their anchor; only while nobody holds it (it turned out a hub) to the
+# claimant with the smallest node. So a key made from an anchor can never be in use elsewhere when it is made again.
 # `is_chosen`: of the persons a cluster keeps, the oldest, then the smallest.
 CLAIMS = """
 create or replace temp table claims as
@@ -87,10 +88,10 @@ contested as (
         claims.cluster,
         claims.person_id,
         persons.batch_seq,
-        row_number() over (
-            partition by claims.person_id
-            order by (claims.cluster = persons.anchor_cluster) desc nulls last, claims.first_node
-        ) = 1 as is_kept
+        case
+            when persons.anchor_cluster is not null then claims.cluster = persons.anchor_cluster
+            else claims.first_node = min(claims.first_node) over (partition by claims.person_id)
+        end as is_kept
 
     from claims
 
@@ -108,8 +109,7 @@ select
 from contested
 """
 
-# The new key is made from the anchor alone, so it does not depend on what else is in the batch. A second try with the batch is
-# needed only when that key lives on with others: its anchor went to another person and has now left that one.
+# A new key is made from the anchor alone, so it does not depend on what else is in the batch.
 PERSONS = """
 create or replace temp table cluster_persons as
 with
@@ -132,13 +132,13 @@ chosen as (
 
 ),
 
-new_clusters as (
+minted as (
 
     select
         clusters.cluster,
+        'p' || left(sha256(concat_ws('|', $hash_key, nodes.identifier_kind, nodes.identifier)), 24) as person_id,
         nodes.identifier_kind as anchor_kind,
-        nodes.identifier as anchor,
-        concat_ws('|', $hash_key, nodes.identifier_kind, nodes.identifier) as minted_from
+        nodes.identifier as anchor
 
     from clusters
 
@@ -148,34 +148,6 @@ new_clusters as (
     inner join nodes
         on clusters.cluster = nodes.node
 
-),
-
-minted as (
-
-    select
-        *,
-        'p' || left(sha256(minted_from), 24) as person_id
-
-    from new_clusters
-
-),
-
-minted_once as (
-
-    select
-        minted.cluster,
-        minted.anchor_kind,
-        minted.anchor,
-        case
-            when chosen.person_id is null then minted.person_id
-            else 'p' || left(sha256(concat_ws('|', minted.minted_from, $batch_seq)), 24)
-        end as person_id
-
-    from minted
-
-    left join chosen
-        on minted.person_id = chosen.person_id
-
 )
 
 select
@@ -184,7 +156,7 @@ select
     anchor_kind,
     anchor
 
-from minted_once
+from minted
 
 union all
 
@@ -343,7 +315,7 @@ def give(connection: duckdb.DuckDBPyConnection, *, batch_seq: int, hash_key: str
     batch = {"batch_seq": batch_seq}
     connection.execute(KNOWN, batch)
     connection.execute(CLAIMS, batch)
-    connection.execute(PERSONS, {**batch, "hash_key": hash_key})
+    connection.execute(PERSONS, {"hash_key": hash_key})
     connection.execute(PERSON_IDENTIFIERS, batch)
     connection.execute(ENTRIES, batch)
     connection.execute(NEW_PERSONS, batch)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from candor.contract import Column, Contract, Table
 from candor.ingest.columns import SEPARATOR, TEXT, Check, canonical, checks, literal, native_type, parsed, quoted
 from candor.ingest.deliveries import FORMATS, Folder
-from candor.ingest.text import read_lines
+from candor.ingest.text import BLOCK_BYTES, read_lines
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 UNREADABLE = "file_unreadable"
 
@@ -77,45 +78,87 @@ def _csv_header(line: str) -> list[str] | None:
         return None
 
 
-def _text_head(connection: duckdb.DuckDBPyConnection, file: File, limit: int) -> None:
-    """Copy the file's lines into `ingest_lines` and read its header, or its keys, from there."""
+class _LineStore:
+    """The lines of many files on their way into the temporary table `ingest_lines`, in few and large inserts."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+        self.pending: list[pa.Table] = []
+        connection.execute(
+            """
+            create or replace temp table ingest_lines (
+                line_no bigint, text varchar, problem varchar, shown varchar, digest varchar, file_no integer
+            )
+            """
+        )
+
+    def add(self, block: pa.Table, file_no: int) -> None:
+        import pyarrow as pa
+
+        self.pending.append(block.append_column("file_no", pa.repeat(pa.scalar(file_no, type=pa.int32()), block.num_rows)))
+        if sum(waiting.nbytes for waiting in self.pending) > BLOCK_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        import pyarrow as pa
+
+        if self.pending:
+            self.connection.register("ingest_block", pa.concat_tables(self.pending))
+            self.connection.execute("insert into ingest_lines select * from ingest_block")
+            self.connection.unregister("ingest_block")
+            self.pending = []
+
+
+def _csv_head(store: _LineStore, file: File, limit: int) -> None:
+    """Store the file's lines, read its header."""
     header: list[str] | None = None
     is_first = True
     for lines in read_lines(file.path, limit):
         block = lines.table
         file.rows += lines.count
-        if file.format == "csv" and is_first and lines.count:
+        if is_first and lines.count:
             is_first = False
             file.rows -= 1
-            if block["problem"][0].as_py() is not None:
-                file.rejected = f"file_header_unusable: {block['problem'][0].as_py()}"
-            else:
-                header = _csv_header(block["text"][0].as_py())
-                if header is None:
-                    file.rejected = "file_header_unusable: its quotes do not close"
+            problem = block["problem"][0].as_py()
+            header = _csv_header(block["text"][0].as_py()) if problem is None else None
+            if header is None:
+                file.rejected = f"file_header_unusable: {problem or 'its quotes do not close'}"
             block = block.slice(1)
-        connection.register("ingest_block", block)
-        connection.execute(f"insert into ingest_lines select {file.number}, * from ingest_block")
-        connection.unregister("ingest_block")
-    if file.format == "csv":
-        if is_first:
-            file.notes.append(("file_empty", "not even a header"))
-            return
-        names = header or []
-        twice = sorted(name for name, count in Counter(names).items() if count > 1)
-        if twice and file.rejected is None:
-            file.rejected = f"file_column_twice: {', '.join(twice)}"
-        file.head = tuple((name, TEXT) for name in names)
-        return
+        store.add(block, file.number)
+    if is_first:
+        file.notes.append(("file_empty", "not even a header"))
+    names = header or []
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice and file.rejected is None:
+        file.rejected = f"file_column_twice: {', '.join(twice)}"
+    file.head = tuple((name, TEXT) for name in names)
+
+
+def _jsonl_lines(store: _LineStore, file: File, limit: int) -> None:
+    for lines in read_lines(file.path, limit):
+        file.rows += lines.count
+        store.add(lines.table, file.number)
     if not file.rows:
         file.notes.append(("file_empty", "no line"))
+
+
+def _jsonl_heads(connection: duckdb.DuckDBPyConnection, files: list[File]) -> None:
+    """The keys that any object of a file has are its columns."""
+    numbers = ", ".join(str(file.number) for file in files if file.format == "jsonl")
+    if not numbers:
+        return
     keys = connection.execute(
         f"""
-        select distinct unnest(json_keys(text)) from ingest_lines
-        where file_no = {file.number} and problem is null and json_valid(text) and json_type(text) = 'OBJECT' order by 1
+        select file_no, list(distinct key order by key)
+        from (
+            select file_no, unnest(json_keys(text)) as key from ingest_lines
+            where file_no in ({numbers}) and problem is null and json_valid(text) and json_type(text) = 'OBJECT'
+        )
+        group by file_no
         """
     ).fetchall()
-    file.head = tuple((row[0], TEXT) for row in keys)
+    for number, names in keys:
+        files[number].head = tuple((name, TEXT) for name in names)
 
 
 def _check_head(file: File, table: Table) -> None:
@@ -141,31 +184,28 @@ def _check_head(file: File, table: Table) -> None:
         file.rejected = f"file_of_wrong_type: {', '.join(wrong)}"
 
 
-def look(
-    connection: duckdb.DuckDBPyConnection, table: Table, contract: Contract, folders: list[Folder]
-) -> tuple[File, ...]:
+def look(connection: duckdb.DuckDBPyConnection, table: Table, contract: Contract, folders: list[Folder]) -> tuple[File, ...]:
     """The files of the deliveries with their heads; the lines of text files stand in the temporary table `ingest_lines`."""
-    connection.execute(
-        """
-        create or replace temp table ingest_lines (
-            file_no integer, line_no bigint, text varchar, problem varchar, shown varchar, digest varchar
-        )
-        """
-    )
+    store = _LineStore(connection)
     described: dict[str, tuple[tuple[str, str], ...]] = {}
-    files = []
+    files: list[File] = []
     for folder in folders:
         for path in folder.files:
             name = f"{table.source}/{table.name}/{folder.name}/{path.name}"
             file = File(len(files), path, name, folder.extracted_at, FORMATS[path.suffix.lower()])
             if file.format == "parquet":
                 _parquet_head(connection, file, described)
+            elif file.format == "csv":
+                _csv_head(store, file, contract.max_line_bytes)
             else:
-                _text_head(connection, file, contract.max_line_bytes)
-            _check_head(file, table)
-            if file.rejected is not None:
-                file.notes.append(("file_rejected", file.rejected))
+                _jsonl_lines(store, file, contract.max_line_bytes)
             files.append(file)
+    store.flush()
+    _jsonl_heads(connection, files)
+    for file in files:
+        _check_head(file, table)
+        if file.rejected is not None:
+            file.notes.append(("file_rejected", file.rejected))
     return tuple(files)
 
 
@@ -179,7 +219,9 @@ def mark_unreadable(connection: duckdb.DuckDBPyConnection, files: tuple[File, ..
             try:
                 every = ", ".join(f"count({quoted(name)})" for name, _ in file.head)
                 connection.execute(f"select {every} from read_parquet({literal(str(file.path))})").fetchall()
-                connection.execute(f"select md5(cast(r as varchar)) from read_parquet({literal(str(file.path))}) as r").fetchall()
+                connection.execute(
+                    f"select md5(cast(r as varchar)) from read_parquet({literal(str(file.path))}) as r"
+                ).fetchall()
             except duckdb.Error as problem:
                 file.rejected, file.unreadable, found = f"{UNREADABLE}: {str(problem).splitlines()[0][:200]}", True, True
                 file.notes.append(("file_rejected", file.rejected))

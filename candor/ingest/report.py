@@ -31,10 +31,13 @@ def _reasons(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run
         rows = ", ".join(f"({literal(segment)}, timestamp '{at}')" for segment, at in pairs)
         counted = connection.execute(
             f"""
-            select unnest(refused.reasons) as reason, count(*)
-            from read_parquet([{paths}], filename = '_segment') as refused
-            inner join (values {rows}) as pinned(segment, extracted_at)
-                on parse_filename(refused._segment, true) = pinned.segment and refused._extracted_at = pinned.extracted_at
+            select reason, count(*)
+            from (
+                select unnest(refused.reasons) as reason
+                from read_parquet([{paths}], filename = '_segment') as refused
+                inner join (values {rows}) as pinned(segment, extracted_at)
+                    on parse_filename(refused._segment, true) = pinned.segment and refused._extracted_at = pinned.extracted_at
+            )
             group by reason order by reason
             """
         ).fetchall()
@@ -43,9 +46,7 @@ def _reasons(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run
     return found
 
 
-def report(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run, landed: dict[str, Any]
-) -> dict[str, Any]:
+def report(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run, landed: dict[str, Any]) -> dict[str, Any]:
     """Counts and watermarks per table of what is pinned to `run`, with what this call found new."""
     at = sql_timestamp(run.as_of)
     counts = connection.execute(
@@ -96,5 +97,8 @@ def report(
             "last_extracted_at": None if last is None else f"{last.isoformat()}Z",
             "known_whole_at": None if whole is None else f"{whole.isoformat()}Z",
         }
-    totals = {key: sum(table[key] for table in tables.values()) for key in ("deliveries", "rows_read", "rows_loaded", "rows_quarantined")}
+    totals = {
+        key: sum(table[key] for table in tables.values())
+        for key in ("deliveries", "rows_read", "rows_loaded", "rows_quarantined")
+    }
     return {"run_id": run.run_id, "tables": tables, **totals, **landed}

@@ -62,7 +62,9 @@ def last_whole_at(pinned: list[Pinned]) -> datetime | None:
 
 def known_whole_at(pinned: list[Pinned]) -> datetime | None:
     """Up to when the table is known without a gap: its last whole extract, then increments that leave no gap. None: never."""
-    whole = max((delivery for delivery in pinned if delivery.is_whole), key=lambda delivery: delivery.extracted_at, default=None)
+    whole = max(
+        (delivery for delivery in pinned if delivery.is_whole), key=lambda delivery: delivery.extracted_at, default=None
+    )
     if whole is None:
         return None
     known = whole.covers_to or whole.extracted_at
@@ -144,9 +146,7 @@ def install_views(connection: duckdb.DuckDBPyConnection, settings: Settings, run
             raise
 
 
-def _write_feeds(
-    connection: duckdb.DuckDBPyConnection, tables: tuple[Table, ...], pinned: dict[str, list[Pinned]]
-) -> None:
+def _write_feeds(connection: duckdb.DuckDBPyConnection, tables: tuple[Table, ...], pinned: dict[str, list[Pinned]]) -> None:
     connection.execute(
         """
         create or replace table raw.feeds (

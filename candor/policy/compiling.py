@@ -170,5 +170,7 @@ def codes(policy: Policy) -> list[tuple[str, str, int, str, str, str, str]]:
         for obligation in rule.obligations:
             code = f"DISC_MISSING_{obligation}"
             made.add((code, rule.rule_id, rule.version, "BLOCK", rule.visibility, rule.grain, rule.title))
+    # Two reasons that the eligibility models give themselves, since no fact holds them.
     made.add(("ENG_NO_CREATIVE", "ENG-CREATIVE", 1, "BLOCK", "internal", "pair", "A creative the person can read"))
+    made.add(("ENG_NO_SEND_WINDOW", "ENG-WINDOW", 1, "BLOCK", "internal", "offer_x_regime", "A permitted hour while the offer holds"))
     return sorted(made)

@@ -253,7 +253,8 @@ def _facts(node: Node, problems: Problems) -> dict[str, Fact]:
         optional = {"domain", "max_age_hours", "propagate", "grain", "from"}
         if keys(entry, FACT_ENTRY, file="facts.yml", where=name, problems=problems, optional=optional):
             domain = tuple(entry["domain"]) if "domain" in entry else None
-            made[name] = Fact(name, entry["type"], entry.get("max_age_hours"), entry["visibility"], domain)
+            sources = tuple(entry.get("from", ()))
+            made[name] = Fact(name, entry["type"], entry.get("max_age_hours"), entry["visibility"], domain, sources)
     return made
 
 

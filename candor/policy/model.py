@@ -57,6 +57,7 @@ class Fact:
     max_age_hours: int | None
     visibility: str
     domain: tuple[Any, ...] | None
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

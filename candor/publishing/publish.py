@@ -73,7 +73,7 @@ def remember_decisions(connection: duckdb.DuckDBPyConnection, run: Run) -> int:
         inserted = connection.execute(
             f"""
             insert into state.decisions by name
-            select {facts}, * from decisions.ledger where slot is not null
+            select {facts}, * from decisions.ledger where is_chosen
             order by person_id, channel, slot
             """
         ).fetchone()
@@ -98,7 +98,7 @@ def publish_to_store(
     ).fetchone()
     as_of = instant_text(run.as_of)
     store.prepare(settings)
-    with store.transaction(settings, prepared=True) as serving:
+    with store.transaction(settings) as serving:
         _load_offers(connection, serving, run, audit["staged_hash"])
         now_current = serving.rows("select run_id, as_of from runs where is_current = 1")
         becomes_current = make_current
@@ -213,14 +213,17 @@ def _remember_deliveries(connection: duckdb.DuckDBPyConnection, serving: store.S
     tables = ", ".join(f"('{source}', '{table}')" for source, table in REVOCABLE)
     known = connection.execute(
         f"""
-        select distinct ? as run_id, older.delivery_id
+        select distinct
+            ? as run_id,
+            keyed_hash(older.source || '.' || older.table_name || '/' || older.delivery) as folder,
+            keyed_hash(older.delivery_id) as cause
         from state.pins as pins
         inner join state.deliveries as pinned on pins.delivery_id = pinned.delivery_id
         inner join state.deliveries as older
             on pinned.source = older.source and pinned.table_name = older.table_name and pinned.delivery = older.delivery
             and older.landed_seq <= pinned.landed_seq
         where pins.as_of = {sql_timestamp(run.as_of)} and (pinned.source, pinned.table_name) in ({tables})
-        order by older.delivery_id
+        order by cause
         """,
         [run.run_id],
     ).to_arrow_table()
@@ -231,7 +234,7 @@ def _remember_deliveries(connection: duckdb.DuckDBPyConnection, serving: store.S
 
 def _end_suppressions(serving: store.Store, run: Run) -> int:
     """End the suppressions whose cause the run has taken into account itself; those it did not know stand."""
-    known = "delivery_id in (select delivery_id from known_deliveries where run_id = ?)"
+    known = "cause in (select cause from known_deliveries where run_id = ?)"
     ending = serving.rows(f"select count(*) from suppressions where ended_by_run is null and {known}", (run.run_id,))
     serving.execute(
         f"update suppressions set until = max(since, ?), ended_by_run = ? where ended_by_run is null and {known}",

@@ -52,18 +52,14 @@ TABLES = (
     """
     create table if not exists suppressions (
         suppression_id text primary key, person_id text, offer_id text, channel text, market text, segment text,
-        reason_kind text not null, since text not null, until text, delivery_id text, ended_by_run text
+        reason_kind text not null, since text not null, until text, cause text, ended_by_run text
     )
     """,
     "create index if not exists suppressions_by_person on suppressions (person_id)",
-    # What the current run already knows of the sources that can revoke, and what was read since.
-    "create table if not exists known_deliveries (run_id text not null, delivery_id text not null, primary key (run_id, delivery_id))",
-    """
-    create table if not exists revocation_reads (
-        run_id text not null, folder text not null, files_hash text not null, delivery_id text not null, read_as_of text not null,
-        primary key (run_id, folder, files_hash)
-    )
-    """,
+    # What the current run already knew of the sources that can revoke, and what was read since. Folders and deliveries are keyed hashes:
+    # beside a suppression, the name of a source would tell why.
+    "create table if not exists known_deliveries (run_id text, folder text, cause text, primary key (run_id, cause))",
+    "create table if not exists revocation_reads (run_id text, folder text, files_hash text, primary key (run_id, folder, files_hash))",
     """
     create view if not exists live_offers as
     select offers.*
@@ -147,26 +143,28 @@ def prepare(settings: Settings) -> Path:
         cursor.fetchall()
         cursor.execute("pragma journal_mode = wal")
         cursor.fetchall()
-    with transaction(settings, prepared=True) as store:
+    with transaction(settings, making_tables=True) as store:
         for statement in TABLES:
             store.execute(statement)
     return file
 
 
 @contextmanager
-def transaction(settings: Settings, *, prepared: bool = False) -> Iterator[Store]:
-    """A write transaction on the store: committed on leaving, undone when anything was raised."""
+def transaction(settings: Settings, *, making_tables: bool = False) -> Iterator[Store]:
+    """A write transaction on the prepared store: committed on leaving, undone when anything was raised."""
     from adbc_driver_sqlite import dbapi
 
-    if not prepared:
-        prepare(settings)
     with dbapi.connect(str(path(settings)), autocommit=False) as connection:
         with connection.cursor() as cursor:
             cursor.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
             cursor.fetchall()
-            cursor.execute("pragma synchronous = full")  # a commit survives a power cut
         try:
-            yield Store(connection)
+            store = Store(connection)
+            if not making_tables:
+                # Takes the write lock now, waiting for it if need be: SQLite does not wait when a reading transaction turns into a
+                # writing one after somebody else wrote.
+                store.execute("delete from runs where false")
+            yield store
         except BaseException:
             connection.rollback()
             raise

@@ -51,7 +51,11 @@ def _bars(rows: list[dict[str, Any]], label: str, value: str, *, most: int = 14)
     return _table(
         (label, value, ""),
         (
-            (str(row[label]), int(row[value] or 0), f'<span class="bar" style="width:{190 * (row[value] or 0) / top:.0f}px"></span>')
+            (
+                str(row[label]),
+                int(row[value] or 0),
+                f'<span class="bar" style="width:{190 * (row[value] or 0) / top:.0f}px"></span>',
+            )
             for row in rows[:most]
         ),
     )
@@ -66,10 +70,16 @@ def _cards(summary: dict[str, Any]) -> str:
     published, audit, ingest = summary["published"], summary["audit"], stages.get("ingest", {})
     cards = [
         _card("Rows landed", f"{ingest.get('rows_read', 0):,}", f"{ingest.get('rows_quarantined', 0):,} quarantined"),
-        _card("People", f"{stages.get('identity', {}).get('people', 0):,}", f"{stages.get('identity', {}).get('identifiers', 0):,} identifiers"),
+        _card(
+            "People",
+            f"{stages.get('identity', {}).get('people', 0):,}",
+            f"{stages.get('identity', {}).get('identifiers', 0):,} identifiers",
+        ),
     ]
     if published:
-        cards.append(_card("Offers published", f"{published['offers']['offers']:,}", f"to {published['offers']['people']:,} people"))
+        cards.append(
+            _card("Offers published", f"{published['offers']['offers']:,}", f"to {published['offers']['people']:,} people")
+        )
     if audit:
         bound = audit.get("bound_3_over_n")
         note = f"3/n bound {bound:.2g}" if bound else "no rows to audit"
@@ -95,7 +105,11 @@ def _gates(summary: dict[str, Any]) -> str:
         for check in gate["checks"]:
             word = '<span class="good">passed</span>'
             if not check["success"]:
-                word = '<span class="bad">refused</span>' if check["severity"] == "critical" else '<span class="warn">warning</span>'
+                word = (
+                    '<span class="bad">refused</span>'
+                    if check["severity"] == "critical"
+                    else '<span class="warn">warning</span>'
+                )
             observed = "" if check.get("observed") is None else str(check["observed"])[:60]
             rows.append((gate["gate"], check["name"], word, observed, check.get("note") or ""))
     return _table(("gate", "check", "verdict", "seen", "why this threshold"), rows)
@@ -128,7 +142,12 @@ def write_page(summary: dict[str, Any], path: Path) -> None:
     """Write the page of `summary` to `path`, whole or not at all."""
     errors = "".join(f"<pre>{escape(stage['error'])}</pre>" for stage in summary["stages"] if stage.get("error"))
     stage_rows = [
-        (stage["stage"].replace("_", " "), stage["status"], float(stage["seconds"]), one_line(stage["stage"], stage.get("result", {})))
+        (
+            stage["stage"].replace("_", " "),
+            stage["status"],
+            float(stage["seconds"]),
+            one_line(stage["stage"], stage.get("result", {})),
+        )
         for stage in summary["stages"]
     ]
     training = (summary["model"] or {}).get("training", {})
@@ -138,9 +157,7 @@ def write_page(summary: dict[str, Any], path: Path) -> None:
         if training
         else "<p>No champion from an earlier training.</p>"
     )
-    docs = (
-        '<p><a href="data_docs/index.html">Data Docs</a></p>' if (path.parent / "data_docs" / "index.html").is_file() else ""
-    )
+    docs = '<p><a href="data_docs/index.html">Data Docs</a></p>' if (path.parent / "data_docs" / "index.html").is_file() else ""
     body = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>Candor run {escape(summary["run_id"])}</title><style>{STYLE}</style><main>
 <h1>Run of {escape(summary["as_of"][:16].replace("T", " "))} UTC</h1>

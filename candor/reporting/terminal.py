@@ -54,12 +54,16 @@ def print_summary(as_of: datetime, settings: Settings) -> None:
         gates = table("Gates", "gate", "verdict", ">checks", "warnings and failures")
         for gate in summary["gates"]:
             notes = [f"{check['severity']}: {check['name']}" for check in gate["checks"] if not check["success"]]
-            gates.add_row(gate["gate"], "passed" if gate["passed"] else "REFUSED", str(len(gate["checks"])), "; ".join(notes) or "-")
+            gates.add_row(
+                gate["gate"], "passed" if gate["passed"] else "REFUSED", str(len(gate["checks"])), "; ".join(notes) or "-"
+            )
         console.print(gates)
     if audit := summary["audit"]:
         bound = audit.get("bound_3_over_n")
         told = f"at most {bound:.2g} of rows wrong with 95 % confidence (3/n)" if bound else "no rows, so no bound"
-        console.print(f"[bold]Audit[/bold]  {audit['rows_audited']:,} rows audited, {audit['violations']:,} violations; {told}\n")
+        console.print(
+            f"[bold]Audit[/bold]  {audit['rows_audited']:,} rows audited, {audit['violations']:,} violations; {told}\n"
+        )
     _print_model(console, summary)
     _print_published(console, table, summary)
     if summary["assumptions"]:
@@ -102,7 +106,9 @@ def _print_model(console: Any, summary: dict[str, Any]) -> None:
         console.print("[bold]Model[/bold]  no champion from an earlier training: nothing is scored and nothing is published\n")
         return
     training, promotion = model["training"], model["promotion"] or {}
-    metrics = ", ".join(f"{name} {value:.3f}" for name, value in training.get("metrics", {}).items() if isinstance(value, float))
+    metrics = ", ".join(
+        f"{name} {value:.3f}" for name, value in training.get("metrics", {}).items() if isinstance(value, float)
+    )
     console.print(f"[bold]Model[/bold]  {training['model_version'][:16]}  trained as of {training.get('as_of')}")
     console.print(f"  {metrics}")
     console.print(f"  {promotion.get('message', '')}\n")

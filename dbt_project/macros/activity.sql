@@ -20,12 +20,22 @@
     )
 {%- endmacro %}
 
+{#- Who made an event, as the website knows them: the browser, else the device. -#}
+{% macro actor(events) -%}
+    coalesce({{ events }}.anonymous_id, {{ events }}.device_id)
+{%- endmacro %}
+
 {#- An e-mail address that only tests and staff have. -#}
 {% macro is_test_email(column) -%}
     exists (
         select 1 from (select * from {{ ref('test_email_domains') }}) as test_email_domains
         where ends_with({{ email_domain(column) }}, test_email_domains.domain_suffix)
     )
+{%- endmacro %}
+
+{#- Ledger kinds that only somebody with money here can have. Rewards, lessons and fees come without any; a kind not listed proves none. -#}
+{% macro needs_money(kind) -%}
+    {{ kind }} in ('deposit', 'withdrawal', 'stake', 'lend', 'borrow', 'card_spend', 'liquidation')
 {%- endmacro %}
 
 {#-

@@ -85,18 +85,16 @@
         {{ days_since('activity.events > 0') }} as days_since_last_event,
         {{ days_since('activity.trades > 0') }} as days_since_last_trade,
         {{ days_since('activity.deposits > 0') }} as days_since_last_deposit,
-        max(activity.days_ago)::integer as days_since_first_activity,
+        (max(activity.days_ago) filter (where activity.silo <> 'crm'))::integer as days_since_first_activity,
         count(distinct activity.silo)::integer as silos_present,
-        {#- the ladder of policy.md 1.1, from known rows only: core.people.lifecycle_stage holds what is known today -#}
-        case
-            when {{ total('trades') }} = 0 and {{ total('deposits') }} = 0 then 'prospect'
-            when coalesce({{ days_since('activity.events > 0') }}, 1000000) >= 90 then 'dormant'
-            when max(activity.days_ago) < 30 or {{ total('trades') }} < 3 then 'new'
-            when max(activity.days_ago) >= 180
-                and {{ total('trades') }} >= 20
-                and bit_count(bit_or(activity.trade_month)) >= 4 then 'experienced'
-            else 'developing'
-        end as activity_stage
+        {#- day-grained, from known rows only: core.people.lifecycle_stage holds what is known today -#}
+        {{ lifecycle_stage(
+            at='activity.moment_at',
+            first_funded_at='(min(activity.occurred_day) filter (where activity.trades > 0 or activity.deposits > 0))',
+            trades=total('trades'),
+            trade_months='bit_count(bit_or(activity.trade_month))',
+            last_active_at="(max(activity.occurred_day) filter (where activity.silo <> 'crm'))",
+        ) }} as activity_stage
 
     from (
 

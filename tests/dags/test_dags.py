@@ -44,7 +44,9 @@ def test_a_file_is_a_table_of_contents(path: Path):
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     assert len(lines) < 80, f"{path.name} has {len(lines)} lines: move logic into candor/"
-    assert not re.search(r"\bselect\b.*\bfrom\b", text, re.IGNORECASE | re.DOTALL) or "select" not in text.lower(), "SQL belongs in dbt"
+    assert not re.search(r"\bselect\b.*\bfrom\b", text, re.IGNORECASE | re.DOTALL) or "select" not in text.lower(), (
+        "SQL belongs in dbt"
+    )
     heavy = {"duckdb", "polars", "lightgbm", "mlflow", "pandas", "numpy", "great_expectations", "dbt", "candor", "training"}
     for node in ast.parse(text).body:
         if isinstance(node, ast.Import | ast.ImportFrom):

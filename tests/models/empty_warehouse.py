@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 # As docs/architecture.md says under "Raw".
 TYPES = {
-    "string": "varchar", "instant": "timestamp", "date": "date", "decimal": "decimal(38, 12)", "int": "bigint", "bool": "boolean",
-    "json": "varchar", "strings": "varchar[]", "country": "varchar", "region": "varchar",
+    "string": "varchar", "instant": "timestamp", "date": "date", "decimal": "decimal(38, 12)", "int": "bigint",
+    "bool": "boolean", "json": "varchar", "strings": "varchar[]", "country": "varchar", "region": "varchar",
 }  # fmt: skip
 RAW_COLUMNS = (
     "_row_hash uuid, _delivery_id varchar, _extracted_at timestamp, _is_superseded boolean, _file varchar, _line bigint"

@@ -1,5 +1,11 @@
 with
 
+sessions as (
+
+    select * from {{ ref('int_sessions') }}
+
+),
+
 -- Heartbeats are regular by nature and say nothing.
 acts as (
 
@@ -9,10 +15,7 @@ acts as (
         occurred_at
     from {{ ref('stg_events__events') }}
     where event_name <> 'heartbeat'
-        and session_id in (
-            select session_id from {{ ref('int_sessions') }}
-            where acts >= 15 and ended_at <= started_at + interval 24 hour
-        )
+        and session_id in (select session_id from sessions where acts >= 15)
         and occurred_at <= {{ as_of() }}
 
 ),
@@ -25,31 +28,47 @@ gaps as (
             lag(occurred_at) over (partition by session_id order by occurred_at, event_id)
         ) as gap_ms
     from acts
+    qualify gap_ms is not null
 
 ),
 
--- Integers only: sums of doubles would depend on the order of rows.
-rhythm as (
+medians as (
 
     select
         session_id,
-        count(gap_ms) as gaps,
-        sum(gap_ms::hugeint) as total_ms,
-        sum(gap_ms::hugeint * gap_ms::hugeint) as squares_ms
+        quantile_disc(gap_ms, 0.5) as median_ms
     from gaps
     group by session_id
 
 ),
 
+rhythms as (
+
+    select
+        gaps.session_id,
+        count(*) as gaps,
+        count(*) filter (where gaps.gap_ms <= 2000) as short_gaps,
+        count(*) filter (where abs(gaps.gap_ms - medians.median_ms) * 10 <= medians.median_ms) as like_the_median
+
+    from gaps
+
+    inner join medians
+        on gaps.session_id = medians.session_id
+
+    group by gaps.session_id
+
+),
+
+-- Shares, not means: a machine that pauses between two bursts is still a machine.
 judged as (
 
     select
         session_id,
-        -- 30 acts a minute, 15 or more in a row: twice what the fastest tapping of a person in an app gives.
-        total_ms <= gaps::hugeint * 2000 as is_too_fast,
-        -- Coefficient of variation under 0.15 over 14 gaps or more: people's gaps vary by more than their own mean.
-        gaps::hugeint * squares_ms - total_ms * total_ms < 0.0225 * (total_ms * total_ms)::double as is_too_regular
-    from rhythm
+        -- Four of five acts within two seconds of the one before, for 14 gaps or more: nobody reads that fast.
+        short_gaps * 5 >= gaps * 4 as is_too_fast,
+        -- Four of five gaps within a tenth of the middle one. Of exponential gaps, as people leave them, one in 14 is.
+        like_the_median * 5 >= gaps * 4 as is_too_regular
+    from rhythms
 
 )
 

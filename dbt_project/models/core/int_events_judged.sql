@@ -24,11 +24,25 @@ bot_sessions as (
 
 ),
 
--- A session that is still going after a day is not somebody's visit: its later events are dead.
-long_sessions as (
+bot_actors as (
 
-    select * from {{ ref('int_sessions') }}
-    where ended_at > started_at + interval 24 hour
+    select * from {{ ref('int_bot_actors') }}
+
+),
+
+-- A session that is still going after a day is not somebody's visit: its later events are dead. One that only started, and had half
+-- an hour to become more, is dead from the first.
+dead_sessions as (
+
+    select
+        session_id,
+        case
+            when not has_content then started_at
+            else started_at + interval 24 hour + interval 1 microsecond
+        end as dead_from
+    from {{ ref('int_sessions') }}
+    where (not has_content and ended_at <= {{ as_of() }} - interval 30 minute)
+        or ended_at > started_at + interval 24 hour
 
 ),
 
@@ -115,10 +129,11 @@ judged as (
                 case when bot_agents.is_declared then 'bot_declared' end,
                 case when bot_agents.is_headless then 'bot_headless' end,
                 case when bot_sessions.is_too_fast then 'bot_rate' end,
-                case when bot_sessions.is_too_regular then 'bot_regular' end,
+                case when bot_sessions.is_too_regular or bot_actors.keeps_the_clock then 'bot_regular' end,
+                case when bot_actors.has_bot_sessions then 'bot_actor' end,
                 case when coalesce(test_people.person_id, test_accounts.account_id) is not null then 'test_account' end,
                 case when {{ is_testnet("json_extract_string(attributed.properties, '$.chain')") }} then 'testnet' end,
-                case when attributed.occurred_at > long_sessions.started_at + interval 24 hour then 'dead_session' end
+                case when attributed.occurred_at >= dead_sessions.dead_from then 'dead_session' end
             ],
             lambda reason: reason is not null
         ) as reasons
@@ -131,8 +146,11 @@ judged as (
     left join bot_sessions
         on attributed.session_id = bot_sessions.session_id
 
-    left join long_sessions
-        on attributed.session_id = long_sessions.session_id
+    left join bot_actors
+        on {{ actor('attributed') }} = bot_actors.actor
+
+    left join dead_sessions
+        on attributed.session_id = dead_sessions.session_id
 
     left join test_people
         on attributed.person_id = test_people.person_id

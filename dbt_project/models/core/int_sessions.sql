@@ -14,8 +14,8 @@ sessions as (
         session_id,
         min(occurred_at) as started_at,
         max(occurred_at) as ended_at,
-        count(*) as events,
-        count(*) filter (where event_name <> 'heartbeat') as acts
+        count(*) filter (where event_name <> 'heartbeat') as acts,
+        bool_or(event_name not in ('session_start', 'heartbeat')) as has_content
 
     from events
 

@@ -19,7 +19,8 @@ test_accounts as (
 
 ),
 
--- Bought and sold again (or the other way round) within a minute, the quantity the same to one in a thousand.
+-- Bought and sold again (or the other way round) within ten minutes, quantity and price the same to one in a thousand: made nothing
+-- but volume.
 with_neighbours as (
 
     select
@@ -27,15 +28,10 @@ with_neighbours as (
         coalesce(
             lag(side) over in_order <> side
             and abs(lag(quantity) over in_order - quantity) * 1000 <= quantity
-            and traded_at - lag(traded_at) over in_order <= interval 60 second,
+            and abs(lag(amount_usd) over in_order - amount_usd) * 1000 <= amount_usd
+            and traded_at - lag(traded_at) over in_order <= interval 10 minute,
             false
-        ) as closes_a_loop,
-        coalesce(
-            lead(side) over in_order <> side
-            and abs(lead(quantity) over in_order - quantity) * 1000 <= lead(quantity) over in_order
-            and lead(traded_at) over in_order - traded_at <= interval 60 second,
-            false
-        ) as opens_a_loop
+        ) as closes_a_loop
 
     from trades
 
@@ -43,59 +39,53 @@ with_neighbours as (
 
 ),
 
-days_with_loops as (
+paired as (
 
     select
-        account_id,
-        asset,
-        traded_at::date as traded_on
+        with_neighbours.*,
+        coalesce(lead(closes_a_loop) over in_order, false) as opens_a_loop,
+        -- Loops of the account in this asset from 30 days before to 30 days after.
+        count(*) filter (where closes_a_loop) over (
+            partition by account_id, asset order by traded_at
+            range between interval 30 day preceding and interval 30 day following
+        ) as loops_around
     from with_neighbours
-    where closes_a_loop
-    group by all
-    -- Once may be a mistake taken back; three times in a day is making volume.
-    having count(*) >= 3
+    window in_order as (partition by account_id, asset order by traded_at, trade_id)
 
 ),
 
 judged as (
 
     select
-        with_neighbours.trade_id,
+        paired.trade_id,
         person_identifiers.person_id,
-        with_neighbours.account_id,
-        with_neighbours.product_line,
-        with_neighbours.asset,
-        with_neighbours.side,
-        with_neighbours.quantity,
-        with_neighbours.amount_usd,
-        with_neighbours.traded_at,
-        with_neighbours.known_at,
-        with_neighbours.row_hash,
+        paired.account_id,
+        paired.product_line,
+        paired.asset,
+        paired.side,
+        paired.quantity,
+        paired.amount_usd,
+        paired.traded_at,
+        paired.known_at,
+        paired.row_hash,
         list_filter(
             [
-                case when with_neighbours.traded_at > {{ as_of() }} then 'not_yet_happened' end,
+                case when paired.traded_at > {{ as_of() }} then 'not_yet_happened' end,
                 case when person_identifiers.person_id is null then 'unattributed' end,
                 case when test_accounts.account_id is not null then 'test_account' end,
-                case
-                    when days_with_loops.account_id is not null
-                        and (with_neighbours.closes_a_loop or with_neighbours.opens_a_loop) then 'wash_trade'
-                end
+                -- Once may be a mistake taken back, twice chance; three times is making volume.
+                case when (paired.closes_a_loop or paired.opens_a_loop) and paired.loops_around >= 3 then 'wash_trade' end
             ],
             lambda reason: reason is not null
         ) as reasons
 
-    from with_neighbours
+    from paired
 
     left join person_identifiers
-        on with_neighbours.account_id = person_identifiers.identifier
+        on paired.account_id = person_identifiers.identifier
 
     left join test_accounts
-        on with_neighbours.account_id = test_accounts.account_id
-
-    left join days_with_loops
-        on with_neighbours.account_id = days_with_loops.account_id
-        and with_neighbours.asset = days_with_loops.asset
-        and with_neighbours.traded_at::date = days_with_loops.traded_on
+        on paired.account_id = test_accounts.account_id
 
 )
 

@@ -36,9 +36,9 @@ events as (
 
 ),
 
-residences as (
+markets as (
 
-    select residence from {{ source('policy', 'regime_map') }}
+    select residence as market from {{ source('policy', 'regime_map') }}
 
 ),
 
@@ -109,7 +109,7 @@ ledger_facts as (
 
     select
         person_id,
-        min(occurred_at) filter (where kind = 'deposit') as first_deposited_at,
+        min(occurred_at) filter (where {{ needs_money('kind') }}) as first_booked_money_at,
         max(occurred_at) as last_booked_at
     from ledger_entries
     group by person_id
@@ -149,7 +149,7 @@ gathered as (
         coalesce(account_facts.is_test, false) or coalesce(contact_facts.is_test, false) as is_test,
         coalesce(account_facts.has_email, false) or coalesce(contact_facts.has_email, false) as has_email,
         coalesce(account_facts.has_phone, false) or coalesce(contact_facts.has_phone, false) as has_phone,
-        least(ledger_facts.first_deposited_at, trade_facts.first_traded_at) as first_funded_at,
+        least(ledger_facts.first_booked_money_at, trade_facts.first_traded_at) as first_funded_at,
         trade_facts.trades,
         trade_facts.trade_months,
         greatest(event_facts.last_event_at, trade_facts.last_traded_at, ledger_facts.last_booked_at) as last_active_at
@@ -180,7 +180,7 @@ staged as (
         gathered.account_count,
         gathered.contact_count,
         gathered.sources_present,
-        coalesce(regions.residence, countries.residence) as market,
+        coalesce(regions.market, countries.market) as market,
         gathered.residence.country_code as country_code,
         gathered.residence.region_code as region_code,
         gathered.time_zone,
@@ -201,12 +201,12 @@ staged as (
 
     from gathered
 
-    left join residences as regions
-        on gathered.residence.region_code = regions.residence
+    left join markets as regions
+        on gathered.residence.region_code = regions.market
         and gathered.residence.region_code like gathered.residence.country_code || '-%'
 
-    left join residences as countries
-        on gathered.residence.country_code = countries.residence
+    left join markets as countries
+        on gathered.residence.country_code = countries.market
 
 )
 

@@ -125,7 +125,7 @@ candidates_decided as (
         slots_given.expected_incremental_value_usd,
         slots_given.rank::integer as rank,
         slots_given.slot::integer as slot,
-        slots_given.slot is not null and slots_given.arm = 'treated' as is_chosen,
+        slots_given.slot is not null as is_chosen,
         case
             when slots_given.slot is not null and slots_given.arm = 'held_out' then 'held_out'
             when slots_given.slot is not null then null

@@ -46,6 +46,7 @@ offers_staged as (
         on ledger.creative_id = creatives.creative_id
 
     where ledger.is_chosen
+        and ledger.arm = 'treated'
 
 )
 

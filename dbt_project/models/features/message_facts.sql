@@ -4,6 +4,8 @@ messages as (
 
     select * from {{ ref('messages') }}
 
+    where person_id is not null
+
 ),
 
 facts as (

@@ -17,7 +17,7 @@ create schema if not exists decisions; create schema if not exists eligibility;
 create or replace table staging.stg_exchange__accounts (account_id varchar, email varchar, email_std varchar);
 create or replace table staging.stg_crm__contacts (contact_id varchar, email varchar, email_std varchar);
 create or replace table identity.person_identifiers (identifier_kind varchar, identifier varchar, person_id varchar);
-create or replace table identity.person_aliases (old_person_id varchar, person_id varchar);
+create or replace table identity.person_aliases (person_id varchar, surviving_person_id varchar);
 create or replace table eligibility.exclusion_counts (code varchar, grain varchar, people bigint, pairs bigint);
 create or replace table decisions.ledger (
     decision_id varchar, run_id varchar, person_id varchar, channel varchar, offer_id varchar, arm varchar, rank integer, slot integer,
@@ -70,7 +70,7 @@ class Shop:
                     decision = f"d-{run.run_id}-{person}-{slot}"
                     connection.execute(
                         "insert into decisions.ledger values (?, ?, ?, 'web', ?, ?, ?, ?, ?)",
-                        [decision, run.run_id, person, f"offer{slot}", arm, slot, slot, arm == "treated"],
+                        [decision, run.run_id, person, f"offer{slot}", arm, slot, slot, True],
                     )
                     if arm == "treated":
                         connection.execute(

@@ -316,11 +316,11 @@ def test_only_valid_offers_are_live(shop, monday, times, live):
 def test_a_run_ends_the_suppressions_whose_cause_it_knows_and_no_other(shop, monday, tuesday):
     shop.stage(monday)
     publishing.run(monday, shop.settings)
-    known = "crm.consents/2026-11-23T120000Z@aaaaaaaaaaaa"
-    unknown = "crm.consents/2026-11-24T120000Z@bbbbbbbbbbbb"
+    known = lookups.keyed_hash(shop.settings, "crm.consents/2026-11-23T120000Z@aaaaaaaaaaaa")
+    unknown = lookups.keyed_hash(shop.settings, "crm.consents/2026-11-24T120000Z@bbbbbbbbbbbb")
     for name, person, cause in (("s1", "ann", known), ("s2", "bob", unknown), ("s3", "cem", None)):
         shop.write(
-            "insert into suppressions (suppression_id, person_id, reason_kind, since, delivery_id) values (?, ?, 'preference', ?, ?)",
+            "insert into suppressions (suppression_id, person_id, reason_kind, since, cause) values (?, ?, 'preference', ?, ?)",
             *(name, person, "2026-11-23T16:00:00Z", cause),
         )
     run_id = shop.stage(tuesday)

@@ -1,0 +1,165 @@
+"""The audit: permission of every staged offer derived again, from raw deliveries, by a second implementation.
+
+It is written from the definitions in policy/facts.yml and the texts of the rules, in Polars, and shares no code with the SQL that decided.
+Taken as given, because they are inputs of both: identity.person_identifiers (who is who), state.arms, state.phone_numbers (the answers
+of the phone library), core.people.lifecycle_stage, and the policy's tables. It blocks; it never edits.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from candor import runs
+from candor import settings as settings_module
+from candor.audit import rulebook as rulebooks
+from candor.audit.evaluation import wide_rows
+from candor.audit.inputs import Inputs, read
+from candor.audit.rules import NEUTRAL_CODE, checks, rule_hash, violations
+from candor.errors import AuditFailed
+from candor.warehouse import connect, utc
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from candor.settings import Settings
+
+log = logging.getLogger("candor")
+
+ROWS_SHOWN = 5
+# Raw tables the verdict rests on: each must be there row for row.
+RAW_TABLES = [
+    "exchange.accounts",
+    "wallets.wallet_links",
+    "crm.consents",
+    "crm.preferences",
+    "crm.messages",
+    "compliance.kyc_records",
+    "compliance.screening_runs",
+    "compliance.screening_hits",
+    "compliance.restrictions",
+    "compliance.assessments",
+    "catalogue.offers",
+    "catalogue.creatives",
+    "catalogue.approvals",
+]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the rules may know besides the rows."""
+
+    as_of: datetime
+    run_id: str
+    rulebook: rulebooks.Rulebook
+
+
+def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
+    """Rows audited, violations (0), the bound, and the hashes of what was judged by what; also in the run's audit.json.
+
+    Raises AuditFailed naming the first rows and rule paths when a row may not go out; incident.json then says so too.
+    """
+    from candor.publishing import staged_hash
+
+    settings = settings or settings_module.load()
+    with connect(settings) as connection:
+        pinned = runs.current(connection, as_of)
+        hashed = staged_hash(connection)
+        given = read(connection, pinned)
+    rules = rulebooks.load(settings.state_dir / "policy" / pinned.policy_version, settings.shop)
+    context = Context(utc(as_of), pinned.run_id, rules)
+    listed = checks(context)
+
+    given.raw(settings, context.as_of).check_complete(RAW_TABLES)
+    found, counts = _judge(given, settings, context, listed)
+    folder = runs.report_dir(settings, pinned)
+    _write_restricted(found, settings.restricted_published_dir / pinned.run_id, settings)
+
+    rows, broken = given.staged.height, found["decision_id"].n_unique()
+    content = {
+        "run_id": pinned.run_id,
+        "as_of": pinned.as_of.isoformat(),
+        "rows_audited": rows,
+        "people_audited": given.staged["person_id"].n_unique(),
+        "violations": broken,
+        # With no violation in n rows the one-sided 95 % upper bound of the rate is 3/n; of no rows nothing follows.
+        "bound_3_over_n": 3 / rows if rows and not broken else None,
+        "rule_hash": rule_hash(listed),
+        "rules": len({check.rule for check in listed}),
+        "policy_version": pinned.policy_version,
+        "policy_files_hash": rules.content_hash,
+        "staged_hash": hashed,
+        "checks": _open_counts(found, counts, listed, rows),
+    }
+    runs.write_json(folder / "audit.json", content)
+    incident = folder / "incident.json"
+    if not broken:
+        incident.unlink(missing_ok=True)  # of an earlier attempt of this run, whose rows were refused and built again
+        return {key: content[key] for key in ("rows_audited", "people_audited", "violations", "bound_3_over_n", "rule_hash")}
+    raise _refusal(found, content, incident)
+
+
+def _judge(given: Inputs, settings: Settings, context: Context, listed: list[Any]) -> tuple[pl.DataFrame, dict[str, Any]]:
+    return violations(wide_rows(given, settings, context), listed)
+
+
+def _open_counts(found: pl.DataFrame, counts: dict[str, Any], listed: list[Any], rows: int) -> dict[str, Any]:
+    """Per code the rows it was checked on and those that broke it; restricted codes together as the neutral one."""
+
+    hidden = {check.code for check in listed if check.visibility == "restricted"}
+    told = {code: count for code, count in counts.items() if code not in hidden}
+    broken = found.filter("is_restricted")["decision_id"].n_unique()
+    return told | {NEUTRAL_CODE: {"rule": NEUTRAL_CODE, "rows": rows, "violations": broken}}
+
+
+def _write_restricted(found: pl.DataFrame, folder: Path, settings: Settings) -> None:
+    """Every violation with its true code, where only compliance reads; an empty file says that there was none."""
+    for path in (settings.restricted_dir, settings.restricted_published_dir, folder):
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.chmod(0o700)
+    beside = folder / ".audit_violations.parquet"
+    found.write_parquet(beside)
+    beside.chmod(0o600)
+    beside.rename(folder / "audit_violations.parquet")
+
+
+def _refusal(found: pl.DataFrame, content: dict[str, Any], incident: Path) -> AuditFailed:
+    """The error to raise, after the incident was opened: the first rows and rule paths, restricted ones under the neutral code."""
+    import polars as pl
+
+    neutral = found.with_columns(
+        pl.when("is_restricted").then(pl.lit(NEUTRAL_CODE)).otherwise("code").alias("code"),
+        pl.when("is_restricted").then(pl.lit(NEUTRAL_CODE)).otherwise("rule_path").alias("rule_path"),
+    ).unique(["decision_id", "code"]).sort("decision_id", "code")
+    first = neutral.head(ROWS_SHOWN).select("decision_id", "person_id", "offer_id", "channel", "code", "rule_path").to_dicts()
+    counted = dict(neutral.group_by("code").len().sort("code").iter_rows())
+    runs.write_json(
+        incident,
+        {
+            "kind": "audit refused",
+            "run_id": content["run_id"],
+            "as_of": content["as_of"],
+            "rows_audited": content["rows_audited"],
+            "violations": content["violations"],
+            "codes": counted,
+            "first_rows": first,
+            "published": False,
+        },
+    )
+    lines = [
+        f"  decision {row['decision_id']} person {row['person_id']} offer {row['offer_id']} channel {row['channel']}: "
+        f"{row['code']} ({row['rule_path']})"
+        for row in first
+    ]
+    log.error("audit refused run %s: %s", content["run_id"], counted)
+    return AuditFailed(
+        f"the audit refused {content['violations']:,} of {content['rows_audited']:,} staged offers: "
+        + ", ".join(f"{code} {number:,}" for code, number in counted.items())
+        + "\n"
+        + "\n".join(lines),
+        hint=f"nothing was published, yesterday's offers are still live; reports/{content['run_id']}/incident.json has the incident, "
+        "the restricted face of the run has every row with its true code",
+    )

@@ -1,0 +1,257 @@
+"""Facts about what people agreed to, objected to, and have been sent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from candor.audit.people import of_kind
+from candor.audit.raw import newest
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from candor.audit.raw import Raw
+
+# The more restrictive of two statuses is the greater.
+STATUS = {"none": 0, "granted": 1, "denied": 2, "withdrawn": 3}
+STATUS_NAMES = {rank: name for name, rank in STATUS.items()}
+PUSHED = ("email", "sms", "push")
+
+RESTRICTION_FACTS = {
+    "embargo": ("u_embargo", 24),
+    "fincrime_hold": ("u_fincrime_hold", 24),
+    "adverse_media": ("u_adverse_media", 24),
+    "minor_signal": ("u_minor_signal", 24),
+    "vulnerable": ("u_vuln_flag", 24),
+    "harm_signal": ("u_harm_signal", 24),
+    "self_exclusion": ("u_self_excluded", 1),
+    "erasure": ("u_erasure", 1),
+    "objection": ("u_dm_objection", 1),
+    "do_not_contact": ("u_dm_objection", 1),
+    "profiling_objection": ("u_restricted_profiling", 1),
+}
+CONSENT_MAX_AGE_HOURS = 1
+# An unknown kind of restriction is the gravest: somebody meant to stop this person.
+UNKNOWN_KIND = "fincrime_hold"
+
+
+def normal_email(column: str, providers: pl.DataFrame) -> pl.Expr:
+    """The address as identity compares it: trimmed, lower case; dots and plus tags gone where the provider ignores them."""
+    import polars as pl
+
+    whole = pl.col(column).str.strip_chars().str.to_lowercase()
+    domain = whole.str.extract(r"@([^@]+)$", 1)
+    canonical = dict(zip(providers["domain"].to_list(), providers["canonical_domain"].to_list(), strict=True))
+    dotless = providers.filter(pl.col("ignores_dots"))["domain"].to_list()
+    local = whole.str.extract(r"^([^@+]+)", 1)
+    local = pl.when(domain.is_in(dotless)).then(local.str.replace_all(".", "", literal=True)).otherwise(local)
+    return (
+        pl.when(domain.is_in(list(canonical)))
+        .then(local + "@" + domain.replace_strict(canonical, default=None, return_dtype=pl.String))
+        .otherwise(whole)
+    )
+
+
+def normal_wallet(column: str) -> pl.Expr:
+    """The address as identity compares it: 0x addresses in lower case, others as they are."""
+    import polars as pl
+
+    address = pl.col(column).str.strip_chars()
+    lower = address.str.to_lowercase()
+    return pl.when(lower.str.starts_with("0x")).then(lower).otherwise(address)
+
+
+def restrictions(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, people: pl.LazyFrame) -> pl.LazyFrame:
+    """One row per person: a true, false or (feed too old) unknown fact per kind of restriction."""
+    import polars as pl
+
+    columns = ["account_id", "wallet_address", "email", "kind", "status", "starts_at", "ends_at"]
+    rows = (
+        raw.current("compliance.restrictions", ["restriction_id"], columns)
+        .filter(pl.col("status") == "open", pl.col("starts_at") <= raw.as_of)
+        .filter(pl.col("ends_at").is_null() | (pl.col("ends_at") > raw.as_of))
+        .with_columns(
+            pl.when(pl.col("kind").is_in(list(RESTRICTION_FACTS))).then(pl.col("kind")).otherwise(pl.lit(UNKNOWN_KIND)).alias("kind"),
+            pl.col("email").str.strip_chars().str.to_lowercase().alias("plain_email"),
+            normal_email("email", providers).alias("email"),
+            normal_wallet("wallet_address").alias("wallet"),
+        )
+    )
+    matches = [("account_id", "account_id"), ("email", "email"), ("plain_email", "email"), ("wallet", "wallet")]
+    hits = pl.concat(
+        [
+            rows.select("kind", pl.col(column).alias("identifier"))
+            .drop_nulls()
+            .join(of_kind(identifiers, kind, "identifier"), on="identifier", how="inner")
+            .select("person_id", "kind")
+            for column, kind in matches
+        ]
+    )
+    facts: dict[str, list[str]] = {}
+    for kind, (fact, _) in RESTRICTION_FACTS.items():
+        facts.setdefault(fact, []).append(kind)
+    held = hits.group_by("person_id").agg(
+        *(pl.col("kind").is_in(kinds).any().alias(fact) for fact, kinds in facts.items())
+    )
+    known = {fact: raw.fresh(["compliance.restrictions"], hours) for fact, hours in RESTRICTION_FACTS.values()}
+    return people.join(held, on="person_id", how="left").select(
+        "person_id",
+        *(
+            (pl.col(fact).fill_null(False) if known[fact] else pl.lit(None, pl.Boolean)).alias(fact)
+            for fact in facts
+        ),
+    )
+
+
+def consents(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame) -> pl.LazyFrame:
+    """Every consent row known at as_of that concerns a person: person_id, subject, purpose, channel, rank of the status, recorded_at."""
+    import polars as pl
+
+    columns = ["contact_id", "account_id", "email", "channel", "purpose", "status", "recorded_at"]
+    rows = (
+        raw.rows("crm.consents", columns)
+        .filter(pl.col("recorded_at") <= raw.as_of)
+        .filter(pl.col("purpose").is_in(["marketing", "soft_opt_in", "telemarketing", "profiling"]))
+        .with_columns(
+            pl.col("channel").replace("", None),
+            pl.col("status").replace_strict(STATUS, default=STATUS["withdrawn"], return_dtype=pl.Int8).alias("status_rank"),
+        )
+    )
+    by_email = rows.filter(pl.col("contact_id").is_null() & pl.col("account_id").is_null() & pl.col("email").is_not_null())
+    kept = ["purpose", "channel", "status_rank", "recorded_at"]
+    subjects = [
+        (rows.filter(pl.col("contact_id").is_not_null()), pl.col("contact_id"), "contact_id"),
+        (rows.filter(pl.col("contact_id").is_null() & pl.col("account_id").is_not_null()), pl.col("account_id"), "account_id"),
+        (by_email, normal_email("email", providers), "email"),
+        (by_email, pl.col("email").str.strip_chars().str.to_lowercase(), "email"),
+    ]
+    found = [
+        part.select(subject.alias("identifier"), *kept)
+        .join(of_kind(identifiers, kind, "identifier"), on="identifier", how="inner")
+        .with_columns((pl.lit(f"{kind}:") + pl.col("identifier")).alias("subject"))
+        .select("person_id", "subject", *kept)
+        for part, subject, kind in subjects
+    ]
+    return pl.concat(found).unique()
+
+
+def consent_status(rows: pl.LazyFrame, purpose: str, channel: str | None, into: str) -> pl.LazyFrame:
+    """One row per person with such a row: the most restrictive over the subjects of each subject's latest; `channel` None is all."""
+    import polars as pl
+
+    meant = rows.filter(pl.col("purpose") == purpose)
+    if channel is not None:
+        meant = meant.filter(pl.col("channel").is_null() | (pl.col("channel") == channel))
+    latest = newest(meant, ["person_id", "subject"], ["recorded_at"])
+    return latest.group_by("person_id").agg(pl.col("status_rank").max().alias(into))
+
+
+def consent_facts(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, people: pl.LazyFrame) -> pl.LazyFrame:
+    """One row per person: u_consent_*, u_soft_opt_in, u_tcpa_pewc, u_unsub_email, u_profiling_objection's parts; unknown when stale."""
+    import polars as pl
+
+    rows = consents(raw, identifiers, providers).collect().lazy()
+    fresh = raw.fresh(["crm.consents"], CONSENT_MAX_AGE_HOURS)
+    statuses = {
+        "u_consent_email": ("marketing", "email"),
+        "u_consent_sms": ("marketing", "sms"),
+        "u_consent_push": ("marketing", "push"),
+        "soft_opt_in": ("soft_opt_in", "email"),
+        "tcpa": ("telemarketing", "sms"),
+        "profiling": ("profiling", None),
+    }
+    facts = people
+    for name, (purpose, channel) in statuses.items():
+        facts = facts.join(consent_status(rows, purpose, channel, name), on="person_id", how="left")
+    facts = facts.with_columns(pl.col(name).fill_null(STATUS["none"]) for name in statuses)
+    granted = (
+        rows.filter(pl.col("purpose") == "marketing", pl.col("status_rank") == STATUS["granted"])
+        .filter(pl.col("channel").is_null() | (pl.col("channel") == "email"))
+        .group_by("person_id")
+        .agg(pl.col("recorded_at").max().alias("granted_at"))
+    )
+    unsubscribed = (
+        raw.current(
+            "crm.messages",
+            ["message_id"],
+            ["contact_id", "channel", "unsubscribed_at"],
+            only=of_kind(identifiers, "contact_id").select("contact_id"),
+        )
+        .filter(pl.col("channel") == "email", pl.col("unsubscribed_at") <= raw.as_of)
+        .join(of_kind(identifiers, "contact_id"), on="contact_id", how="inner")
+        .group_by("person_id")
+        .agg(pl.col("unsubscribed_at").max())
+    )
+    facts = facts.join(granted, on="person_id", how="left").join(unsubscribed, on="person_id", how="left")
+    facts = facts.join(_personalisation_off(raw, identifiers), on="person_id", how="left")
+    unsub = pl.col("unsubscribed_at").is_not_null() & ~(pl.col("granted_at") > pl.col("unsubscribed_at")).fill_null(False)
+
+    def known(value: pl.Expr, *, when: bool) -> pl.Expr:
+        return value if when else pl.lit(None, pl.Boolean)
+
+    def name_of(column: str) -> pl.Expr:
+        named = pl.col(column).replace_strict(STATUS_NAMES, return_dtype=pl.String)
+        return (named if fresh else pl.lit(None, pl.String)).alias(column)
+
+    return facts.select(
+        "person_id",
+        *(name_of(column) for column in ("u_consent_email", "u_consent_sms", "u_consent_push")),
+        known(pl.col("soft_opt_in") == STATUS["granted"], when=fresh).alias("u_soft_opt_in"),
+        known(pl.col("tcpa") == STATUS["granted"], when=fresh).alias("u_tcpa_pewc"),
+        known(unsub, when=fresh and raw.fresh(["crm.messages"], CONSENT_MAX_AGE_HOURS)).alias("u_unsub_email"),
+        (pl.col("profiling") >= STATUS["denied"]).alias("profiling_refused"),
+        pl.col("is_off").fill_null(False).alias("personalisation_off"),
+    )
+
+
+def _personalisation_off(raw: Raw, identifiers: pl.DataFrame) -> pl.LazyFrame:
+    """Persons one of whose contacts or accounts has, in its latest row about it, personalisation switched off."""
+    import polars as pl
+
+    rows = raw.rows("crm.preferences", ["contact_id", "account_id", "personalisation_off", "recorded_at"]).filter(
+        pl.col("personalisation_off").is_not_null(), pl.col("recorded_at") <= raw.as_of
+    )
+    found = [
+        newest(rows.drop_nulls(kind), [kind], ["recorded_at"])
+        .filter("personalisation_off")
+        .join(of_kind(identifiers, kind), on=kind, how="inner")
+        .select("person_id")
+        for kind in ("contact_id", "account_id")
+    ]
+    return pl.concat(found).unique().with_columns(pl.lit(True).alias("is_off"))
+
+
+def contact_counts(raw: Raw, identifiers: pl.DataFrame, decisions: pl.DataFrame, people: pl.LazyFrame) -> pl.LazyFrame:
+    """One row per person: u_contacts_24h, u_contacts_7d. `decisions`: what earlier runs published for the pushed channels."""
+    import polars as pl
+
+    if not raw.fresh(["crm.messages"], CONSENT_MAX_AGE_HOURS):
+        unknown = pl.lit(None, pl.Int64)
+        return people.select("person_id", unknown.alias("u_contacts_24h"), unknown.alias("u_contacts_7d"))
+    messages = (
+        raw.current(
+            "crm.messages",
+            ["message_id"],
+            ["contact_id", "is_promotion", "sent_at"],
+            only=of_kind(identifiers, "contact_id").select("contact_id"),
+        )
+        .filter("is_promotion")
+        .join(of_kind(identifiers, "contact_id"), on="contact_id", how="inner")
+        .select("person_id", pl.col("message_id").alias("contact"), pl.col("sent_at").alias("at"))
+        .unique()
+    )
+    carried = raw.rows("crm.messages", ["decision_id"]).drop_nulls().unique()
+    decided = decisions.lazy().join(carried, on="decision_id", how="anti")
+    contacts = pl.concat([messages, decided.select("person_id", pl.col("decision_id").alias("contact"), "at")]).filter(
+        pl.col("at") <= raw.as_of
+    )
+    counted = contacts.group_by("person_id").agg(
+        *(
+            (pl.col("at") > raw.as_of - timedelta(hours=hours)).sum().cast(pl.Int64).alias(name)
+            for name, hours in (("u_contacts_24h", 24), ("u_contacts_7d", 168))
+        )
+    )
+    return people.join(counted, on="person_id", how="left").with_columns(
+        pl.col("u_contacts_24h").fill_null(0), pl.col("u_contacts_7d").fill_null(0)
+    )

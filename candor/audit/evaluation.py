@@ -1,0 +1,168 @@
+"""One wide row per staged offer with every fact that a rule reads."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from candor.audit import catalogue, consent, moments, people, screening
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from candor.audit.inputs import Inputs
+    from candor.audit.raw import Raw
+    from candor.audit.rulebook import Rulebook
+    from candor.settings import Settings
+
+PROFILING_TABLES = ["compliance.restrictions", "crm.preferences", "crm.consents"]
+
+
+def wide_rows(given: Inputs, settings: Settings, context: Any) -> pl.DataFrame:
+    """The staged rows with the facts of their person, offer, creative and planned delivery."""
+    import polars as pl
+
+    raw = given.raw(settings, context.as_of)
+    book: Rulebook = context.rulebook
+    everybody = given.staged.lazy().select("person_id").unique()
+    facts, zones = _person_facts(given, raw, book, everybody, settings)
+    shown = given.staged.lazy().select("offer_id", "offer_version", "creative_id")
+    channels = pl.LazyFrame(
+        {"channel": list(book.channels), "rule_channel": [row["rule_channel"] for row in book.channels.values()]},
+        schema={"channel": pl.String, "rule_channel": pl.String},
+    )
+    rows = (
+        _with_disclosures(given.staged)
+        .lazy()
+        .join(facts, on="person_id", how="left")
+        .join(catalogue.offers(raw), on="offer_id", how="left")
+        .join(catalogue.creatives(raw), on="creative_id", how="left")
+        .join(catalogue.approvals(raw, shown), on=["offer_id", "offer_version", "creative_id"], how="left")
+        .join(book.product_frame().lazy(), on="product_line", how="left")
+        .join(channels, on="channel", how="left")
+        .join(people.appropriateness(raw, given.identifiers, book.limits["approp_validity_days"]), on=["person_id", "product_line"], how="left")
+        .with_columns(
+            pl.col("send_after").fill_null(context.as_of).alias("planned"),
+            pl.col("u_approp").fill_null("not_taken"),
+            pl.col("rule_channel").is_not_null().alias("is_known_channel"),
+        )
+        .collect()
+        .lazy()
+    )
+    rows = (
+        rows.join(moments.ages(rows, zones), on=["person_id", "planned"], how="left")
+        .join(moments.local_ends(rows, zones), on=["person_id", "o_ends_local"], how="left")
+        .join(moments.quiet_hours(rows, zones, book), on="decision_id", how="left")
+        .join(_missing_permissions(rows, book), on=["person_id", "product_line", "planned"], how="left")
+        .with_columns(
+            pl.min_horizontal("o_ends_at", "d_end_local").alias("d_ends_at"),
+            (pl.col("o_is_promotion").fill_null(True) & pl.col("channel").is_in(consent.PUSHED))
+            .sum()
+            .over("person_id")
+            .alias("pushed_promotions"),
+        )
+    )
+    return rows.collect()
+
+
+def _person_facts(
+    given: Inputs, raw: Raw, book: Rulebook, everybody: pl.LazyFrame, settings: Settings
+) -> tuple[pl.LazyFrame, pl.DataFrame]:
+    import polars as pl
+
+    providers = _email_providers(settings)
+    accounts = people.accounts(raw, given.identifiers)
+    records = people.kyc_records(raw, accounts)
+    arms = given.arms.lazy().group_by("person_id").agg((pl.col("arm") == "treated").all().alias("is_treated"))
+    known = given.identifiers.lazy().select("person_id", pl.lit(True).alias("is_known_person")).unique()
+    parts = [
+        known,
+        given.stages.lazy(),
+        arms,
+        people.kyc_facts(records, accounts),
+        people.regimes(raw, book, accounts, records, given.identifiers, given.phone_numbers),
+        people.risk_profile(raw, given.identifiers),
+        screening.facts(raw, given.identifiers, accounts, everybody),
+        consent.restrictions(raw, given.identifiers, providers, everybody),
+        consent.consent_facts(raw, given.identifiers, providers, everybody),
+        consent.contact_counts(raw, given.identifiers, given.past_decisions, everybody),
+    ]
+    facts = everybody
+    for part in parts:
+        facts = facts.join(part, on="person_id", how="left")
+    optout = book.email_optout_regimes
+    is_optout = pl.any_horizontal(
+        *(pl.element() == regime for regime in optout), *(pl.element().str.starts_with(f"{regime}-") for regime in optout)
+    )
+    profiling_known = raw.fresh(PROFILING_TABLES, consent.CONSENT_MAX_AGE_HOURS)
+    refused = pl.col("u_restricted_profiling") | pl.col("personalisation_off") | pl.col("profiling_refused")
+    facts = facts.with_columns(
+        pl.col("is_known_person").fill_null(False),
+        pl.col("is_treated").fill_null(False),
+        pl.col("u_risk_profile").fill_null("unknown"),
+        pl.col("u_perm_regimes").list.eval(is_optout).list.all().alias("is_optout_email"),
+        (refused if profiling_known else pl.lit(None, pl.Boolean)).alias("u_profiling_objection"),
+    )
+    return facts.collect().lazy(), people.zones(accounts)
+
+
+def _missing_permissions(rows: pl.LazyFrame, book: Rulebook) -> pl.LazyFrame:
+    """One row per (person_id, product_line, planned) whose regimes and client class are known: d_perm_missing."""
+    import polars as pl
+
+    granted = pl.LazyFrame(
+        [
+            {"regime": row["regime"], "u_client_class": row["client_class"], "product_line": product, "from": row["from"], "to": row["to"]}
+            for row in book.permissions
+            for product in row["products"]
+        ],
+        schema={
+            "regime": pl.String,
+            "u_client_class": pl.String,
+            "product_line": pl.String,
+            "from": pl.Datetime("us"),
+            "to": pl.Datetime("us"),
+        },
+    )
+    keys = ["person_id", "product_line", "planned"]
+    asked = (
+        rows.select(*keys, "u_client_class", pl.col("u_perm_regimes").alias("regime"))
+        .drop_nulls()
+        .unique(keys)
+        .explode("regime")
+    )
+    permitted = (
+        asked.join(granted, on=["regime", "u_client_class", "product_line"], how="inner")
+        .filter(pl.col("from") <= pl.col("planned"), pl.col("planned") < pl.col("to"))
+        .select(*keys, "regime", pl.lit(True).alias("is_permitted"))
+        .unique()
+    )
+    return (
+        asked.join(permitted, on=[*keys, "regime"], how="left")
+        .group_by(keys)
+        .agg(pl.col("is_permitted").is_null().sum().cast(pl.Int64).alias("d_perm_missing"))
+    )
+
+
+def _with_disclosures(staged: pl.DataFrame) -> pl.DataFrame:
+    """The staged rows with `shown_disclosures`: the list that the text in `disclosures` holds; null when it is not one."""
+    import polars as pl
+
+    texts = staged.select("disclosures").unique().drop_nulls()
+    lists = pl.Series("shown_disclosures", [_json_list(text) for text in texts["disclosures"]], dtype=pl.List(pl.String))
+    return staged.join(texts.with_columns(lists), on="disclosures", how="left")
+
+
+def _json_list(text: str) -> list[str] | None:
+    try:
+        read = json.loads(text)
+    except json.JSONDecodeError:
+        return None
+    return read if isinstance(read, list) and all(isinstance(item, str) for item in read) else None
+
+
+def _email_providers(settings: Settings) -> pl.DataFrame:
+    """The technical lookup of mail providers that ignore dots and plus tags."""
+    import polars as pl
+
+    return pl.read_csv(settings.dbt_project_dir / "seeds" / "email_providers.csv")

@@ -1,0 +1,264 @@
+"""Newly landed withdrawals, objections, restrictions, screening hits and KYC changes, effective in the serving store at once.
+
+Reads landed files and the store's own lookups, never the warehouse: this runs every few minutes, beside whatever the daily run is doing.
+It only ever takes offers away. A suppression stands until a run that knows its cause itself is published.
+
+What suppresses (first cut): the latest consent of a subject, purpose and channel when it is denied or withdrawn (that channel, or all;
+consents about sharing data with others do not speak about being shown an offer); personalisation switched off, or at most 0 messages a week;
+an open restriction of any kind; a potential or confirmed hit of the latest screening; a current KYC record that is not verified or has expired.
+The store says only `preference` or `eligibility`, and deliveries are keyed hashes there: neither may tell anybody about a screening.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from candor import settings as settings_module
+from candor import warehouse
+from candor.publishing import store
+from candor.publishing.lookups import install, keyed_hash
+from candor.publishing.publish import REVOCABLE, instant_text
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from candor.ingest.deliveries import Folder
+    from candor.settings import Settings
+
+TABLES = tuple(f"{source}.{table}" for source, table in REVOCABLE)
+
+# What is said about data given to others; whether an offer may be shown is not among it.
+SHARING_PURPOSES = ("third_party", "sale_or_share", "gpc", "glba")
+
+# Each gives: the identifiers that name the subject, a channel (null: all), a neutral kind, the delivery that said so.
+ADVERSE = {
+    "consents": f"""
+        select account_id, contact_id, email, null as wallet_address,
+            case when purpose = 'profiling' then null when channel = 'chat' then 'chatbot' else channel end as channel,
+            'preference' as reason_kind, cause
+        from (
+            select * from consents
+            where purpose not in {SHARING_PURPOSES}
+            qualify row_number() over (
+                partition by contact_id, case when contact_id is null then account_id end,
+                    case when contact_id is null and account_id is null then lower(trim(email)) end, purpose, channel
+                order by recorded_at desc, status = 'withdrawn' desc, status = 'denied' desc, consent_id, cause
+            ) = 1
+        )
+        where status in ('denied', 'withdrawn')
+    """,
+    "preferences": """
+        select account_id, contact_id, null as email, null as wallet_address,
+            case when personalisation_off then null when channel = 'chat' then 'chatbot' else channel end as channel,
+            'preference' as reason_kind, cause
+        from (
+            select * from preferences
+            where personalisation_off is not null or max_per_week is not null
+            qualify row_number() over (
+                partition by contact_id, account_id, personalisation_off is not null, channel
+                order by recorded_at desc, personalisation_off desc, max_per_week, preference_id, cause
+            ) = 1
+        )
+        where personalisation_off or max_per_week = 0
+    """,
+    "restrictions": """
+        select account_id, null as contact_id, email, wallet_address, null as channel,
+            case when kind in ('objection', 'profiling_objection', 'do_not_contact', 'erasure') then 'preference' else 'eligibility' end
+                as reason_kind,
+            cause
+        from (
+            select * from restrictions
+            qualify row_number() over (
+                partition by restriction_id order by source_updated_at desc, extracted_at desc, status = 'open' desc, cause
+            ) = 1
+        )
+        where status = 'open' and starts_at <= $as_of and (ends_at is null or ends_at > $as_of)
+    """,
+    # A hit of a run that a later run of the same scope has replaced no longer counts; one of an unknown run does.
+    "screening_hits": """
+        select screening_hits.account_id, null as contact_id, null as email, screening_hits.wallet_address, null as channel,
+            'eligibility' as reason_kind, screening_hits.cause
+        from screening_hits
+        left join screening_runs as own_runs on screening_hits.screening_run_id = own_runs.screening_run_id
+        where screening_hits.outcome in ('potential', 'confirmed')
+            and not exists (
+                select 1 from screening_runs as later_runs
+                where later_runs.scope = own_runs.scope and later_runs.screened_at > own_runs.screened_at
+            )
+    """,
+    "kyc_records": """
+        select account_id, null as contact_id, null as email, null as wallet_address, null as channel, 'eligibility' as reason_kind, cause
+        from (
+            select * from kyc_records
+            qualify row_number() over (
+                partition by account_id order by source_updated_at desc, verified_at desc nulls last, kyc_id desc, extracted_at desc, cause
+            ) = 1
+        )
+        where status <> 'verified' or tier = 0 or expires_at <= $as_of
+    """,
+}
+
+SUBJECTS = f"""
+with
+
+adverse as (
+
+    {" union all ".join(f"({query})" for query in ADVERSE.values())}
+
+),
+
+identified as (
+
+    select 'account_id' as identifier_kind, account_id as identifier, channel, reason_kind, cause from adverse
+    union all
+    select 'contact_id', contact_id, channel, reason_kind, cause from adverse
+    union all
+    select 'email_hash', keyed_hash(lower(trim(email))), channel, reason_kind, cause from adverse where email is not null
+    union all
+    select
+        'wallet',
+        case when trim(wallet_address) ilike '0x%' then lower(trim(wallet_address)) else trim(wallet_address) end,
+        channel, reason_kind, cause
+    from adverse
+
+)
+
+select distinct identifier_kind, identifier, channel, reason_kind, cause
+from identified where identifier is not null
+order by all
+"""
+
+
+def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
+    """How many deliveries were read and how many suppressions they added, after one transaction of the serving store.
+
+    Read is what was extracted up to `as_of` and the current run neither knew nor has had read since: a second call adds nothing. Without a
+    current run nothing is live and nothing is read. A restatement of a delivery that the current run knew waits for the next run.
+    """
+    from candor.contract import load as load_contract
+    from candor.ingest.deliveries import find
+
+    settings = settings or settings_module.load()
+    store.prepare(settings)
+    folders, problems = find(settings.landing_dir, load_contract(), until=warehouse.utc(as_of), tables=TABLES)
+    while True:
+        with store.transaction(settings) as serving:
+            current, unread = _unread(serving, settings, folders)
+        if current is None:
+            return {"run_id": None, "deliveries_read": 0, "suppressions_added": 0}
+        with warehouse.scratch(settings) as connection:
+            read = _read(connection, settings, unread)
+            subjects = connection.execute(SUBJECTS, {"as_of": warehouse.utc(as_of)}).to_arrow_table()
+        with store.transaction(settings) as serving:
+            if _current(serving) != current:
+                continue  # a run was published meanwhile; what it did not know must be looked up by its lookups
+            added, unknown = _suppress(serving, subjects, as_of)
+            _mark_read(serving, settings, current, unread)
+        return {
+            "run_id": current,
+            "deliveries_read": len(unread),
+            "rows_read": read["rows"],
+            "rows_quarantined": read["quarantined"],
+            "notes": read["notes"] + [f"{problem['what']}: {problem['where']}" for problem in problems],
+            "suppressions_added": added,
+            "subjects_without_person": unknown,
+        }
+
+
+def _current(serving: store.Store) -> str | None:
+    rows = serving.rows("select run_id from runs where is_current = 1")
+    return rows[0][0] if rows else None
+
+
+def _folder_key(settings: Settings, folder: Folder) -> str:
+    return keyed_hash(settings, f"{folder.table.full_name}/{folder.name}")
+
+
+def _unread(serving: store.Store, settings: Settings, folders: list[Folder]) -> tuple[str | None, list[Folder]]:
+    """The current run, and the deliveries that it did not know and that were not read since it was published."""
+    current = _current(serving)
+    if current is None:
+        return None, []
+    known = {row[0] for row in serving.rows("select folder from known_deliveries where run_id = ?", (current,))}
+    read = set(serving.rows("select folder, files_hash from revocation_reads where run_id = ?", (current,)))
+    unread = [
+        folder
+        for folder in folders
+        if (key := _folder_key(settings, folder)) not in known and (key, folder.fingerprint) not in read
+    ]
+    return current, unread
+
+
+def _read(connection: duckdb.DuckDBPyConnection, settings: Settings, folders: list[Folder]) -> dict[str, Any]:
+    """Put the good rows of the deliveries into one table per landed table, each row with its extraction time and cause."""
+    from candor.contract import load as load_contract
+    from candor.ingest import read_delivery
+
+    contract = load_contract()
+    install(connection, settings)
+    for full_name in TABLES:
+        table = contract.table(full_name)
+        columns = ", ".join(f'"{column.name}" {column.duckdb_type}' for column in table.columns)
+        connection.execute(f"create table {table.name} ({columns}, extracted_at timestamp, cause varchar)")
+    read: dict[str, Any] = {"rows": 0, "quarantined": 0, "notes": []}
+    for folder in folders:
+        delivery = read_delivery(folder.path, folder.table, settings)
+        connection.register("good", delivery.good)
+        names = ", ".join(f'"{column.name}"' for column in folder.table.columns)
+        connection.execute(
+            f"insert into {folder.table.name} ({names}, extracted_at, cause) select {names}, ?, ? from good",
+            [delivery.extracted_at, keyed_hash(settings, delivery.delivery_id)],
+        )
+        connection.unregister("good")
+        read["rows"] += delivery.rows_read
+        read["quarantined"] += delivery.quarantined.num_rows
+        read["notes"] += [f"{folder.table.full_name}/{folder.name}/{file}: {what} {detail}" for file, what, detail, _ in delivery.notes]
+    return read
+
+
+def _suppress(serving: store.Store, subjects: Any, as_of: datetime) -> tuple[int, int]:
+    """Add one suppression per person, channel, kind and cause not there yet; gives their number, and that of subjects nobody knows."""
+    if subjects.num_rows == 0:
+        return 0, 0
+    serving.execute(
+        "create table revoked_subjects (identifier_kind text, identifier text, channel text, reason_kind text, cause text)"
+    )
+    serving.load("revoked_subjects", subjects)
+    counted = "select count(*) from suppressions"
+    before = serving.rows(counted)[0][0]
+    serving.execute(
+        """
+        insert or ignore into suppressions (suppression_id, person_id, channel, reason_kind, since, cause)
+        select distinct
+            person_lookup.person_id || '|' || coalesce(revoked_subjects.channel, '') || '|' || revoked_subjects.reason_kind || '|'
+                || revoked_subjects.cause,
+            person_lookup.person_id, revoked_subjects.channel, revoked_subjects.reason_kind, ?, revoked_subjects.cause
+        from revoked_subjects
+        inner join person_lookup
+            on revoked_subjects.identifier_kind = person_lookup.identifier_kind
+            and revoked_subjects.identifier = person_lookup.identifier
+        where person_lookup.valid_to_run is null
+        """,
+        (instant_text(as_of),),
+    )
+    unknown = serving.rows(
+        """
+        select count(*) from (select distinct identifier_kind, identifier from revoked_subjects) as subjects
+        where not exists (
+            select 1 from person_lookup
+            where person_lookup.identifier_kind = subjects.identifier_kind and person_lookup.identifier = subjects.identifier
+                and person_lookup.valid_to_run is null
+        )
+        """
+    )[0][0]
+    added = serving.rows(counted)[0][0] - before
+    serving.execute("drop table revoked_subjects")
+    return added, unknown
+
+
+def _mark_read(serving: store.Store, settings: Settings, current: str, folders: list[Folder]) -> None:
+    for folder in folders:
+        serving.execute(
+            "insert or ignore into revocation_reads values (?, ?, ?)", (current, _folder_key(settings, folder), folder.fingerprint)
+        )

@@ -1,0 +1,67 @@
+{{ config(database=vault_database()) }}
+
+with
+
+accounts as (
+
+    select * from {{ ref('stg_exchange__accounts') }}
+
+),
+
+person_identifiers as (
+
+    select * from {{ source('identity', 'person_identifiers') }}
+    where identifier_kind = 'account_id'
+
+),
+
+kyc_records as (
+
+    select * from {{ ref('stg_compliance__kyc_records') }}
+
+),
+
+kyc_current as (
+
+    select *
+    from kyc_records
+    qualify row_number() over (
+        partition by account_id
+        order by source_updated_at desc, verified_at desc nulls last, kyc_id desc
+    ) = 1
+
+),
+
+accounts_checked as (
+
+    select
+        person_identifiers.person_id,
+        accounts.account_id,
+        accounts.closed_at is null or accounts.closed_at > {{ as_of() }} as is_open,
+        accounts.created_at,
+        accounts.birth_date,
+        accounts.time_zone_std,
+        accounts.country_code,
+        accounts.region_code,
+        accounts.pending_country,
+        accounts.pending_region,
+        kyc_current.kyc_id is not null as has_kyc,
+        coalesce(kyc_current.status = 'verified', false) as is_verified,
+        kyc_current.tier as kyc_tier,
+        kyc_current.expires_at as kyc_expires_at,
+        kyc_current.birth_date as kyc_birth_date,
+        kyc_current.residence_country as kyc_country,
+        kyc_current.residence_region as kyc_region,
+        kyc_current.client_class
+
+    from accounts
+
+    inner join person_identifiers
+        on accounts.account_id = person_identifiers.identifier
+
+    left join kyc_current
+        on accounts.account_id = kyc_current.account_id
+
+)
+
+select * from accounts_checked

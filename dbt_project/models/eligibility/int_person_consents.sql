@@ -1,0 +1,93 @@
+{{ config(database=vault_database()) }}
+
+with
+
+consents as (
+
+    select * from {{ ref('stg_crm__consents') }}
+    where recorded_at <= {{ as_of() }}
+
+),
+
+person_identifiers as (
+
+    select * from {{ source('identity', 'person_identifiers') }}
+    where identifier_kind in ('contact_id', 'account_id', 'email')
+
+),
+
+-- A row speaks of one subject: its contact, else its account, else its e-mail.
+consents_by_subject as (
+
+    select
+        case
+            when contact_id is not null then 'contact_id'
+            when account_id is not null then 'account_id'
+            else 'email'
+        end as subject_kind,
+        coalesce(contact_id, account_id, email_std) as subject,
+        purpose,
+        channel,
+        status,
+        recorded_at,
+        case status when 'granted' then 1 when 'denied' then 2 else 3 end as severity
+
+    from consents
+
+),
+
+-- A row without a channel is about all of them. Profiling has no channel.
+consents_by_channel as (
+
+    select
+        subject_kind,
+        subject,
+        purpose,
+        unnest(
+            case
+                when purpose = 'profiling' then ['any']
+                when channel is null then ['email', 'sms', 'push']
+                else [channel]
+            end
+        ) as channel,
+        recorded_at,
+        severity
+
+    from consents_by_subject
+
+),
+
+consents_latest as (
+
+    select
+        subject_kind,
+        subject,
+        purpose,
+        channel,
+        arg_max(severity, (recorded_at, severity)) as severity
+
+    from consents_by_channel
+
+    group by subject_kind, subject, purpose, channel
+
+),
+
+person_consents as (
+
+    select
+        person_identifiers.person_id,
+        consents_latest.purpose,
+        consents_latest.channel,
+        case max(consents_latest.severity) when 1 then 'granted' when 2 then 'denied' else 'withdrawn' end as status
+
+    from consents_latest
+
+    inner join person_identifiers
+        on consents_latest.subject_kind = person_identifiers.identifier_kind
+        and consents_latest.subject = person_identifiers.identifier
+
+    group by person_identifiers.person_id, consents_latest.purpose, consents_latest.channel
+
+)
+
+select * from person_consents

@@ -1,0 +1,107 @@
+with
+
+offers as (
+
+    select *
+    from {{ ref('stg_catalogue__offers') }}
+    qualify row_number() over (partition by offer_id order by version desc) = 1
+
+),
+
+creatives as (
+
+    select * from {{ ref('stg_catalogue__creatives') }}
+
+),
+
+approvals as (
+
+    select * from {{ ref('stg_catalogue__approvals') }}
+    where kind in ('compliance', 'brand')
+        and valid_from <= {{ as_of() }}
+        and valid_to > {{ as_of() }}
+
+),
+
+channels as (
+
+    select * from {{ source('policy', 'channels') }}
+
+),
+
+matrix as (
+
+    select * from {{ source('policy', 'matrix') }}
+
+),
+
+-- An approval without a creative is for all creatives of the version.
+creative_approvals as (
+
+    select
+        creatives.creative_id,
+        max(approvals.valid_to) filter (where approvals.kind = 'compliance') as compliance_valid_to,
+        max(approvals.valid_to) filter (where approvals.kind = 'brand') as brand_valid_to
+
+    from creatives
+
+    inner join approvals
+        on creatives.offer_id = approvals.offer_id
+        and creatives.offer_version = approvals.offer_version
+        and (approvals.creative_id is null or approvals.creative_id = creatives.creative_id)
+
+    group by creatives.creative_id
+
+),
+
+offer_facts as (
+
+    select
+        creatives.creative_id,
+        offers.offer_id,
+        offers.version as offer_version,
+        offers.product_line,
+        creatives.channel,
+        channels.rule_channel as c_channel,
+        coalesce(channels.has_window, false) as has_window,
+        creatives.locale,
+        coalesce(offers.is_promotion, true) as o_is_promotion,
+        offers.incentive as o_incentive,
+        offers.starts_at as o_starts_at,
+        offers.ends_at,
+        offers.ends_local,
+        coalesce(creatives.pressure_flags, []) as o_pressure,
+        creatives.disclosures as o_disclosures,
+        coalesce(trim(creatives.why_template), '') <> '' as o_why,
+        creative_approvals.compliance_valid_to is not null and creative_approvals.brand_valid_to is not null as o_creative_approved,
+        case
+            when creative_approvals.compliance_valid_to is not null and creative_approvals.brand_valid_to is not null
+                then least(creative_approvals.compliance_valid_to, creative_approvals.brand_valid_to)
+        end as o_creative_expires,
+        matrix.product_line as m_product,
+        matrix.rank as m_rank,
+        matrix.min_kyc as m_min_kyc,
+        matrix.approp as m_approp,
+        matrix.vol_max as m_vol_max,
+        matrix.profiles as m_profiles,
+        matrix.stages as m_stages,
+        concat_ws(':', offers.product_line, coalesce(offers.is_promotion, true), offers.incentive) as offer_class
+
+    from offers
+
+    inner join creatives
+        on offers.offer_id = creatives.offer_id
+        and offers.version = creatives.offer_version
+
+    left join creative_approvals
+        on creatives.creative_id = creative_approvals.creative_id
+
+    left join channels
+        on creatives.channel = channels.channel
+
+    left join matrix
+        on offers.product_line = matrix.product_line
+
+)
+
+select * from offer_facts

@@ -1,0 +1,200 @@
+{{ config(database=vault_database()) }}
+
+with
+
+people as (
+
+    select * from {{ ref('people') }}
+
+),
+
+kyc as (
+
+    select * from {{ ref('int_person_kyc') }}
+
+),
+
+regimes as (
+
+    select * from {{ ref('int_person_regimes') }}
+
+),
+
+screenings as (
+
+    select * from {{ ref('int_person_screenings') }}
+
+),
+
+restrictions as (
+
+    select * from {{ ref('int_person_restrictions') }}
+
+),
+
+objections as (
+
+    select * from {{ ref('int_person_objections') }}
+
+),
+
+contacts_counted as (
+
+    select * from {{ ref('int_person_contacts_counted') }}
+
+),
+
+consents as (
+
+    select
+        person_id,
+        max(status) filter (where purpose = 'marketing' and channel = 'email') as consent_email,
+        max(status) filter (where purpose = 'marketing' and channel = 'sms') as consent_sms,
+        max(status) filter (where purpose = 'marketing' and channel = 'push') as consent_push,
+        max(status) filter (where purpose = 'soft_opt_in' and channel = 'email') as soft_opt_in,
+        max(status) filter (where purpose = 'telemarketing' and channel = 'sms') as telemarketing,
+        max(status) filter (where purpose = 'profiling') as profiling
+
+    from {{ ref('int_person_consents') }}
+
+    group by person_id
+
+),
+
+-- Of the accounts that have a profile the most conservative; a result outside the known ones is unknown, not a profile.
+risk_profiles as (
+
+    select
+        person_id,
+        bool_and(result in ('unknown', 'conservative', 'moderate', 'aggressive')) as is_known,
+        min(case result when 'unknown' then 0 when 'conservative' then 1 when 'moderate' then 2 when 'aggressive' then 3 end) as caution
+
+    from {{ ref('int_account_assessments') }}
+
+    where kind = 'risk_profile'
+
+    group by person_id
+
+),
+
+latest_runs as (
+
+    select
+        bool_and(list_parse_complete) as is_parse_complete,
+        count(*) as scopes
+
+    from (
+        select *
+        from {{ ref('stg_compliance__screening_runs') }}
+        where screened_at <= {{ as_of() }}
+        qualify row_number() over (partition by scope order by screened_at desc, screening_run_id desc) = 1
+    ) as latest
+
+),
+
+fresh_facts as (
+
+    select map_from_entries(list((fact, is_fresh) order by fact)) as fresh
+
+    from {{ ref('fact_observations') }}
+
+),
+
+
+gathered as (
+
+    select
+        people.person_id,
+        people.is_test as u_is_test,
+        people.market,
+        people.language,
+        {{ unless_stale('u_sanctions_status', 'screenings.sanctions_status') }} as u_sanctions_status,
+        {{ unless_stale('u_wallet_sanctioned', 'coalesce(screenings.is_wallet_sanctioned, false)') }} as u_wallet_sanctioned,
+        case when latest_runs.scopes = 2 then latest_runs.is_parse_complete end as c_list_parse_complete,
+        {% for fact, kinds in {
+            'u_embargo': ['embargo'],
+            'u_fincrime_hold': ['fincrime_hold'],
+            'u_minor_signal': ['minor_signal'],
+            'u_vuln_flag': ['vulnerable'],
+            'u_harm_signal': ['harm_signal'],
+            'u_self_excluded': ['self_exclusion'],
+            'u_erasure': ['erasure'],
+            'u_dm_objection': ['objection', 'do_not_contact'],
+        }.items() -%}
+        {{ unless_stale(fact, "coalesce(list_has_any(restrictions.kinds, " ~ kinds ~ "), false)") }} as {{ fact }},
+        {% endfor -%}
+        {{ unless_stale(
+            'u_adverse_media', "case when list_contains(restrictions.kinds, 'adverse_media') then 'unresolved' else 'none' end"
+        ) }} as u_adverse_media,
+        {{ unless_stale(
+            'u_profiling_objection',
+            "coalesce(list_contains(restrictions.kinds, 'profiling_objection'), false)
+            or coalesce(objections.is_personalisation_off, false)
+            or coalesce(consents.profiling in ('denied', 'withdrawn'), false)"
+        ) }} as u_profiling_objection,
+        case when kyc.has_open_account then kyc.kyc_tier end as u_kyc_tier,
+        kyc.kyc_expires_at as u_kyc_expires_at,
+        coalesce(kyc.is_kyc_conflict, false) as u_kyc_conflict,
+        kyc.age_years as d_age,
+        kyc.tzs as u_tzs,
+        {{ unless_stale('u_regimes', 'regimes.regimes') }} as u_regimes,
+        {{ unless_stale('u_perm_regimes', 'regimes.permission_regimes') }} as u_perm_regimes,
+        coalesce(kyc.client_class, 'retail') as u_client_class,
+        case
+            when risk_profiles.person_id is null then 'unknown'
+            when risk_profiles.is_known then ['unknown', 'conservative', 'moderate', 'aggressive'][risk_profiles.caution + 1]
+        end as u_risk_profile,
+        people.lifecycle_stage as u_stage,
+        {{ unless_stale('u_consent_email', "coalesce(consents.consent_email, 'none')") }} as u_consent_email,
+        {{ unless_stale('u_consent_sms', "coalesce(consents.consent_sms, 'none')") }} as u_consent_sms,
+        {{ unless_stale('u_consent_push', "coalesce(consents.consent_push, 'none')") }} as u_consent_push,
+        {{ unless_stale('u_soft_opt_in', "coalesce(consents.soft_opt_in = 'granted', false)") }} as u_soft_opt_in,
+        {{ unless_stale('u_tcpa_pewc', "coalesce(consents.telemarketing = 'granted', false)") }} as u_tcpa_pewc,
+        {{ unless_stale('u_unsub_email', 'coalesce(objections.is_unsubscribed, false)') }} as u_unsub_email,
+        {{ unless_stale('u_contacts_24h', 'coalesce(contacts_counted.contacts_24h, 0)') }} as u_contacts_24h,
+        {{ unless_stale('u_contacts_7d', 'coalesce(contacts_counted.contacts_7d, 0)') }} as u_contacts_7d
+
+    from people
+
+    cross join fresh_facts
+
+    cross join latest_runs
+
+    left join kyc
+        on people.person_id = kyc.person_id
+
+    left join regimes
+        on people.person_id = regimes.person_id
+
+    left join screenings
+        on people.person_id = screenings.person_id
+
+    left join restrictions
+        on people.person_id = restrictions.person_id
+
+    left join objections
+        on people.person_id = objections.person_id
+
+    left join contacts_counted
+        on people.person_id = contacts_counted.person_id
+
+    left join consents
+        on people.person_id = consents.person_id
+
+    left join risk_profiles
+        on people.person_id = risk_profiles.person_id
+
+),
+
+-- People share few places; what depends only on the place is worked out once per place.
+placed as (
+
+    select
+        *,
+        md5(to_json([u_regimes, u_perm_regimes, [u_client_class], u_tzs])::varchar) as place_id
+
+    from gathered
+
+)
+
+select * from placed

@@ -1,0 +1,34 @@
+{{ config(database=vault_database()) }}
+
+with
+
+eval_user as (
+
+    select
+        *,
+        {{ as_of() }} as c_as_of
+
+    from {{ ref('person_facts') }}
+
+),
+
+promotion_kinds as (
+
+    select distinct o_is_promotion
+    from {{ ref('offer_classes') }}
+
+),
+
+eval_user_by_promotion as (
+
+    select * from eval_user cross join promotion_kinds
+
+),
+
+hits as (
+
+    {{ compiled_rules('user') }}
+
+)
+
+select * from hits

@@ -1,0 +1,282 @@
+"""A hand-made world that the audit can look at: raw segments, identities, policy, and one offer per channel that may go out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from candor import audit, runs, settings
+from candor.audit.raw import _contract, _polars_type
+from candor.errors import AuditFailed
+from candor.warehouse import connect
+
+AS_OF = datetime(2026, 11, 23, 15, tzinfo=UTC)
+NOW = AS_OF.replace(tzinfo=None)
+LONG_AGO = datetime(2025, 1, 1)  # noqa: DTZ001  naive UTC, as in the warehouse
+DISCLOSURES = ["WHY_THIS_OFFER", "AD_LABEL", "OPT_OUT", "UK_RISK_WARNING", "UK_RISK_SUMMARY"]
+CHANNELS = ("web", "email", "sms", "push")
+POLICY = Path(__file__).parents[3] / "policy"
+
+
+def _person(name: str, country: str, region: str | None, zone: str, phone: str) -> dict[str, list[dict[str, Any]]]:
+    account, contact, email = f"ac-{name}", f"co-{name}", f"{name}@example.com"
+    consent = {"contact_id": contact, "account_id": None, "email": None, "status": "granted", "recorded_at": LONG_AGO}
+    taken = {"account_id": account, "offer_id": None, "taken_at": NOW - timedelta(days=30), "expires_at": None}
+    return {
+        "exchange.accounts": [
+            {
+                "account_id": account,
+                "email": email,
+                "phone": phone,
+                "birth_date": date(1985, 5, 5),
+                "country_code": country,
+                "region_code": region,
+                "time_zone": zone,
+                "created_at": LONG_AGO,
+                "source_updated_at": LONG_AGO,
+            }
+        ],
+        "wallets.wallet_links": [
+            {"link_id": f"wl-{name}", "wallet_address": f"0x{name:a<40}", "chain": "ethereum", "account_id": account, "linked_at": LONG_AGO}
+        ],
+        "crm.consents": [
+            {**consent, "consent_id": f"{name}-{purpose}-{channel}", "purpose": purpose, "channel": channel}
+            for purpose, channel in (("marketing", "email"), ("marketing", "sms"), ("marketing", "push"), ("telemarketing", "sms"))
+        ],
+        "compliance.kyc_records": [
+            {
+                "kyc_id": f"ky-{name}",
+                "account_id": account,
+                "birth_date": date(1985, 5, 5),
+                "residence_country": country,
+                "residence_region": region,
+                "tier": 2,
+                "status": "verified",
+                "client_class": "retail",
+                "verified_at": LONG_AGO,
+                "expires_at": NOW + timedelta(days=500),
+                "source_updated_at": LONG_AGO,
+            }
+        ],
+        "compliance.assessments": [
+            {**taken, "assessment_id": f"as-{name}-profile", "kind": "risk_profile", "product_line": None, "result": "aggressive"},
+            *(
+                {**taken, "assessment_id": f"as-{name}-{line}", "kind": "appropriateness", "product_line": line, "result": "passed"}
+                for line in ("spot", "derivatives", "staking")
+            ),
+        ],
+    }
+
+
+def _catalogue() -> dict[str, list[dict[str, Any]]]:
+    return {
+        "catalogue.offers": [
+            {
+                "offer_id": "spot1",
+                "version": 1,
+                "product_line": "spot",
+                "is_promotion": True,
+                "incentive": "none",
+                "starts_at": LONG_AGO,
+                "ends_at": NOW + timedelta(days=30),
+                "ends_local": None,
+                "source_updated_at": LONG_AGO,
+            }
+        ],
+        "catalogue.creatives": [
+            {
+                "creative_id": f"cr-{channel}",
+                "offer_id": "spot1",
+                "offer_version": 1,
+                "channel": channel,
+                "locale": "en-GB",
+                "title": "Spot",
+                "body": "Trade spot.",
+                "disclosures": DISCLOSURES,
+                "pressure_flags": None,
+                "why_template": "You looked at spot.",
+            }
+            for channel in CHANNELS
+        ],
+        "catalogue.approvals": [
+            {
+                "approval_id": f"ap-{kind}",
+                "offer_id": "spot1",
+                "offer_version": 1,
+                "creative_id": None,
+                "kind": kind,
+                "valid_from": LONG_AGO,
+                "valid_to": NOW + timedelta(days=60),
+            }
+            for kind in ("compliance", "brand")
+        ],
+        "compliance.screening_runs": [
+            {"screening_run_id": f"sr-{scope}", "scope": scope, "list_parse_complete": True, "screened_at": NOW - timedelta(hours=3)}
+            for scope in ("accounts", "wallets")
+        ],
+    }
+
+
+EMPTY = ("crm.preferences", "crm.messages", "compliance.screening_hits", "compliance.restrictions")
+
+
+@dataclass
+class World:
+    """Tables of raw rows, feeds, identities, arms and staged rows; change it, then `audited()`."""
+
+    settings: settings.Settings
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    feeds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    identifiers: list[tuple[str, str, str]] = field(default_factory=list)
+    stages: dict[str, str] = field(default_factory=dict)
+    arms: list[tuple[str, str]] = field(default_factory=list)
+    past: list[dict[str, Any]] = field(default_factory=list)
+    staged: list[dict[str, Any]] = field(default_factory=list)
+    phones: list[tuple[str, str]] = field(default_factory=list)
+    policy: Callable[[Path], None] = lambda folder: None
+
+    def edit(self, table: str, match: str = "", /, **changes: Any) -> None:
+        """Change the rows of `table` one of whose values contains `match`."""
+        rows = [row for row in self.tables[table] if any(match in str(value) for value in row.values())]
+        assert rows, f"{table} has no row with {match!r}"
+        for row in rows:
+            row.update(changes)
+
+    def add(self, table: str, **row: Any) -> None:
+        self.tables.setdefault(table, []).append(row)
+
+    def restrict(self, kind: str, **changes: Any) -> None:
+        row = {"restriction_id": f"re-{kind}", "account_id": "ac-gb", "wallet_address": None, "email": None, "kind": kind}
+        when = {"status": "open", "starts_at": LONG_AGO, "ends_at": None, "source_updated_at": LONG_AGO}
+        self.add("compliance.restrictions", **{**row, **when, **changes})
+
+    def offer(self, person: str = "gb", channel: str = "web", **changes: Any) -> None:
+        windowed = channel in ("sms", "push")
+        row = {
+            "decision_id": f"d-{person}-{channel}-{len(self.staged)}",
+            "run_id": None,
+            "person_id": f"p-{person}",
+            "channel": channel,
+            "market": "GB",
+            "segment": "aggressive:experienced",
+            "slot": 1,
+            "rank": 1,
+            "offer_id": "spot1",
+            "offer_version": 1,
+            "creative_id": f"cr-{channel}",
+            "locale": "en-GB",
+            "title": "Spot",
+            "body": "Trade spot.",
+            "reason_text": "You looked at spot.",
+            "disclosures": json.dumps(DISCLOSURES, separators=(",", ":")),
+            "arm": "treated",
+            "valid_from": NOW,
+            "valid_until": NOW + timedelta(hours=36),
+            "send_after": NOW + timedelta(minutes=30) if windowed else None,
+            "send_before": NOW + timedelta(hours=4) if windowed else None,
+            "model_version": "m1",
+            "policy_version": "v1",
+        }
+        self.staged.append({**row, **changes})
+
+    def found(self) -> set[str]:
+        """The codes of all violations, after the audit; none means that it passed."""
+        try:
+            self.audited()
+        except AuditFailed as refused:
+            assert "refused" in str(refused)
+        return set(self.violations()["code"].to_list())
+
+    def violations(self) -> pl.DataFrame:
+        return pl.read_parquet(next(self.settings.restricted_published_dir.glob("*/audit_violations.parquet")))
+
+    def audited(self) -> dict[str, Any]:
+        self.write()
+        return audit.run(AS_OF, self.settings)
+
+    def write(self) -> None:
+        """Raw segments, state, identities and staged rows, as the stages before the audit leave them."""
+        snapshot = self.settings.state_dir / "policy" / "v1"
+        shutil.copytree(POLICY, snapshot, dirs_exist_ok=True)
+        self.policy(snapshot)
+        deliveries = [self._segment(table) for table in sorted({*self.tables, *EMPTY})]
+        with connect(self.settings) as connection:
+            runs.prepare(connection)
+            connection.executemany("insert into state.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)", deliveries)
+            pinned = runs.pin(connection, AS_OF, policy_version="v1")
+            for row in self.staged:
+                row["run_id"] = row["run_id"] or pinned.run_id
+            self._tables(connection)
+
+    def _segment(self, table: str) -> list[Any]:
+        source, name = table.split(".")
+        declared = _contract()[source]
+        columns = declared["tables"][name]["columns"]
+        schema = {column: _polars_type(kind) for column, kind in columns.items()}
+        feed = {"extracted_at": NOW - timedelta(minutes=20), "is_complete": True, "covers_from": None, "covers_to": None}
+        feed.update(self.feeds.get(table, {}))
+        rows = [{column: row.get(column) for column in schema} for row in self.tables.get(table, [])]
+        folder = self.settings.restricted_raw_dir if declared.get("restricted") else self.settings.raw_dir
+        path = folder / source / name / "seg1.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        delivery = f"{feed['extracted_at']:%Y-%m-%dT%H%M%SZ}"
+        pl.DataFrame(rows, schema=schema).with_columns(
+            pl.lit(feed["extracted_at"]).cast(pl.Datetime("us")).alias("_extracted_at"),
+            pl.lit(f"{source}/{name}/{delivery}/rows.parquet").alias("_file"),
+        ).write_parquet(path)
+        window = [feed["is_complete"], feed["covers_from"], feed["covers_to"]]
+        return [f"{table}/{delivery}@x", source, name, delivery, feed["extracted_at"], table, 1, len(rows), len(rows), *window, "seg1"]
+
+    def _tables(self, connection: Any) -> None:
+        text = pl.String
+        tables = {
+            "identity.person_identifiers": pl.DataFrame(
+                self.identifiers, schema={"person_id": text, "identifier_kind": text, "identifier": text}, orient="row"
+            ),
+            "core.people": pl.DataFrame(list(self.stages.items()), schema={"person_id": text, "lifecycle_stage": text}, orient="row"),
+            "state.phone_numbers": pl.DataFrame(
+                self.phones, schema={"phone_std": text, "phone_country": text}, orient="row"
+            ).with_columns(pl.lit(True).alias("is_valid")),
+            "decisions.staged_offers": pl.DataFrame(self.staged or [self._empty_row()], infer_schema_length=None)
+            .with_columns(pl.col("send_after", "send_before").cast(pl.Datetime("us")), pl.col("offer_version").cast(pl.Int64))
+            .head(len(self.staged)),
+        }
+        if self.past:
+            tables["state.decisions"] = pl.DataFrame(self.past)
+        for name, frame in tables.items():
+            connection.execute(f"create schema if not exists {name.split('.')[0]}")
+            connection.register("frame", frame.to_arrow())
+            connection.execute(f"create or replace table {name} as select * from frame")
+            connection.unregister("frame")
+        connection.executemany("insert into state.arms values (?, ?, 1)", self.arms)
+
+    def _empty_row(self) -> dict[str, Any]:
+        blank = World(self.settings)
+        blank.offer()
+        return blank.staged[0]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Two persons, one in London and one in New York State, to whom spot1 may be shown everywhere; nothing is staged yet."""
+    made = World(replace(settings.load({"CANDOR_STATE_DIR": str(tmp_path)}), memory_limit="1GB"))
+    people = {"gb": ("GB", None, "Europe/London", "+447700900001"), "ny": ("US", "US-NY", "America/New_York", "+12125550100")}
+    for name, given in people.items():
+        for table, rows in _person(name, *given).items():
+            made.tables.setdefault(table, []).extend(rows)
+        kinds = {"account_id": f"ac-{name}", "contact_id": f"co-{name}", "email": f"{name}@example.com", "phone": given[3]}
+        kinds["wallet"] = f"0x{name:a<40}"
+        made.identifiers += [(f"p-{name}", kind, value) for kind, value in kinds.items()]
+        made.stages[f"p-{name}"] = "experienced"
+        made.arms.append((f"p-{name}", "treated"))
+        made.phones.append((given[3], given[0]))
+    made.tables |= _catalogue()
+    return made

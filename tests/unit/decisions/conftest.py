@@ -1,0 +1,74 @@
+"""A warehouse just before arbitration: candidates with scores, drawn from a seed."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from candor import runs, warehouse
+from candor.settings import PROJECT_ROOT, Settings
+
+MONDAY = datetime(2026, 11, 23, 15, tzinfo=UTC)
+
+INPUTS = """
+create schema if not exists core; create schema if not exists identity; create schema if not exists policy;
+create schema if not exists eligibility; create schema if not exists decisions; create schema if not exists staging;
+create table core.people as select 'p' || range as person_id from range({people});
+create table identity.person_aliases (person_id varchar, surviving_person_id varchar);
+create table policy.experiments as select 0.1 as holdout_share, 'salt' as salt;
+create table policy.channels as
+select * from (values ('web', 'inapp', 3, false), ('app', 'inapp', 3, false), ('email', 'email', 1, true), ('sms', 'sms', 1, true),
+    ('push', 'push', 1, true), ('chatbot', 'chatbot', 1, false)) as channels (channel, rule_channel, slots, is_push);
+create table staging.stg_catalogue__offers as
+select 'o' || range as offer_id, 1::bigint as version, 'spot' as product_line, (10 + range)::decimal(38, 12) as unit_value_usd,
+    0.5::decimal(38, 12) as cost_usd
+from range({offers});
+create table staging.stg_catalogue__creatives as
+select 'cr_' || offer_id || '_' || channel as creative_id, 'Title' as title, 'Body' as body, ['Risk "warning"'] as disclosures,
+    'Because you asked' as why_template
+from staging.stg_catalogue__offers cross join policy.channels;
+create table eligibility.candidates as
+select
+    person_id, offer_id, version as offer_version, product_line, channel, 'cr_' || offer_id || '_' || channel as creative_id, 'en' as locale,
+    'GB' as market, 'moderate:new' as segment, offer_id not in ('o0', 'o1') as is_promotion,
+    case when hash(person_id) % 3 = 0 then 2500 else 0 end as penalty_bp,
+    timestamp '2026-11-23 16:00:00' as send_after, timestamp '2026-11-23 20:00:00' as send_before,
+    timestamp '2026-12-01' as valid_until
+from core.people cross join staging.stg_catalogue__offers cross join policy.channels
+where hash(person_id || offer_id || channel) % 3 > 0;
+-- Few distinct probabilities, so that there are many ties.
+create table decisions.scores as
+select person_id, offer_id, offer_version, channel, 0.1 + hash(offer_id || channel || person_id) % 5 / 50.0 as p_if_shown,
+    0.12::double as p_if_held_out, 'm1' as model_version
+from eligibility.candidates;
+"""
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory) -> Settings:
+    folder = tmp_path_factory.mktemp("state")
+    return Settings(
+        state_dir=folder,
+        landing_dir=folder / "landing",
+        policy_dir=PROJECT_ROOT / "policy",
+        serving_url=f"sqlite:///{folder / 'serving' / 'offers.sqlite'}",
+        mlflow_tracking_uri="",
+        hash_key="k" * 64,
+        threads=2,
+        memory_limit="1GB",
+        shop="crypto",
+    )
+
+
+@pytest.fixture(scope="module")
+def decided(settings):
+    """The settings of a state in which 300 people's offers were decided, and what `run` answered."""
+    from candor import decisions
+
+    with warehouse.connect(settings) as connection:
+        runs.prepare(connection)
+        connection.execute(
+            "insert into state.deliveries values ('d1', 'crm', 'consents', 'x', timestamp '2026-11-23', 'h', 1, 1, 1, 0, true, null, null, 's')"
+        )
+        runs.pin(connection, MONDAY, policy_version="p1")
+        connection.execute(INPUTS.format(people=300, offers=6))
+    return settings, decisions.run(MONDAY, settings)

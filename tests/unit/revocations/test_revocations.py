@@ -1,0 +1,273 @@
+"""Landed facts become suppressions in a serving store that was filled by hand; there is no warehouse anywhere near."""
+
+import csv
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from candor import revocations
+from candor.contract import load as load_contract
+from candor.publishing import keyed_hash, store
+from candor.settings import PROJECT_ROOT, Settings
+
+PUBLISHED = "2025-11-23T15:00:00Z"
+AS_OF = datetime(2025, 11, 23, 16, tzinfo=UTC)
+LANDED = "2025-11-23T154500Z"
+WALLET = "0x" + "ab" * 20
+
+# identifier -> person, as the current run published them.
+LOOKUPS = [
+    ("account_id", "acc_ann", "ann"),
+    ("contact_id", "con_ann", "ann"),
+    ("account_id", "acc_bob", "bob"),
+    ("wallet", WALLET, "bob"),
+]
+CHANNELS = ("web", "email", "sms", "push", "chatbot")
+ALL = {(person, channel) for person in ("ann", "bob") for channel in CHANNELS}
+
+
+def of(person, *channels):
+    return {(person, channel) for channel in channels or CHANNELS}
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    settings = Settings(
+        state_dir=tmp_path,
+        landing_dir=tmp_path / "landing",
+        policy_dir=PROJECT_ROOT / "policy",
+        serving_url=f"sqlite:///{tmp_path / 'serving' / 'offers.sqlite'}",
+        mlflow_tracking_uri="",
+        hash_key="k" * 64,
+        threads=1,
+        memory_limit="1GB",
+        shop="crypto",
+    )
+    store.prepare(settings)
+    return settings
+
+
+@pytest.fixture
+def live(settings):
+    """Publishes run r1 by hand; gives a function that tells what is live."""
+    lookups = [*LOOKUPS, ("email_hash", keyed_hash(settings, "ann@x.org"), "ann")]
+    with store.transaction(settings) as serving:
+        serving.execute(f"insert into runs values ('r1', '{PUBLISHED}', '{PUBLISHED}', 1, 0, 0, '', '', '', 1, '', '', null)")
+        for kind, identifier, person in lookups:
+            serving.execute("insert into person_lookup values (?, ?, ?, 'r1', null)", (kind, identifier, person))
+        for person, channel in sorted(ALL):
+            serving.execute(
+                "insert into offers values (?, 'r1', ?, ?, 'GB', 's', 1, 1, 'o', 1, 'cr', 'en', 't', 'b', 'r', '[]', 'treated', "
+                "'2000-01-01T00:00:00Z', '2099-01-01T00:00:00Z', null, null, 'm', 'p')",
+                (f"{person}{channel}", person, channel),
+            )
+    return lambda: set(ask(settings, "select person_id, channel from live_offers"))
+
+
+def ask(settings, sql):
+    with store.transaction(settings) as serving:
+        return serving.rows(sql)
+
+
+def land(settings, table, *rows, name=LANDED):
+    """One delivery as CSV, with the contract's columns; what a row does not give is empty or a harmless default."""
+    defaults = {
+        "consents": {"consent_id": "c", "purpose": "marketing", "status": "withdrawn", "recorded_at": "2025-11-23T15:30:00Z"},
+        "preferences": {"preference_id": "p", "recorded_at": "2025-11-23T15:30:00Z"},
+        "restrictions": {
+            "restriction_id": "r",
+            "kind": "fincrime_hold",
+            "status": "open",
+            "starts_at": "2025-11-23T15:30:00Z",
+            "source_updated_at": "2025-11-23T15:30:00Z",
+        },
+        "screening_runs": {"list_version": "v", "list_parse_complete": "true"},
+        "screening_hits": {"hit_id": "h", "screening_run_id": "s1"},
+        "kyc_records": {"kyc_id": "k", "tier": "1", "status": "verified", "source_updated_at": "2025-11-23T15:30:00Z"},
+    }[table.split(".")[1]]
+    columns = [column.name for column in load_contract().table(table).columns]
+    folder = settings.landing_dir / table.replace(".", "/") / name
+    folder.mkdir(parents=True)
+    with open(folder / "rows.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        for number, row in enumerate(rows):
+            key = columns[0]
+            writer.writerow({**defaults, key: f"{defaults.get(key, key)}{number}", **row})
+
+
+@pytest.mark.parametrize(
+    ("table", "rows", "gone"),
+    [
+        pytest.param("crm.consents", [{"contact_id": "con_ann", "channel": "email"}], of("ann", "email"), id="withdrawn_email_consent"),
+        pytest.param("crm.consents", [{"account_id": "acc_ann", "status": "denied"}], of("ann"), id="denied_for_all_channels"),
+        pytest.param("crm.consents", [{"email": " Ann@X.org ", "channel": "chat"}], of("ann", "chatbot"), id="by_mail_typed_otherwise"),
+        pytest.param("crm.consents", [{"contact_id": "con_ann", "status": "granted"}], set(), id="a_grant_suppresses_nothing"),
+        pytest.param(
+            "crm.consents",
+            [
+                {"contact_id": "con_ann", "channel": "sms", "recorded_at": "2025-11-01T00:00:00Z"},
+                {"contact_id": "con_ann", "channel": "sms", "status": "granted"},
+            ],
+            set(),
+            id="only_the_latest_row_of_a_subject_counts",
+        ),
+        pytest.param(
+            "crm.consents",
+            [{"contact_id": "con_ann", "channel": "sms"}, {"contact_id": "con_ann", "channel": "sms", "status": "granted"}],
+            of("ann", "sms"),
+            id="of_two_at_once_the_stricter",
+        ),
+        pytest.param("crm.consents", [{"contact_id": "con_ann", "purpose": "gpc"}], set(), id="sharing_with_others_is_not_seeing"),
+        pytest.param("crm.consents", [{"contact_id": "con_ann", "purpose": "profiling", "channel": "sms"}], of("ann"), id="profiling"),
+        pytest.param("crm.consents", [{"contact_id": "con_ann", "purpose": "new_one"}], of("ann"), id="unknown_purpose"),
+        pytest.param("crm.consents", [{"contact_id": "nobody"}], set(), id="nobody_we_know"),
+        pytest.param("crm.preferences", [{"account_id": "acc_bob", "personalisation_off": "true"}], of("bob"), id="personalisation_off"),
+        pytest.param("crm.preferences", [{"account_id": "acc_bob", "channel": "push", "max_per_week": "0"}], of("bob", "push"), id="zero"),
+        pytest.param("crm.preferences", [{"account_id": "acc_bob", "channel": "push", "max_per_week": "2"}], set(), id="two_a_week"),
+        pytest.param("compliance.restrictions", [{"account_id": "acc_bob"}], of("bob"), id="hold"),
+        pytest.param("compliance.restrictions", [{"email": "ANN@x.org", "kind": "objection"}], of("ann"), id="objection_by_mail"),
+        pytest.param("compliance.restrictions", [{"wallet_address": WALLET.upper().replace("X", "x")}], of("bob"), id="wallet"),
+        pytest.param("compliance.restrictions", [{"account_id": "acc_bob", "status": "resolved"}], set(), id="resolved"),
+        pytest.param("compliance.restrictions", [{"account_id": "acc_bob", "ends_at": "2025-11-23T16:00:00Z"}], set(), id="ended_now"),
+        pytest.param("compliance.restrictions", [{"account_id": "acc_bob", "starts_at": "2025-11-23T16:00:01Z"}], set(), id="not_begun"),
+        pytest.param("compliance.screening_hits", [{"account_id": "acc_bob", "outcome": "potential"}], of("bob"), id="potential_hit"),
+        pytest.param("compliance.screening_hits", [{"account_id": "acc_bob", "outcome": "cleared"}], set(), id="cleared_hit"),
+        pytest.param("compliance.kyc_records", [{"account_id": "acc_bob"}], set(), id="verified"),
+        pytest.param("compliance.kyc_records", [{"account_id": "acc_bob", "status": "rejected"}], of("bob"), id="rejected"),
+        pytest.param("compliance.kyc_records", [{"account_id": "acc_bob", "expires_at": "2025-11-23T16:00:00Z"}], of("bob"), id="expired"),
+        pytest.param("compliance.kyc_records", [{"account_id": "acc_bob", "tier": "0"}], of("bob"), id="tier_0"),
+    ],
+)
+def test_only_adverse_facts_take_offers_away_and_at_once(settings, live, table, rows, gone):
+    assert live() == ALL
+    land(settings, table, *rows)
+    result = revocations.run(AS_OF, settings)
+    assert live() == ALL - gone
+    assert result["deliveries_read"] == 1
+    assert result["rows_read"] == len(rows)
+    assert result["rows_quarantined"] == 0
+
+
+def test_hits_of_a_replaced_screening_do_not_count(settings, live):
+    runs = [
+        {"screening_run_id": name, "scope": "accounts", "screened_at": f"2025-11-23T15:{minute}:00Z"}
+        for name, minute in (("s1", 10), ("s2", 20))
+    ]
+    land(settings, "compliance.screening_runs", *runs)
+    hits = [{"account_id": "acc_ann", "screening_run_id": "s1"}, {"account_id": "acc_bob", "screening_run_id": "s2"}]
+    land(settings, "compliance.screening_hits", *[hit | {"outcome": "confirmed"} for hit in hits])
+    revocations.run(AS_OF, settings)
+    assert live() == ALL - of("bob")
+
+
+def test_a_second_call_adds_nothing_and_later_deliveries_are_found(settings, live):
+    land(settings, "crm.consents", {"contact_id": "con_ann", "channel": "email"})
+    assert revocations.run(AS_OF, settings)["suppressions_added"] == 1
+    first = ask(settings, "select * from suppressions")
+    again = revocations.run(AS_OF, settings)
+    assert (again["deliveries_read"], again["suppressions_added"]) == (0, 0)
+    assert ask(settings, "select * from suppressions") == first
+    land(settings, "crm.consents", {"contact_id": "con_ann", "channel": "sms"}, name="2025-11-23T155000Z")
+    land(settings, "crm.consents", {"contact_id": "con_ann", "channel": "web"}, name="2025-11-23T160100Z")
+    assert revocations.run(AS_OF, settings)["suppressions_added"] == 1
+    assert live() == ALL - of("ann", "email", "sms")
+
+
+def test_what_the_current_run_knew_is_not_read_and_what_landed_late_is(settings, live):
+    land(settings, "crm.consents", {"contact_id": "con_ann", "channel": "email"}, name="2025-11-23T140000Z")
+    land(settings, "crm.consents", {"contact_id": "con_ann", "channel": "sms"}, name="2025-11-23T143000Z")
+    with store.transaction(settings) as serving:
+        folder = keyed_hash(settings, "crm.consents/2025-11-23T140000Z")
+        serving.execute("insert into known_deliveries values ('r1', ?, 'cause')", (folder,))
+    assert revocations.run(AS_OF, settings)["deliveries_read"] == 1
+    assert live() == ALL - of("ann", "sms")
+
+
+def test_after_a_new_run_unknown_deliveries_are_looked_up_again(settings, live):
+    land(settings, "crm.consents", {"contact_id": "con_new"})
+    assert revocations.run(AS_OF, settings)["subjects_without_person"] == 1
+    with store.transaction(settings) as serving:
+        serving.execute("update runs set is_current = 0")
+        serving.execute("update offers set run_id = 'r2'")
+        serving.execute(f"insert into runs values ('r2', '{PUBLISHED}', '{PUBLISHED}', 1, 0, 0, '', '', '', 1, '', '', null)")
+        serving.execute("insert into person_lookup values ('contact_id', 'con_new', 'bob', 'r2', null)")
+    revocations.run(AS_OF, settings)
+    assert live() == ALL - of("bob")
+
+
+def test_the_store_tells_nobody_why(settings, live):
+    land(settings, "compliance.screening_hits", {"account_id": "acc_bob", "outcome": "confirmed"})
+    land(settings, "compliance.restrictions", {"account_id": "acc_ann"})
+    revocations.run(AS_OF, settings)
+    assert set(ask(settings, "select reason_kind from suppressions")) == {("eligibility",)}
+    folder = store.path(settings).parent
+    content = b"".join(file.read_bytes() for file in folder.iterdir())
+    for word in (b"compliance", b"screening", b"fincrime", b"restriction"):
+        assert word not in content, word
+
+
+def test_without_a_published_run_nothing_is_read(settings):
+    land(settings, "crm.consents", {"contact_id": "con_ann"})
+    assert revocations.run(AS_OF, settings) == {"run_id": None, "deliveries_read": 0, "suppressions_added": 0}
+
+
+def test_a_kill_before_the_commit_leaves_nothing_and_the_next_call_does_it_all(settings, live, monkeypatch):
+    land(settings, "crm.consents", {"contact_id": "con_ann"})
+    real = revocations._mark_read
+
+    def dying(*arguments):
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(revocations, "_mark_read", dying)
+    with pytest.raises(KeyboardInterrupt):
+        revocations.run(AS_OF, settings)
+    assert live() == ALL
+    monkeypatch.setattr(revocations, "_mark_read", real)
+    assert revocations.run(AS_OF, settings)["suppressions_added"] == 1
+    assert live() == ALL - of("ann")
+
+
+def test_a_run_published_meanwhile_is_revoked_from_as_well(settings, live, monkeypatch):
+    land(settings, "crm.consents", {"contact_id": "con_moved"})
+    real, calls = revocations._read, []
+
+    def publishing_meanwhile(*arguments):
+        if not calls:
+            with store.transaction(settings) as serving:
+                serving.execute("update runs set run_id = 'r2'")
+                serving.execute("update offers set run_id = 'r2'")
+                serving.execute("insert into person_lookup values ('contact_id', 'con_moved', 'bob', 'r2', null)")
+        calls.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(revocations, "_read", publishing_meanwhile)
+    assert revocations.run(AS_OF, settings)["run_id"] == "r2"
+    assert len(calls) == 2
+    assert live() == ALL - of("bob")
+
+
+HOLDER = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+print("holding", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_it_works_while_another_process_holds_the_warehouse(settings, live):
+    settings.warehouse_path.parent.mkdir(parents=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(settings.warehouse_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout.readline() == "holding\n"
+        land(settings, "crm.consents", {"contact_id": "con_ann"})
+        revocations.run(AS_OF, settings)
+        assert live() == ALL - of("ann")
+    finally:
+        holder.communicate()
+    assert not settings.vault_path.exists()
