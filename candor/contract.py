@@ -205,12 +205,12 @@ REASONS = """
 | reason | the row, or the whole file |
 |---|---|
 | `missing_value:<column>` | a required value is null or empty |
-| `not_an_instant:`, `not_a_date:`, `not_a_decimal:`, `not_an_int:`, `not_a_bool:`, `not_a_json:`, `not_a_strings:<column>` | the value cannot be read as its type |
+| `not_an_instant:<column>`, `not_a_date:`, `not_a_decimal:`, `not_an_int:`, `not_a_bool:`, `not_a_json:`, `not_a_strings:` | not that type |
 | `out_of_time:<column>` | an instant or date outside the limits above |
 | `below_minimum:<column>`, `above_maximum:<column>` | a number outside its bounds |
 | `not_an_accepted_value:<column>` | none of the values listed |
 | `not_a_country:<column>`, `not_a_region:<column>` | no assigned ISO 3166-1 alpha-2 code; no `CC-…` code of an assigned country |
-| `control_character` | a value holds the unit separator (U+001F), which separates values in the row hash |
+| `control_character:<column>` | a value holds the unit separator (U+001F), which separates values in the row hash |
 | `wrong_number_of_fields: n instead of m` | a CSV line that was cut off, or has a comma too many |
 | `quotes_do_not_close` | a CSV line whose quotes do not pair up, or stand inside an unquoted field |
 | `not_json`, `not_a_json_object` | a JSONL line that is neither |
@@ -244,7 +244,8 @@ the reading. Duplicates are rows: two rows of one event key, equal or not, are b
 
 ## What a value is
 - An empty text is null, in every format.
-- **instant**: ISO 8601 with seconds, or a date alone (midnight); UTC when it carries no zone; kept to the microsecond. Parquet: any timestamp or date.
+- **instant**: ISO 8601 with seconds, or a date alone (midnight); UTC when it carries no zone; kept to the microsecond.
+  Parquet: any timestamp or date.
 - **date**: `YYYY-MM-DD`. Parquet: a date, or a timestamp at midnight.
 - **decimal**: up to 26 digits before and 12 after the point, rounded there. JSON numbers pass through a double: write long ones as text.
 - **int**: whole numbers, also written `3.0`. **bool**: `true`, `false`, `1`, `0`.
@@ -253,10 +254,12 @@ the reading. Duplicates are rows: two rows of one event key, equal or not, are b
 - A bad value refuses its row, never less and never more, also where the column may be null.
 
 ## What a row of a broken text file is
-A row is one physical line that is not empty, ended by LF or CRLF; the last one need not be ended. A byte order mark is dropped. The text is UTF-8.
-- **CSV**: comma-separated, the first line names the columns (in any order). A field may stand in double quotes and then hold commas, and double quotes written
-  twice, but no line break. So an unclosed quote costs its own line, not the rest of the file. A line with another number of fields than the header is
-  refused; a file cut off inside its last field can only be told by its manifest's `rows` or by the value itself.
+A row is one physical line that is not empty, ended by LF or CRLF; the last one need not be ended. A byte order mark is dropped.
+The text is UTF-8.
+- **CSV**: comma-separated, the first line names the columns (in any order). A field may stand in double quotes and then hold commas, and
+  double quotes written twice, but no line break. So an unclosed quote costs its own line, not the rest of the file. A line with another
+  number of fields than the header is refused; a file cut off inside its last field can only be told by its manifest's `rows` or by the
+  value itself.
 - **JSONL**: one object per line. A column is one that any object of the file has.
 - **Parquet**: columns of another type are cast where every value keeps its meaning, else the row or, when no value could, the file is refused.
 """.strip()
@@ -311,7 +314,7 @@ def render_markdown() -> str:
             lines += [
                 "",
                 f"#### `{table.full_name}`",
-                f"{table.grain.capitalize()} ({kind}). Key: {', '.join(f'`{column}`' for column in table.key)}."
+                f"{table.grain[:1].upper()}{table.grain[1:]} ({kind}). Key: {', '.join(f'`{column}`' for column in table.key)}."
                 + (f" Happened at `{table.occurred}`." if table.occurred else ""),
                 "",
                 "| column | type | values |",

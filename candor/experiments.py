@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from candor.errors import PolicyError
 
 if TYPE_CHECKING:
-
     import duckdb
 
     from candor.runs import Run
@@ -108,12 +107,11 @@ def _experiment(connection: duckdb.DuckDBPyConnection) -> tuple[str, float]:
 
 
 def _rows(connection: duckdb.DuckDBPyConnection) -> int:
-    return connection.execute("select count(*) from state.arms").fetchone()[0]
+    return connection.execute("select count(*) from state.arms").fetchall()[0][0]
 
 
 def _has_aliases(connection: duckdb.DuckDBPyConnection) -> bool:
     found = connection.execute(
-        "select 1 from duckdb_tables() where schema_name = 'identity' and table_name = 'person_aliases' "
-        "union all select 1 from duckdb_views() where schema_name = 'identity' and view_name = 'person_aliases'"
-    ).fetchone()
-    return found is not None
+        "select 1 from information_schema.tables where table_schema = 'identity' and table_name = 'person_aliases'"
+    )
+    return bool(found.fetchall())

@@ -213,7 +213,9 @@ def _read(connection: duckdb.DuckDBPyConnection, settings: Settings, folders: li
         connection.unregister("good")
         read["rows"] += delivery.rows_read
         read["quarantined"] += delivery.quarantined.num_rows
-        read["notes"] += [f"{folder.table.full_name}/{folder.name}/{file}: {what} {detail}" for file, what, detail, _ in delivery.notes]
+        read["notes"] += [
+            f"{folder.table.full_name}/{folder.name}/{file}: {what} {detail}" for file, what, detail, _ in delivery.notes
+        ]
     return read
 
 
@@ -260,5 +262,6 @@ def _suppress(serving: store.Store, subjects: Any, as_of: datetime) -> tuple[int
 def _mark_read(serving: store.Store, settings: Settings, current: str, folders: list[Folder]) -> None:
     for folder in folders:
         serving.execute(
-            "insert or ignore into revocation_reads values (?, ?, ?)", (current, _folder_key(settings, folder), folder.fingerprint)
+            "insert or ignore into revocation_reads values (?, ?, ?)",
+            (current, _folder_key(settings, folder), folder.fingerprint),
         )

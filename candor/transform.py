@@ -46,7 +46,7 @@ def build(
     restricted = layer in RESTRICTED_LAYERS
     with connect(settings, restricted=restricted) as connection:
         run = runs.current(connection, as_of)
-    given = {"as_of": f"{utc(as_of):%Y-%m-%d %H:%M:%S}", "run_id": run.run_id, "batch_seq": run.batch_seq}
+    given = {"as_of": str(utc(as_of)), "run_id": run.run_id, "batch_seq": run.batch_seq}
     if layer == "eligibility":
         from candor import policy
 
@@ -73,24 +73,24 @@ def build(
     return outcome
 
 
-def unit_test(settings: Settings, *, layers: tuple[str, ...] = LAYERS, variables: dict[str, Any]) -> dict[str, Any]:
-    """What the unit tests of `layers` say: {passed, failed: [text of each failure]}.
+def build_for_unit_tests(settings: Settings, *, layers: tuple[str, ...] = LAYERS, variables: dict[str, Any]) -> None:
+    """Build every model of `layers` on the warehouse of `settings`, which should hold typed, empty sources and nothing of value.
 
-    dbt takes the columns of a fixture from the relation it stands for, so every model is first built on the warehouse of
-    `settings`, which should hold typed, empty sources and nothing of value. `variables` are those of a build.
+    dbt takes the columns of a unit test's fixture from the relation it stands for, so the relations must exist.
+    Raises BuildFailed with one line per model that does not build on nothing.
     """
-    paths = [f"path:models/{layer}" for layer in layers]
-    built = _dbt(
-        ["build", "--select", *paths, "resource_type:seed", "--exclude-resource-type", "unit_test", "test"],
-        settings,
-        restricted=True,
-        variables=variables,
-    )
+    selected = [*(f"path:models/{layer}" for layer in layers), "resource_type:seed"]
+    arguments = ["build", "--select", *selected, "--exclude-resource-type", "unit_test", "test"]
+    built = _dbt(arguments, settings, restricted=True, variables=variables)
     broken = [f"{each.node.name}: {_first_lines(each.message)}" for each in built.results if str(each.status) != "success"]
     if broken:
-        raise BuildFailed("the models do not build on empty sources\n" + "\n".join(broken))
-    # A unit test is below the folder of its YAML file, so the same paths select it.
-    selected = [f"{path},test_type:unit" for path in paths]
+        raise BuildFailed("these models do not build on empty sources\n" + "\n".join(broken))
+
+
+def unit_test(settings: Settings, *, layers: tuple[str, ...] = LAYERS, variables: dict[str, Any]) -> dict[str, Any]:
+    """What the unit tests of `layers` say, after `build_for_unit_tests`: {passed, failed: [text of each failure]}."""
+    # A unit test is where its YAML file is, so a path selects it.
+    selected = [f"path:models/{layer},test_type:unit" for layer in layers]
     tested = _dbt(["test", "--select", *selected], settings, restricted=True, variables=variables)
     failed = [f"{each.node.name}: {each.message}" for each in tested.results if str(each.status) != "pass"]
     return {"passed": len(tested.results) - len(failed), "failed": failed}

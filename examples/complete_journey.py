@@ -155,7 +155,28 @@ def people(begins: datetime) -> dict[str, pl.DataFrame]:
         consent_id=pl.format("consent-{}", "household_id"), contact_id=contact, account_id=account, email=text,
         channel=_constant("email"), purpose=_constant("marketing"), status=_constant("granted"), recorded_at=since,
     )  # fmt: skip
-    return {"exchange.accounts": accounts, "crm.contacts": contacts, "crm.consents": consents}
+    kyc = names.select(
+        kyc_id=pl.format("kyc-{}", "household_id"), account_id=account, full_name=text,
+        birth_date=pl.lit(ASSUMED["birth_date"]).cast(pl.Date), residence_country=_constant(ASSUMED["country_code"]),
+        residence_region=_constant(ASSUMED["region_code"]), nationality=text, tier=pl.lit(1, pl.Int64), status=_constant("verified"),
+        risk_band=_constant("low"), risk_scored_at=since, pep=_constant("none"), client_class=_constant("retail"), verified_at=since,
+        expires_at=since + timedelta(days=3650), source_updated_at=since,
+    )  # fmt: skip
+    return {"exchange.accounts": accounts, "crm.contacts": contacts, "crm.consents": consents, "compliance.kyc_records": kyc}
+
+
+def screenings(day: datetime) -> pl.DataFrame:
+    """The two screening runs, without a hit, that are assumed for `day`."""
+    scopes = ["accounts", "wallets"]
+    return pl.DataFrame(
+        {
+            "screening_run_id": [f"screening-{scope}-{day:%Y-%m-%d}" for scope in scopes],
+            "scope": scopes,
+            "list_version": [f"assumed-{day:%Y-%m-%d}"] * 2,
+            "list_parse_complete": [True] * 2,
+            "screened_at": [day - timedelta(hours=1)] * 2,
+        }
+    )
 
 
 def _deliver(folder: Path, table: str, extracted_at: datetime, rows: pl.DataFrame | None, covers_from: datetime | None) -> None:
@@ -180,16 +201,18 @@ def land(landing: Path) -> dict[str, int]:
     shutil.rmtree(building, ignore_errors=True)
     counts: dict[str, int] = {}
 
-    for table, rows in {**offers(), **people(first)}.items():
-        counts[table] = rows.height
-        _deliver(building, table, first, rows, None)
+    # A whole extract before the first day, then a complete increment for each of the two days that are run.
+    standing: dict[str, pl.DataFrame | None] = {**offers(), **people(first)}
     # Nobody has anything on record here: whole extracts without rows, so that absence is known and not merely unheard of.
-    empty = ("crm.messages", "crm.preferences", "compliance.restrictions", "compliance.kyc_records", "compliance.assessments")
-    for table in empty:
-        counts[table] = 0
-        _deliver(building, table, first, None, None)
-    for table in (*counts,):
-        _deliver(building, table, last, None, first)
+    standing |= dict.fromkeys(ASSUMED["known_empty"])
+    for table, rows in standing.items():
+        counts[table] = 0 if rows is None else rows.height
+        _deliver(building, table, first, rows, None)
+        _deliver(building, table, days[-2], None, first)
+        _deliver(building, table, last, None, days[-2])
+    for day, covers_from in ((days[-2], None), (last, days[-2])):
+        _deliver(building, "compliance.screening_runs", day, screenings(day), covers_from)
+    counts["compliance.screening_runs"] = 4
 
     for table, (rows, column) in facts().items():
         counts[table] = rows.height

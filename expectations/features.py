@@ -14,8 +14,8 @@ NULLABLE_PREFIXES = ("days_since_", "buy_share_")
 MAX_NULL_SHARE = 0.001
 # Counts and bands. A day with 100,000 events of one person is a bot that got past core's guard.
 MAX_COUNT = 100_000
-# Redemptions and first trades within a window lie between one in a thousand and four in five; at the edges the label was built wrongly
-# (a join that lost the outcomes, a window that looks at all of time).
+# Redemptions and first trades within a window lie between one in a thousand and four in five; at the edges the label was built
+# wrongly (a join that lost the outcomes, a window that looks at all of time).
 LABEL_RATE = (0.0005, 0.8)
 MIN_LABELLED = 200
 NUMERIC = ("BIGINT", "INTEGER", "DOUBLE", "FLOAT", "DECIMAL", "SMALLINT", "TINYINT")
@@ -42,7 +42,7 @@ def _person_features(inputs: Inputs) -> Table:
                 min_value=0,
                 max_value=MAX_COUNT,
                 severity=CRITICAL,
-                notes="Counts, bands and ages in days: below 0 something known later than the run was counted, above it a bot got in.",
+                notes="Counts, bands and ages in days: below 0 something known later was counted, above it a bot got in.",
             )
             for column in numeric
         ),
@@ -51,7 +51,7 @@ def _person_features(inputs: Inputs) -> Table:
                 column=column,
                 mostly=1 - MAX_NULL_SHARE,
                 severity=WARNING,
-                notes="A person without activity has 0, not null; nulls mean a join lost people, and the model reads them as its own value.",
+                notes="A person without activity has 0, not null: a join lost people, and the model reads null as a value of its own.",
             )
             for column in numeric
             if not column.startswith(NULLABLE_PREFIXES)
@@ -121,7 +121,8 @@ def _candidates() -> Table:
         [
             no_rows(
                 "every candidate is a known offer for a known person",
-                "select person_id, offer_id, offer_version, channel from {batch} where not is_known_offer or not is_known_person",
+                "select person_id, offer_id, offer_version, channel from {batch} "
+                "where not is_known_offer or not is_known_person",
                 note="An offer that is not in the catalogue has no text, no dates and no approval.",
             ),
             no_rows(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from candor.gates.checks import WARNING, Inputs, Table, no_rows
 
-# A person keeps an e-mail, a phone, a few accounts, wallets and devices, and a cookie per browser and clear-out. Hundreds mean that
-# a hub (a library's device, an exchange's hot wallet) got past its guard and glued strangers together.
+# A person keeps an e-mail, a phone, a few accounts, wallets and devices, and a cookie per browser and clear-out. Hundreds mean
+# that a hub (a library's device, an exchange's hot wallet) got past its guard and glued strangers together.
 MAX_IDENTIFIERS_PER_PERSON = 500
 WARN_IDENTIFIERS_PER_PERSON = 100
 # Duplicate accounts of one human exist (re-registration, a second entity); more than five is a merge of strangers.
@@ -33,7 +33,8 @@ def _identifiers() -> Table:
             ),
             no_rows(
                 "every row names a kind, an identifier and a person",
-                "select person_id, identifier_kind from {batch} where person_id is null or identifier is null or identifier_kind is null",
+                "select person_id, identifier_kind from {batch} "
+                "where person_id is null or identifier is null or identifier_kind is null",
                 note="A row without one of them cannot be looked up.",
             ),
         ],
@@ -43,7 +44,8 @@ def _identifiers() -> Table:
 
 def _persons() -> Table:
     query = """
-        select person_id, count(*)::bigint as identifiers, count(*) filter (where identifier_kind = 'account_id')::bigint as accounts
+        select person_id, count(*)::bigint as identifiers,
+            count(*) filter (where identifier_kind = 'account_id')::bigint as accounts
         from identity.person_identifiers group by person_id
     """
     return Table(
@@ -70,7 +72,7 @@ def _persons() -> Table:
             no_rows(
                 f"nobody has more than {MAX_ACCOUNTS_PER_PERSON} accounts",
                 f"select person_id, accounts, identifiers from {{batch}} where accounts > {MAX_ACCOUNTS_PER_PERSON}",
-                note="Re-registration gives two or three; more is a merge of strangers, who would inherit each other's restrictions.",
+                note="Re-registration gives two or three; more is a merge of strangers, who share each other's restrictions.",
             ),
         ],
         keys=("person_id",),
@@ -103,8 +105,8 @@ def _accounts() -> Table:
 
 
 def _joins() -> Table:
-    # One row per way in which accounts meet another source. Losing one join key (a changed e-mail format, say) brings its share to 0
-    # while every other number still looks healthy.
+    # One row per way in which accounts meet another source. Losing one join key (a changed e-mail format, say) brings its
+    # share to 0 while every other number still looks healthy.
     query = """
         with account_persons as (
             select person_id, count(*)::bigint as accounts from identity.person_identifiers
@@ -132,9 +134,10 @@ def _joins() -> Table:
             ),
             no_rows(
                 "some accounts are joined to a contact",
-                f"select 'contact_id' as identifier_kind, accounts_joined, accounts from "
-                f"(select coalesce(sum(accounts_joined) filter (where identifier_kind = 'contact_id'), 0)::bigint as accounts_joined, "
-                f"coalesce(max(accounts), 0) as accounts from {{batch}}) where accounts >= {MIN_ACCOUNTS} and accounts_joined = 0",
+                "select 'contact_id' as identifier_kind, accounts_joined, accounts from (select "
+                "coalesce(sum(accounts_joined) filter (where identifier_kind = 'contact_id'), 0)::bigint as accounts_joined, "
+                "coalesce(max(accounts), 0) as accounts from {batch}) "
+                f"where accounts >= {MIN_ACCOUNTS} and accounts_joined = 0",
                 note="Consent is recorded on contacts: without this join nobody has any.",
             ),
         ],

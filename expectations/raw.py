@@ -38,8 +38,8 @@ WHOLE = {
 
 # 26 h = a day and two hours of grace: deliveries are extracted 5 to 40 minutes before the daily run.
 MAX_HOURS_SINCE_DELIVERY = 26
-# The policy's facts on consent, objection and self-exclusion go stale after 1 h, those on screening and restrictions after 24 h.
-# Past 1 h people are excluded as unknown, which is right but empties the day: somebody should hear of it.
+# The policy's facts on consent, objection and self-exclusion go stale after 1 h, those on screening and restrictions after
+# 24 h. Past 1 h people are excluded as unknown, which is right but empties the day: somebody should hear of it.
 MAX_HOURS_SINCE_WHOLE = 24
 WARN_HOURS_SINCE_WHOLE = 1
 # Sources break their contract in single rows every day (bad dates, malformed amounts); a systematic break spoils a column.
@@ -91,11 +91,13 @@ def _feeds(inputs: Inputs, feeds: list[tuple[str, str]]) -> Table:
     query = f"""
         with pinned as ({_pinned(inputs)}),
         delivered as (
-            select source, table_name, sum(rows_loaded)::bigint as rows_loaded, max_by(delivery, (extracted_at, delivery_id)) as latest_delivery
+            select source, table_name, sum(rows_loaded)::bigint as rows_loaded,
+                max_by(delivery, (extracted_at, delivery_id)) as latest_delivery
             from pinned group by source, table_name
         )
         select expected.source || '.' || expected.table_name as feed, expected.is_required, expected.must_be_whole,
-            coalesce(delivered.rows_loaded, 0) as rows_loaded, delivered.latest_delivery, feeds.last_extracted_at, feeds.known_whole_at,
+            coalesce(delivered.rows_loaded, 0) as rows_loaded, delivered.latest_delivery,
+            feeds.last_extracted_at, feeds.known_whole_at,
             round(epoch({inputs.as_of} - feeds.last_extracted_at) / 3600.0, 2) as hours_since_delivery,
             round(epoch({inputs.as_of} - feeds.known_whole_at) / 3600.0, 2) as hours_since_whole
         from (values {expected}) as expected(source, table_name, is_required, must_be_whole)
@@ -142,7 +144,9 @@ def _sources(inputs: Inputs, feeds: list[tuple[str, str]]) -> Table:
     expected = ", ".join(f"('{source}', {source in DAILY})" for source in sorted({source for source, _ in feeds}))
     query = f"""
         select expected.source, expected.is_daily, max(pinned.extracted_at) as last_extracted_at,
-            max_by(pinned.source || '.' || pinned.table_name || '/' || pinned.delivery, (pinned.extracted_at, pinned.delivery_id)) as latest_delivery,
+            max_by(
+                pinned.source || '.' || pinned.table_name || '/' || pinned.delivery, (pinned.extracted_at, pinned.delivery_id)
+            ) as latest_delivery,
             round(epoch({inputs.as_of} - max(pinned.extracted_at)) / 3600.0, 2) as hours_since_delivery
         from (values {expected}) as expected(source, is_daily)
         left join ({_pinned(inputs)}) as pinned on expected.source = pinned.source
@@ -176,18 +180,20 @@ def _deliveries(inputs: Inputs) -> Table:
         with new_deliveries as (
             select * from ({_pinned(inputs)})
             where extracted_at > coalesce(
-                (select max(as_of) from state.batches where as_of < {inputs.as_of} and batch_seq < {inputs.run.batch_seq}), timestamp '1900-01-01'
+                (select max(as_of) from state.batches where as_of < {inputs.as_of} and batch_seq < {inputs.run.batch_seq}),
+                timestamp '1900-01-01'
             )
         )
-        select source || '.' || table_name as feed, sum(rows_read)::bigint as rows_read, sum(rows_quarantined)::bigint as rows_quarantined,
+        select source || '.' || table_name as feed,
+            sum(rows_read)::bigint as rows_read, sum(rows_quarantined)::bigint as rows_quarantined,
             sum(rows_read - rows_loaded - rows_quarantined)::bigint as rows_unaccounted,
             max_by(delivery, (rows_quarantined, delivery_id)) as worst_delivery,
             max(rows_quarantined)::bigint as quarantined_in_it
         from new_deliveries group by source, table_name
     """
     shown = (
-        "select feed, rows_quarantined, rows_read, round(rows_quarantined / rows_read, 4) as share, worst_delivery, quarantined_in_it "
-        "from {batch} where rows_read > 0 and"
+        "select feed, rows_quarantined, rows_read, round(rows_quarantined / rows_read, 4) as share, worst_delivery, "
+        "quarantined_in_it from {batch} where rows_read > 0 and"
     )
     grave = f"(rows_quarantined > {MAX_QUARANTINED_SHARE} * rows_read and rows_quarantined >= {MIN_QUARANTINED_ROWS})"
     return Table(
@@ -197,8 +203,8 @@ def _deliveries(inputs: Inputs) -> Table:
             no_rows(
                 f"at most {MAX_QUARANTINED_SHARE:.0%} of a table's new rows were quarantined",
                 f"{shown} {grave}",
-                note=f"Single rows break their contract every day; more than this (and at least {MIN_QUARANTINED_ROWS} rows) means that "
-                "a column or an export changed. The quarantine has each row with its reason.",
+                note=f"Single rows break their contract every day; more than this (and at least {MIN_QUARANTINED_ROWS} rows) "
+                "means that a column or an export changed. The quarantine has each row with its reason.",
             ),
             no_rows(
                 f"at most {WARN_QUARANTINED_SHARE:.0%} of a table's new rows were quarantined",
@@ -208,7 +214,8 @@ def _deliveries(inputs: Inputs) -> Table:
             ),
             no_rows(
                 "rows read = loaded + quarantined",
-                "select feed, rows_read, rows_quarantined, rows_unaccounted, worst_delivery from {batch} where rows_unaccounted <> 0",
+                "select feed, rows_read, rows_quarantined, rows_unaccounted, worst_delivery from {batch} "
+                "where rows_unaccounted <> 0",
                 note="A row that is neither loaded nor quarantined was lost; nothing downstream could notice.",
             ),
         ],
@@ -250,7 +257,7 @@ def _volumes(inputs: Inputs) -> Table:
     skipped = (
         f" Skipped in this run: {inputs.earlier_runs} earlier runs known, {MIN_RUNS_OF_HISTORY} needed."
         if inputs.earlier_runs < MIN_RUNS_OF_HISTORY
-        else f" Tables with at least {MIN_RUNS_OF_HISTORY} earlier runs and usually {MIN_USUAL_ROWS} rows a day; whole extracts are left out."
+        else f" Tables with {MIN_RUNS_OF_HISTORY} earlier runs and usually {MIN_USUAL_ROWS} rows a day; whole extracts left out."
     )
     shown = "select feed, rows_loaded, usual_rows, round(ratio, 3) as ratio, runs, latest_delivery from {batch} where"
     low, high = CRITICAL_VOLUME_RATIO

@@ -21,7 +21,7 @@ def tables(inputs: Inputs) -> list[Table]:
 
 def _staged(inputs: Inputs) -> Table:
     query = """
-        select staged_offers.*, channels.slots, channels.is_push, ledger.is_promotion
+        select staged_offers.*, channels.slots, channels.is_push, channels.has_window, ledger.is_promotion
         from decisions.staged_offers as staged_offers
         left join policy.channels as channels on staged_offers.channel = channels.channel
         left join decisions.ledger as ledger on staged_offers.decision_id = ledger.decision_id
@@ -55,16 +55,17 @@ def _staged(inputs: Inputs) -> Table:
             no_rows(
                 "title, body, reason and disclosures are not empty",
                 f"select decision_id, {SHOWN}, creative_id from {{batch}} where {empty}",
-                note="An offer without its reason or its disclosures may not be shown, and an empty card is a fault that customers see.",
+                note="An offer without its reason or its disclosures may not be shown; customers would see an empty card.",
             ),
             no_rows(
                 "the slot is one of the channel's",
                 f"select decision_id, {SHOWN}, slot, slots from {{batch}} where slot < 1 or slot > slots or slots is null",
-                note="policy/channels.yml says how many offers a channel shows; more would never be seen, but be counted as offered.",
+                note="policy/channels.yml says how many a channel shows; more would never be seen, but counted as offered.",
             ),
             no_rows(
                 "one offer per person, channel and slot",
-                "select person_id, channel, slot, count(*) as offers from {batch} group by person_id, channel, slot having count(*) > 1",
+                "select person_id, channel, slot, count(*) as offers from {batch} "
+                "group by person_id, channel, slot having count(*) > 1",
                 note="Two offers in one slot: which one is shown would be chance.",
             ),
             no_rows(
@@ -79,17 +80,17 @@ def _staged(inputs: Inputs) -> Table:
                 note="What was decided at as_of holds from then on; an offer without an end would stay for ever.",
             ),
             no_rows(
-                "the send window lies within the validity, and pushed channels have one",
+                "the send window lies within the validity, and channels that wait for hours have one",
                 f"select decision_id, {SHOWN}, valid_from, send_after, send_before, valid_until from {{batch}} "
                 "where (send_after is null) <> (send_before is null) or send_after >= send_before "
-                "or send_after < valid_from or send_before > valid_until or (is_push and send_after is null)",
-                note="A message is judged at its planned delivery: outside its window or its offer's validity it was never judged.",
+                "or send_after < valid_from or send_before > valid_until or (has_window and send_after is null)",
+                note="A message is judged at its planned delivery: outside its window or validity it was never judged.",
             ),
             no_rows(
                 "at most one pushed promotion per person",
                 "select person_id, count(*) as pushed_promotions, min(offer_id) as first_offer, max(offer_id) as last_offer "
                 "from {batch} where is_push and coalesce(is_promotion, true) group by person_id having count(*) > 1",
-                note="The cap is one promotion in 24 h over e-mail, SMS and push together; two decisions would both use the last slot.",
+                note="One promotion in 24 h over e-mail, SMS and push together: two decisions would both use the last slot.",
             ),
         ],
         keys=("decision_id", "person_id", "offer_id", "channel"),

@@ -30,7 +30,7 @@ def spans(people: pl.DataFrame, begin: int, end: int, *, history: bool) -> tuple
     if history:
         # The dormant were customers like others once, and stopped half way through the history.
         stop = np.where(dormant, np.maximum(start, begin + (end - begin) // 2), stop)
-        boost = np.where(dormant, 12.0, boost)
+        boost = np.where(dormant, 0.7 / rates.DORMANT_SHARE_OF_RATE, boost)
     return start, stop, boost
 
 
@@ -48,7 +48,7 @@ def sessions(people: pl.DataFrame, begin: int, end: int, rng: np.random.Generato
     second = people["second_device_id"].is_not_null().to_numpy()[person] & (rng.random(total) < 0.3)
     app = rng.random(total) < 0.45
     logged_in = people["has_account"].to_numpy()[person] & ~people["split_web"].to_numpy()[person]
-    logged_in &= rng.random(total) >= rates.NEVER_LOGGED_IN_WEB
+    logged_in &= rng.random(total) >= np.where(second, rates.NEVER_LOGGED_IN_WEB / 3, rates.NEVER_LOGGED_IN_WEB)
     shared = np.isin(people["shares"].to_numpy()[person], (1, 3)) & ~second & (rng.random(total) < 0.6)
     kind = np.where(people["is_test"].to_numpy()[person], 2, 0)
     dead = rng.random(total) < rates.DEAD_SESSION_SHARE
@@ -207,6 +207,7 @@ def use_rows(
         n=np.arange(len(done)),
     )
     trades, ledger = done.filter(pl.Series(~is_ledger)), done.filter(pl.Series(is_ledger))
+    trades = _further_trades(people, trades, rng)
     count = len(trades)
     line = trades["line"].to_numpy()
     asset = np.where(
@@ -248,12 +249,53 @@ def use_rows(
     return trade_rows, ledger_rows
 
 
+def _further_trades(people: pl.DataFrame, trades: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """The trades, and those that follow within the hour: practised people trade several times when they trade at all."""
+    practised = np.isin(people["stage"].to_numpy(), ("experienced", "dormant"))[trades["person"].to_numpy()]
+    which, place = repeat(1 + rng.poisson(np.where(practised, rates.HABIT_TRADES, rates.OTHER_TRADES)))
+    further = trades[which]
+    later = place * 4 * MINUTE + (rng.random(len(which)) * 3 * MINUTE * (place > 0)).astype(np.int64)
+    amount = np.where(place > 0, np.round(rng.lognormal(4.2, 1.2, len(which)), 2) + 1, further["amount"].to_numpy())
+    return further.with_columns(
+        at=pl.col("at") + pl.Series(later), amount=pl.Series(amount), n=pl.Series(np.arange(len(which)))
+    )
+
+
+def funding(people: pl.DataFrame, past: int, end: int, rng: np.random.Generator, salt: str) -> pl.DataFrame:
+    """The deposit with which people begin: when they join or, for those from before, early in the history. It names no product line."""
+    funded = (people["has_account"] & (people["stage"] != "prospect")).to_numpy() & (
+        rng.random(len(people)) < rates.FUNDED_SHARE
+    )
+    person = np.flatnonzero(funded)
+    count = len(person)
+    created = people["created_at"].to_numpy()[person]
+    at = np.where(
+        created < past,
+        past + (rng.random(count) * 40 * DAY).astype(np.int64),
+        created + (rng.random(count) * 20 * MINUTE).astype(np.int64),
+    )
+    return pl.DataFrame(
+        {
+            "entry_id": ids("lf", people["number"].to_numpy()[person], salt),
+            "account_id": people["account_id"].gather(pl.Series(person)),
+            "kind": pl.repeat("deposit", count, dtype=pl.String, eager=True),
+            "product_line": pl.repeat(None, count, dtype=pl.String, eager=True),
+            "asset": pl.repeat(None, count, dtype=pl.String, eager=True),
+            "amount_usd": np.round(rng.lognormal(5.5, 1.1, count), 2) + 10,
+            "occurred_at": times(at),
+            "_known": at + lags(rng, count),
+            "_kind": np.where(people["is_test"].to_numpy()[person], 2, 0).astype(np.int8),
+        }
+    ).filter(pl.Series(at < end))
+
+
 def extras(
     people: pl.DataFrame, begin: int, end: int, hot: str, rng: np.random.Generator, salt: str, *, history: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Ledger entries that are no outcome (withdrawals, fees, rewards) and transfers on chain."""
     start, stop, boost = spans(people, begin, end, history=history)
-    weeks = (stop - start) / (7 * DAY) * np.minimum(boost, 3)
+    quiet = (people["stage"] == "dormant").to_numpy() & (not history)
+    weeks = (stop - start) / (7 * DAY) * np.minimum(boost, 3) * np.where(quiet, rates.DORMANT_SHARE_OF_RATE, 1.0)
     active = people["has_account"].to_numpy() & ~np.isin(people["stage"].to_numpy(), ("prospect",))
     person, _ = repeat(rng.poisson(np.where(active, 0.14 * weeks, 0)))
     count = len(person)

@@ -12,7 +12,7 @@ from simulation.people import probabilities
 from simulation.tools import DAY, HOUR, MINUTE, generator, ids, maybe, pick, times, weighted
 
 OUTBOUND = ("email", "sms", "push")
-KINDS = ("csat", "relevance", "intrusiveness")
+KINDS = ("csat", "relevance", "intrusiveness", "nps")
 
 
 def random_policy(people: pl.DataFrame, as_ofs: list[int], seed: int) -> pl.DataFrame:
@@ -153,7 +153,9 @@ def exposures(
     dismissed = ~clicked & (rng.random(count) < np.where(annoyed, 0.35, 0.07))
     irrelevant = ~clicked & ~dismissed & (rng.random(count) < np.where(annoyed, 0.20, 0.02))
     outbound = np.isin(channel, [CHANNELS.index(name) for name in OUTBOUND])
-    opened = ~outbound | clicked | (rng.random(count) < 0.38)
+    asleep = (people["stage"] == "dormant").to_numpy()[person]  # they do not come by, and rarely open what is sent
+    clicked, dismissed, irrelevant = clicked & ~asleep, dismissed & ~asleep, irrelevant & ~asleep
+    opened = np.where(asleep, outbound & (rng.random(count) < 0.02), ~outbound | clicked | (rng.random(count) < 0.38))
     soon = at + 20 * 1_000_000 + (rng.exponential(90.0, count) * 1_000_000).astype(np.int64)
     parts = [
         (NAME["offer_shown"], at, opened), (NAME["offer_clicked"], soon, clicked), (NAME["offer_dismissed"], soon, dismissed),
@@ -221,9 +223,10 @@ def _surveys(people, rng, person, offer, offer_ids, decision, at) -> pl.DataFram
         line = OFFERS[place]["product_line"]
         taste = np.log1p(people[f"interest_{line}"].to_numpy()[person[index][rows]]) / 2
         level[rows] = 0.45 + 0.35 * taste - 0.3 * people["annoyed"].to_numpy()[person[index][rows]]
-    kind = weighted(rng, (0.5, 0.3, 0.2), count)
+    kind = weighted(rng, (0.45, 0.25, 0.15, 0.15), count)
     level = np.where(kind == 2, 1 - level, level)
     score = np.clip(np.round(1 + 4 * level + rng.normal(0, 0.8, count)), 1, 5)
+    score = np.where(kind == KINDS.index("nps"), np.clip(np.round(10 * level + rng.normal(0, 1.5, count)), 0, 10), score)
     when = at[index] + 2 * HOUR + (rng.random(count) * 20 * HOUR).astype(np.int64)
     has_account = people["has_account"].to_numpy()[person[index]]
     return pl.DataFrame(
@@ -236,7 +239,33 @@ def _surveys(people, rng, person, offer, offer_ids, decision, at) -> pl.DataFram
             "offer_id": offer_ids.gather(pl.Series(index)),
             "kind": pick(KINDS, kind),
             "score": score,
-            "scale_max": np.full(count, 5.0),
+            "scale_max": np.where(kind == KINDS.index("nps"), 10.0, 5.0),
+            "submitted_at": times(when),
+            "_known": when + MINUTE,
+        }
+    )
+
+
+def standing_surveys(people: pl.DataFrame, begin: int, end: int, rng: np.random.Generator, salt: str) -> pl.DataFrame:
+    """Answers to the survey that goes to everybody, offered anything or not, so that arms can be compared; with `_known`."""
+    share = rates.STANDING_SURVEY_SHARE * (end - begin) / (60 * DAY)
+    chosen = np.flatnonzero(people["has_account"].to_numpy() & (rng.random(len(people)) < share))
+    count = len(chosen)
+    own = people[chosen]
+    level = 0.55 + 0.1 * np.minimum(own["lure"].to_numpy(), 1.5) - 0.15 * own["strain"].to_numpy()
+    kind = np.where(rng.random(count) < 0.6, KINDS.index("csat"), KINDS.index("nps"))
+    csat = np.clip(np.round(1 + 4 * level + rng.normal(0, 0.8, count)), 1, 5)
+    nps = np.clip(np.round(10 * level + rng.normal(0, 1.5, count)), 0, 10)
+    since = np.clip(own["created_at"].to_numpy(), begin, end - 1)
+    when = since + (rng.random(count) * (end - since)).astype(np.int64)
+    return pl.DataFrame(
+        {
+            "response_id": ids("sq", own["number"].to_numpy(), f"{salt}standing"),
+            "survey_id": pl.repeat("quarterly", count, dtype=pl.String, eager=True),
+            "account_id": own["account_id"],
+            "kind": pick(KINDS, kind),
+            "score": np.where(kind == KINDS.index("nps"), nps, csat),
+            "scale_max": np.where(kind == KINDS.index("nps"), 10.0, 5.0),
             "submitted_at": times(when),
             "_known": when + MINUTE,
         }

@@ -86,23 +86,16 @@ def hub_events(
     """One log-in of each account at the library's device, and one of the QA account at each person's device."""
     both = []
     made = [
-        (
-            accounts["account"],
-            pl.repeat(library_device, len(accounts), dtype=pl.String, eager=True),
-            accounts["opened"].to_numpy(),
-            0,
-        ),
-        (
-            pl.repeat(qa_account, len(people), dtype=pl.String, eager=True),
-            people["device_id"],
-            people["created_at"].to_numpy(),
-            TEST,
-        ),
+        (accounts, accounts["account"], pl.repeat(library_device, len(accounts), dtype=pl.String, eager=True), GENUINE),
+        (people, pl.repeat(qa_account, len(people), dtype=pl.String, eager=True), people["device_id"], TEST),
     ]
-    for place, (account, device, since, kind) in enumerate(made):
-        count = len(account)
-        since = np.clip(since, begin, end - 1)
+    for place, (who, account, device, kind) in enumerate(made):
+        count = len(who)
+        created = who["created_at"].to_numpy()
+        since = np.clip(created, begin, end - 1)
         at = since + (rng.random(count) * (end - since)).astype(np.int64)
+        # The dormant came by when they still did.
+        at = np.where((who["stage"] == "dormant").to_numpy(), np.maximum(created + HOUR, at - 160 * DAY), at)
         both.append(
             pl.DataFrame(
                 {

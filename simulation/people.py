@@ -52,7 +52,11 @@ def make(count: int, first: int, seed: int, ends_at: int, days: int) -> pl.DataF
         "profile": pick(PROFILES, profile),
         "has_account": has_account,
         "created_at": created,
-        "session_rate": rates.SESSIONS_PER_DAY * np.array([0.35, 1.2, 1.0, 1.2, 0.06])[stage] * activity * tail / 1.06,
+        "session_rate": rates.SESSIONS_PER_DAY
+        * np.array([0.35, 1.2, 1.0, 1.2, rates.DORMANT_SHARE_OF_RATE])[stage]
+        * activity
+        * tail
+        / 1.06,
         "lure": lure,
         "annoyed": annoyed,
         "strain": rng.beta(1.2, 5.0, count),
@@ -80,7 +84,7 @@ def _rates(rng, kind, stage, has_account, tail, count):
     level = np.array([TYPES[name][2] for name in TYPES])[kind]
     interest = level * rng.lognormal(-0.32, 0.8, (count, len(LINES)))
     latent = rng.lognormal(-0.08, 0.4, (count, len(LINES)))
-    engaged = np.array([0.10, 0.8, 1.0, 1.3, 0.06])[stage] * tail**0.5
+    engaged = np.array([0.10, 0.8, 1.0, 1.3, rates.DORMANT_SHARE_OF_RATE])[stage] * tail**0.5
     rate = LINE_LEVEL * interest * latent * engaged[:, None] * rates.MEAN_P_HELD_OUT * 0.95
     return interest, np.where(has_account[:, None], np.minimum(rate, 4.0), 0.0)
 

@@ -8,7 +8,13 @@ SESSIONS_PER_DAY = 0.085  # mean of the active; with 5.2 events a session and co
 SESSION_TAIL_SIGMA = 1.1  # lognormal: the top 10 % of people make about half of the events, as in web logs
 EVENTS_PER_SESSION = 5.2
 HISTORY_SESSION_SCALE = 0.10  # analytics kept only a sample before the event-rich days
-HISTORY_USE_SCALE = 0.45  # fewer customers' trades before: the shop grew
+HISTORY_USE_SCALE = 0.65  # somewhat fewer trades before: the shop grew
+DORMANT_SHARE_OF_RATE = 0.02  # the dormant still do this much of what they did; most of them nothing in 90 days
+HABIT_TRADES, OTHER_TRADES = (
+    2.6,
+    0.5,
+)  # further trades after a use that is a trade: 20 trades in 8 months make somebody experienced
+FUNDED_SHARE = 0.95  # of account holders beyond prospects: one deposit when they join, or early in the history
 
 # --- duplicated or outdated ------------------------------------------------------------------------------------------
 # Counted over all rows of events, trades, ledger entries and transfers: a row that is one more copy of an id that is
@@ -39,7 +45,7 @@ NATIONAL_PHONE_SHARE = 0.15  # of CRM phones: written without the country prefix
 HUB_LINKS = 5000  # accounts at the hot wallet, at the library's device, devices at the QA account (fewer when people are fewer)
 TEST_SHARE = 0.005  # staff and test accounts (is_test or a test e-mail domain)
 CLOSED_SHARE = 0.02
-NEVER_LOGGED_IN_WEB = 0.35  # of sessions: no account_id
+NEVER_LOGGED_IN_WEB = 0.25  # of sessions: no account_id
 
 # --- machines and noise ----------------------------------------------------------------------------------------------
 BOTS_PER_PERSON = 0.004
@@ -113,6 +119,7 @@ MEAN_UPLIFT = 0.066  # of those who can be persuaded; about 0.03 over all
 ANNOYED_SHARE = 0.08  # an offer makes them less likely: half of their organic uses do not happen
 CLICK_BASE = 0.05
 SURVEY_SHARE = 0.05  # of shown offers
+STANDING_SURVEY_SHARE = 0.12  # of account holders answer the quarterly survey in 60 days, whatever they were offered
 
 # --- days that respond() adds ----------------------------------------------------------------------------------------
 WITHDRAWALS_A_DAY = 0.0008  # of contacts: e-mail consent withdrawn

@@ -66,6 +66,7 @@ def respond(*, published: Path | None, landing: Path, truth: Path, as_of: dateti
         events, messages, surveys = campaign.exposures(crowd, made, _of_all(made, fresh, won), rng, salt)
         earlier = lost_before.join(crowd.select("number").with_row_index("person"), on="number", how="inner")
         lost = pl.concat([lost, earlier.select(pl.col("person").cast(pl.Int64), "line", "at", "until")])
+        surveys = pl.concat([surveys, campaign.standing_surveys(crowd, begin, end, rng, salt)], how="diagonal")
         uses = campaign.without(activity.uses(crowd, begin, end, rng, history=False), lost)
         trades, ledger = activity.use_rows(crowd, pl.concat([uses, won.select("person", "line", "at")]), rng, salt)
         other, transfers = activity.extras(crowd, begin, end, hot, rng, salt, history=False)

@@ -37,6 +37,8 @@ def generate(
     if people < 1 or days < 1:
         raise ValueError(f"people and days must be at least 1, not {people} and {days}")
     landing, truth = Path(landing), Path(truth)
+    if landing.resolve() in (truth.resolve(), *truth.resolve().parents):
+        raise ValueError(f"the truth must not lie in what is delivered: {truth} is inside {landing}")
     for folder in (landing, truth):
         if folder.exists() and any(folder.iterdir()):
             raise FileExistsError(f"{folder} is not empty: a shop is made once; give another folder or remove this one")
@@ -117,7 +119,7 @@ def _activity(books: Books, crowd: pl.DataFrame, as_ofs: list[int], *, hubs: int
     offer_events, messages, surveys = campaign.exposures(crowd, made, won, rng, salt)
     desk.add("catalogue.past_assignments", campaign.assignment_rows(crowd, made))
     desk.add("crm.messages", messages)
-    desk.add("surveys.responses", surveys)
+    desk.add("surveys.responses", pl.concat([surveys, campaign.standing_surveys(crowd, begin, end, rng, salt)], how="diagonal"))
     books.keep_effects(crowd, made, won, lost, end, rates.OUTCOME_DAYS, part)
     books.tally("assignments", len(made))
     books.tally("assignments.held_out", (~made["is_shown"]).sum())
@@ -128,11 +130,12 @@ def _activity(books: Books, crowd: pl.DataFrame, as_ofs: list[int], *, hubs: int
     during = campaign.without(activity.uses(crowd, begin, end, rng, history=False), lost)
     # Outcomes after the end wait in the truth folder: the days that come land them when they become known.
     trades, ledger = activity.use_rows(crowd, pl.concat([before, during, won.select("person", "line", "at")]), rng, salt)
+    funding = activity.funding(crowd, past, end, rng, salt)
     old_ledger, old_transfers = activity.extras(crowd, past, begin, hot, rng, f"{salt}h", history=True)
     new_ledger, new_transfers = activity.extras(crowd, begin, end, hot, rng, salt, history=False)
     trades = pl.concat([trades, mess.wash_trades(crowd, begin, end, rng, salt)])
     books.land_activity("exchange.trades", trades, "trade_id", part, rng)
-    books.land_activity("exchange.ledger_entries", pl.concat([ledger, old_ledger, new_ledger]), "entry_id", part, rng)
+    books.land_activity("exchange.ledger_entries", pl.concat([ledger, funding, old_ledger, new_ledger]), "entry_id", part, rng)
     books.land_activity("wallets.transfers", pl.concat([old_transfers, new_transfers]), "tx_hash", part, rng)
 
     visits = activity.sessions(crowd, past, begin, rng, history=True)

@@ -5,12 +5,13 @@ All are deterministic: one seed, fixed order of rows, and a result that does not
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import lightgbm
 import numpy as np
 
-from candor.scoring.artifact import ARMS, Model, with_exposed
+from candor.scoring.artifact import ARMS, LEARNERS, Model, with_exposed
 from training.config import config
 from training.dataset import Examples
 
@@ -29,21 +30,35 @@ def parameters(threads: int) -> dict[str, Any]:
     }
 
 
-def fit(learner: str, train: Examples, calibrate: Examples, *, threads: int, about: dict[str, Any]) -> Model:
-    """A calibrated model of the given kind."""
-    if learner == "s":
-        boosters = {"both": _booster(train, calibrate, threads, exposed=True)}
-    else:
-        held_out = _booster(train.take(_of(train, False)), calibrate.take(_of(calibrate, False)), threads)
-        shown, shown_calibrate = train.take(_of(train, True)), calibrate.take(_of(calibrate, True))
-        if learner == "t":
-            boosters = {"held_out": held_out, "shown": _booster(shown, shown_calibrate, threads)}
-        else:
-            effect = _booster(shown, shown_calibrate, threads, base=held_out)
-            boosters = {"held_out": held_out, "effect": effect}
+def fit_all(names: list[str], train: Examples, calibrate: Examples, *, threads: int, about: dict[str, Any]) -> dict[str, Model]:
+    """A calibrated model of each kind; boosters that two kinds share are fitted once."""
+    threads = threads if len(train) >= config()["threads_from"] else 1
+    shown, shown_calibrate = train.take(_of(train, True)), calibrate.take(_of(calibrate, True))
+    made: dict[str, lightgbm.Booster] = {}
+
+    def booster(role: str) -> lightgbm.Booster:
+        if role not in made:
+            if role == "both":
+                made[role] = _booster(train, calibrate, threads, exposed=True)
+            elif role == "held_out":
+                made[role] = _booster(train.take(_of(train, False)), calibrate.take(_of(calibrate, False)), threads)
+            elif role == "shown":
+                made[role] = _booster(shown, shown_calibrate, threads)
+            else:
+                made[role] = _booster(shown, shown_calibrate, threads, base=booster("held_out"))
+        return made[role]
+
     neutral = {arm: {"intercept": 0.0, "slope": 1.0} for arm in ARMS}
-    raw = Model(learner, train.features, boosters, neutral, about)
-    return Model(learner, train.features, boosters, _calibration(raw, calibrate), about)
+    fitted = {}
+    for name in names:
+        raw = Model(name, train.features, {role: booster(role) for role in LEARNERS[name]}, neutral, about)
+        fitted[name] = replace(raw, calibration=_calibration(raw, calibrate))
+    return fitted
+
+
+def fit(learner: str, train: Examples, calibrate: Examples, *, threads: int, about: dict[str, Any]) -> Model:
+    """A calibrated model of one kind."""
+    return fit_all([learner], train, calibrate, threads=threads, about=about)[learner]
 
 
 def _of(examples: Examples, exposed: bool) -> np.ndarray:

@@ -74,16 +74,20 @@ def _told(result: dict[str, Any]) -> dict[str, Any]:
 def refusals(evaluation: dict[str, Any]) -> list[str]:
     """Every threshold that the evaluation misses, with both numbers; empty when it passes."""
     told = config()["promotion"]
-    overall, lift = evaluation["overall"], evaluation["uplift"]["lift_top"]
+    overall, uplift = evaluation["overall"], evaluation["uplift"]
     reasons = []
     if overall["auc"] is None or overall["auc"] < told["min_auc"]:
         reasons.append(f"AUC {overall['auc']} is below {told['min_auc']}")
     if overall["calibration_error"] > told["max_calibration_error"]:
         reasons.append(f"calibration error {overall['calibration_error']} is above {told['max_calibration_error']}")
-    if lift["lower"] < told["min_lift_lower_bound"]:
-        reasons.append(
-            f"lift among the better half is {lift['value']} with lower bound {lift['lower']}, which is below {told['min_lift_lower_bound']}"
-        )
+    for name, among, least in (
+        ("lift", "all test examples", told["min_lift_lower_bound"]),
+        ("lift_top", "the half the model prefers", told["min_top_lift_lower_bound"]),
+    ):
+        if uplift[name]["lower"] < least:
+            reasons.append(
+                f"lift among {among} is {uplift[name]['value']} with lower bound {uplift[name]['lower']}, which is below {least}"
+            )
     return reasons
 
 

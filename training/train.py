@@ -64,10 +64,7 @@ def fit(examples: Examples, as_of: datetime, *, threads: int) -> tuple[artifact.
         "outcomes": {name: int(part.label.sum()) for name, part in parts.items()},
         "spans": {name: [_instant(part.assigned_at.min()), _instant(part.assigned_at.max())] for name, part in parts.items()},
     }
-    fitted = {
-        name: learners.fit(name, parts["train"], parts["calibrate"], threads=threads, about=about)
-        for name in config()["learners"]
-    }
+    fitted = learners.fit_all(config()["learners"], parts["train"], parts["calibrate"], threads=threads, about=about)
     measured = {
         name: evaluate.uplift(parts["calibrate"], _effect(model, parts["calibrate"]))["qini"] for name, model in fitted.items()
     }

@@ -130,10 +130,14 @@ def _refusal(found: pl.DataFrame, content: dict[str, Any], incident: Path) -> Au
     """The error to raise, after the incident was opened: the first rows and rule paths, restricted ones under the neutral code."""
     import polars as pl
 
-    neutral = found.with_columns(
-        pl.when("is_restricted").then(pl.lit(NEUTRAL_CODE)).otherwise("code").alias("code"),
-        pl.when("is_restricted").then(pl.lit(NEUTRAL_CODE)).otherwise("rule_path").alias("rule_path"),
-    ).unique(["decision_id", "code"]).sort("decision_id", "code")
+    neutral = (
+        found.with_columns(
+            pl.when("is_restricted").then(pl.lit(NEUTRAL_CODE)).otherwise("code").alias("code"),
+            pl.when("is_restricted").then(pl.lit(NEUTRAL_CODE)).otherwise("rule_path").alias("rule_path"),
+        )
+        .unique(["decision_id", "code"])
+        .sort("decision_id", "code")
+    )
     first = neutral.head(ROWS_SHOWN).select("decision_id", "person_id", "offer_id", "channel", "code", "rule_path").to_dicts()
     counted = dict(neutral.group_by("code").len().sort("code").iter_rows())
     runs.write_json(

@@ -25,7 +25,10 @@ def offers(raw: Raw) -> pl.LazyFrame:
             pl.col("version").first().alias("o_version"),
             pl.col("product_line").sort().first(),
             pl.col("is_promotion").fill_null(True).any().alias("o_is_promotion"),
-            pl.when((pl.col("incentive") == "none").all()).then(pl.lit("none")).otherwise(pl.col("incentive").max()).alias("o_incentive"),
+            pl.when((pl.col("incentive") == "none").all())
+            .then(pl.lit("none"))
+            .otherwise(pl.col("incentive").max())
+            .alias("o_incentive"),
             pl.col("starts_at").max().alias("o_starts_at"),
             pl.col("ends_at").min().alias("o_ends_at"),
             pl.col("ends_local").drop_nulls().min().alias("o_ends_local"),
@@ -37,7 +40,17 @@ def creatives(raw: Raw) -> pl.LazyFrame:
     """One row per current content of a creative: what the catalogue says is shown where."""
     import polars as pl
 
-    columns = ["offer_id", "offer_version", "channel", "locale", "title", "body", "disclosures", "pressure_flags", "why_template"]
+    columns = [
+        "offer_id",
+        "offer_version",
+        "channel",
+        "locale",
+        "title",
+        "body",
+        "disclosures",
+        "pressure_flags",
+        "why_template",
+    ]
     rows = raw.current("catalogue.creatives", ["creative_id"], columns)
     return rows.select(
         "creative_id",

@@ -41,6 +41,6 @@ def first_instant(wall: str, zone: str) -> datetime:
     """The first instant, in naive UTC, at which the clock in `zone` shows `wall` ("2026-11-30 24:00"); in a gap, moved forward."""
     date, _, clock = wall.strip().replace("T", " ").partition(" ")
     hours, minutes, *seconds = (float(part) for part in (clock or "00:00").split(":"))
-    local = datetime.fromisoformat(date) + timedelta(hours=hours, minutes=minutes, seconds=seconds[0] if seconds else 0)  # noqa: DTZ
+    local = datetime.fromisoformat(date) + timedelta(hours=hours, minutes=minutes, seconds=seconds[0] if seconds else 0)
     # fold=0 is the first of two in an overlap, and in a gap the offset before it, which moves the time forward.
     return local.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(ZoneInfo("UTC")).replace(tzinfo=None)

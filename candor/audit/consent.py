@@ -72,7 +72,10 @@ def restrictions(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, p
         .filter(pl.col("status") == "open", pl.col("starts_at") <= raw.as_of)
         .filter(pl.col("ends_at").is_null() | (pl.col("ends_at") > raw.as_of))
         .with_columns(
-            pl.when(pl.col("kind").is_in(list(RESTRICTION_FACTS))).then(pl.col("kind")).otherwise(pl.lit(UNKNOWN_KIND)).alias("kind"),
+            pl.when(pl.col("kind").is_in(list(RESTRICTION_FACTS)))
+            .then(pl.col("kind"))
+            .otherwise(pl.lit(UNKNOWN_KIND))
+            .alias("kind"),
             pl.col("email").str.strip_chars().str.to_lowercase().alias("plain_email"),
             normal_email("email", providers).alias("email"),
             normal_wallet("wallet_address").alias("wallet"),
@@ -91,16 +94,11 @@ def restrictions(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, p
     facts: dict[str, list[str]] = {}
     for kind, (fact, _) in RESTRICTION_FACTS.items():
         facts.setdefault(fact, []).append(kind)
-    held = hits.group_by("person_id").agg(
-        *(pl.col("kind").is_in(kinds).any().alias(fact) for fact, kinds in facts.items())
-    )
+    held = hits.group_by("person_id").agg(*(pl.col("kind").is_in(kinds).any().alias(fact) for fact, kinds in facts.items()))
     known = {fact: raw.fresh(["compliance.restrictions"], hours) for fact, hours in RESTRICTION_FACTS.values()}
     return people.join(held, on="person_id", how="left").select(
         "person_id",
-        *(
-            (pl.col(fact).fill_null(False) if known[fact] else pl.lit(None, pl.Boolean)).alias(fact)
-            for fact in facts
-        ),
+        *((pl.col(fact).fill_null(False) if known[fact] else pl.lit(None, pl.Boolean)).alias(fact) for fact in facts),
     )
 
 

@@ -40,7 +40,11 @@ def wide_rows(given: Inputs, settings: Settings, context: Any) -> pl.DataFrame:
         .join(catalogue.approvals(raw, shown), on=["offer_id", "offer_version", "creative_id"], how="left")
         .join(book.product_frame().lazy(), on="product_line", how="left")
         .join(channels, on="channel", how="left")
-        .join(people.appropriateness(raw, given.identifiers, book.limits["approp_validity_days"]), on=["person_id", "product_line"], how="left")
+        .join(
+            people.appropriateness(raw, given.identifiers, book.limits["approp_validity_days"]),
+            on=["person_id", "product_line"],
+            how="left",
+        )
         .with_columns(
             pl.col("send_after").fill_null(context.as_of).alias("planned"),
             pl.col("u_approp").fill_null("not_taken"),
@@ -112,7 +116,13 @@ def _missing_permissions(rows: pl.LazyFrame, book: Rulebook) -> pl.LazyFrame:
 
     granted = pl.LazyFrame(
         [
-            {"regime": row["regime"], "u_client_class": row["client_class"], "product_line": product, "from": row["from"], "to": row["to"]}
+            {
+                "regime": row["regime"],
+                "u_client_class": row["client_class"],
+                "product_line": product,
+                "from": row["from"],
+                "to": row["to"],
+            }
             for row in book.permissions
             for product in row["products"]
         ],

@@ -31,7 +31,16 @@ def accounts(raw: Raw, identifiers: pl.DataFrame) -> pl.DataFrame:
     """One row per person and account row: what the exchange says, and whether the account is open at as_of."""
     import polars as pl
 
-    given = ["country_code", "region_code", "pending_country", "pending_region", "time_zone", "birth_date", "created_at", "closed_at"]
+    given = [
+        "country_code",
+        "region_code",
+        "pending_country",
+        "pending_region",
+        "time_zone",
+        "birth_date",
+        "created_at",
+        "closed_at",
+    ]
     owned = of_kind(identifiers, "account_id")
     rows = raw.current("exchange.accounts", ["account_id"], given, only=owned.select("account_id"))
     is_open = pl.col("closed_at").is_null() | (pl.col("closed_at") > raw.as_of)

@@ -77,15 +77,15 @@ def load(folder: Path, shop: str) -> Rulebook:
     limits = _read(folder / "limits.yml")["limits"]
     for key in shop_tables["regime_map"]:
         if not isinstance(key, str):
-            raise PolicyError(f"market key {key!r} of shops/{shop}.yml is not text", hint="quote it: unquoted NO is false in YAML 1.1")
+            raise PolicyError(
+                f"market key {key!r} of shops/{shop}.yml is not text", hint="quote it: unquoted NO is false in YAML 1.1"
+            )
     files = sorted(path for path in folder.rglob("*.y*ml") if path.is_file())
     digest = hashlib.sha256(b"".join(path.name.encode() + b"\0" + path.read_bytes() for path in files)).hexdigest()
     return Rulebook(
         product_lines={row["product"]: row for row in shop_tables["product_lines"]},
         regime_map=shop_tables["regime_map"],
-        permissions=[
-            {**row, "from": instant(row["from"]), "to": instant(row["to"])} for row in shop_tables["permissions"]
-        ],
+        permissions=[{**row, "from": instant(row["from"]), "to": instant(row["to"])} for row in shop_tables["permissions"]],
         quiet_hours=[
             QuietHours(row["regime"], frozenset(row["dow"]), _clock(row["open"]), _clock(row["close"]))
             for row in shop_tables["quiet_hours"]
@@ -115,5 +115,7 @@ def _clock(text: Any) -> time:
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise PolicyError(f"the run's policy has no {path.name} in {path.parent}", hint="run ingest again: it keeps the policy's files")
+        raise PolicyError(
+            f"the run's policy has no {path.name} in {path.parent}", hint="run ingest again: it keeps the policy's files"
+        )
     return yaml.safe_load(path.read_text(encoding="utf-8"))

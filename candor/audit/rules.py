@@ -41,7 +41,15 @@ class Check:
 
 def checks(context: Any) -> list[Check]:
     """Every check, in the order in which they are reported. `context` has as_of, run_id and the rulebook."""
-    return [*_row_checks(context), *_financial_crime(), *_verification(), *_jurisdiction(), *_privacy(), *_protection(), *_brand()]
+    return [
+        *_row_checks(context),
+        *_financial_crime(),
+        *_verification(),
+        *_jurisdiction(),
+        *_privacy(),
+        *_protection(),
+        *_brand(),
+    ]
 
 
 def rule_hash(listed: list[Check]) -> str:
@@ -64,7 +72,9 @@ def violations(rows: pl.DataFrame, listed: list[Check]) -> tuple[pl.DataFrame, d
             pl.lit(check.rule).alias("rule"),
             (
                 pl.lit(check.code)
-                + pl.when(pl.col("require").is_null() | pl.col("applies").is_null()).then(pl.lit("_UNKNOWN")).otherwise(pl.lit(""))
+                + pl.when(pl.col("require").is_null() | pl.col("applies").is_null())
+                .then(pl.lit("_UNKNOWN"))
+                .otherwise(pl.lit(""))
             ).alias("code"),
             pl.lit(check.visibility == RESTRICTED).alias("is_restricted"),
             pl.lit(check.path).alias("rule_path"),
@@ -157,7 +167,8 @@ def _jurisdiction() -> list[Check]:
     gb_retail = col("o_is_promotion") & col("u_regimes").list.contains("GB") & (col("u_client_class") == "retail")
     us_text = col("o_is_promotion") & col("u_regimes").list.contains("US") & (col("channel") == "sms")
     return [
-        Check("JUR-001", "JUR_UNKNOWN", "every country signal has a known regime", "u_regimes", always, col("u_regimes").list.len() > 0),
+        Check("JUR-001", "JUR_UNKNOWN", "every country signal has a known regime", "u_regimes", always,
+              col("u_regimes").is_not_null() & (col("u_regimes").list.len() > 0)),
         Check("JUR-003", "JUR_NO_PERMISSION", "each regime permits the product for the client class", "u_perm_regimes, permissions", always,
               col("d_perm_missing") == 0),
         Check("UK-002", "UK_INCENTIVE_BAN", "no incentive to invest for UK retail", "o_incentive, m_rank",

@@ -24,9 +24,9 @@ def facts(raw: Raw, identifiers: pl.DataFrame, accounts: pl.DataFrame, people: p
     import polars as pl
 
     runs = {scope: _latest_run(raw, scope) for scope in ("accounts", "wallets")}
-    hits = raw.rows("compliance.screening_hits", ["screening_run_id", "account_id", "wallet_address", "chain", "outcome"]).with_columns(
-        pl.col("outcome").replace_strict(WORST, default=WORST["confirmed"], return_dtype=pl.Int8).alias("worst")
-    )
+    hits = raw.rows(
+        "compliance.screening_hits", ["screening_run_id", "account_id", "wallet_address", "chain", "outcome"]
+    ).with_columns(pl.col("outcome").replace_strict(WORST, default=WORST["confirmed"], return_dtype=pl.Int8).alias("worst"))
     fresh = raw.fresh(TABLES, MAX_AGE_HOURS)
     accounts_run, wallets_run = runs["accounts"], runs["wallets"]
 
@@ -42,7 +42,12 @@ def facts(raw: Raw, identifiers: pl.DataFrame, accounts: pl.DataFrame, people: p
     )
     on_wallets = _wallet_hits(raw, identifiers, hits, wallets_run)
     screened_at = accounts_run["screened_at"] if accounts_run else raw.as_of
-    unscreened = accounts.lazy().filter(pl.col("created_at") > screened_at).select("person_id", pl.lit(True).alias("is_unscreened")).unique()
+    unscreened = (
+        accounts.lazy()
+        .filter(pl.col("created_at") > screened_at)
+        .select("person_id", pl.lit(True).alias("is_unscreened"))
+        .unique()
+    )
     with_account = owned.select("person_id", pl.lit(True).alias("has_account")).unique()
     status = pl.max_horizontal(
         pl.col("on_accounts").fill_null(0),
@@ -60,9 +65,9 @@ def facts(raw: Raw, identifiers: pl.DataFrame, accounts: pl.DataFrame, people: p
             pl.when(account_known & pl.lit(believed(accounts_run)))
             .then(status.replace_strict({0: "clear", 1: "potential", 2: "confirmed"}, return_dtype=pl.String))
             .alias("u_sanctions_status"),
-            (
-                pl.col("has_confirmed_wallet").fill_null(False) if believed(wallets_run) else pl.lit(None, pl.Boolean)
-            ).alias("u_wallet_sanctioned"),
+            (pl.col("has_confirmed_wallet").fill_null(False) if believed(wallets_run) else pl.lit(None, pl.Boolean)).alias(
+                "u_wallet_sanctioned"
+            ),
             pl.lit(all(run is not None and run["list_parse_complete"] for run in runs.values())).alias("c_list_parse_complete"),
         )
     )

@@ -1,8 +1,8 @@
 """Gates: suites of expectations that can stop a run before a bad batch goes further.
 
-`run(gate, as_of)` checks, writes the gate's JSON and Data Docs into the run's report folder, and raises GateFailed when a critical
-expectation failed or any expectation could not be evaluated. Warnings are recorded and shown. What is expected, and why, is in
-`expectations/`: one module per gate.
+`run(gate, as_of)` checks, writes the gate's JSON and Data Docs into the run's report folder, and raises GateFailed when a
+critical expectation failed or any expectation could not be evaluated. Warnings are recorded and shown. What is expected, and
+why, is in `expectations/`: one module per gate.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def run(gate: str, as_of: datetime, settings: Settings | None = None) -> dict[st
     with connect(settings, restricted=restricted) as connection:
         pinned = runs.current(connection, as_of)
         columns = connection.execute(
-            "select case when table_catalog = 'vault' then 'vault.' else '' end || table_schema || '.' || table_name, column_name, data_type "
-            "from information_schema.columns order by all"
+            "select case when table_catalog = 'vault' then 'vault.' else '' end || table_schema || '.' || table_name, "
+            "column_name, data_type from information_schema.columns order by all"
         ).fetchall()
         earlier = connection.execute(
             "select count(*) from state.batches where as_of < ? and batch_seq < ?", [utc(as_of), pinned.batch_seq]

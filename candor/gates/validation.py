@@ -26,6 +26,8 @@ def validate(gate: str, tables: list[Table], settings: Settings, *, restricted: 
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations as gx
 
+    # One of its modules sets its own level back to INFO while it is imported.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = _quiet_context(gx, docs)
     source = context.data_sources.add_sql(
         name=gate,

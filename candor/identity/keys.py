@@ -342,7 +342,9 @@ def give(connection: duckdb.DuckDBPyConnection, *, batch_seq: int, hash_key: str
     return {
         "minted": count("select count(*) from cluster_persons where anchor is not null"),
         "merged": count("select count(*) from claims where is_kept and not is_chosen"),
-        "split": count("select count(*) from (select person_id from claims group by person_id having count(*) > 1) as contested"),
+        "split": count(
+            "select count(*) from (select person_id from claims group by person_id having count(*) > 1) as contested"
+        ),
         "key_map_rows": count("select count(*) from entries"),
         # Above zero only when rules or code changed since this batch was first run.
         "changed_on_rerun": changed,

@@ -130,6 +130,8 @@ def checks(column: Column, *, typed: str, delivered: str, native: str, contract:
     found = []
     if not column.nullable:
         found.append(Check(f"missing_value:{column.name}", f"not ({present(delivered, native)})"))
+    if column.type == "string":
+        found.append(Check(f"control_character:{column.name}", f"contains({typed}, {SEPARATOR})"))
     never_fails = column.type in ("string", "country", "region") or typed == delivered
     if not never_fails:
         found.append(Check(f"not_{article}_{column.type}:{column.name}", f"{typed} is null and {present(delivered, native)}"))

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from candor.settings import Settings
 
 
+# Row hashes are 32 hex digits outside the warehouse.
+HEXED = "select * replace (replace(_row_hash::varchar, '-', '') as _row_hash)"
+
+
 @dataclass(frozen=True)
 class Delivery:
     """What one delivery folder holds. `good` has the contract's columns, typed; both tables name file and line."""
@@ -60,7 +64,7 @@ def read_delivery(folder: Path, table: Table | str, settings: Settings) -> Deliv
         reading = write(connection, table, contract, [found], good, bad)
         content = examine(connection, table, [found], reading.files, good, bad)[0]
         rows = {
-            path: connection.execute(f"select * from read_parquet({literal(str(path))}) order by _file, _line").to_arrow_table()
+            path: connection.execute(f"{HEXED} from read_parquet({literal(str(path))}) order by _file, _line").to_arrow_table()
             for path in (good, bad)
         }
     return Delivery(

@@ -108,23 +108,33 @@ def write(
     files = look(connection, table, contract, folders)
     reading = queries(table, contract, files)
     try:
-        _copy(connection, reading.good or empty_good(table), good)
-        _copy_bad(connection, reading, good, bad)
+        _copy_all(connection, table, reading, good, bad)
     except duckdb.Error:
         if not mark_unreadable(connection, files):
             raise
         reading = queries(table, contract, files)
-        _copy(connection, reading.good or empty_good(table), good)
-        _copy_bad(connection, reading, good, bad)
+        _copy_all(connection, table, reading, good, bad)
     connection.execute("drop table ingest_lines")
     return reading
 
 
-def _copy_bad(connection: duckdb.DuckDBPyConnection, reading: Reading, good: Path, bad: Path) -> None:
-    let_in = connection.execute(f"select count(*) from read_parquet({literal(str(good))})").fetchone()
-    # The rows are scanned a second time only where some are missing from the first.
-    is_whole = let_in is not None and let_in[0] == sum(file.rows for file in reading.files)
-    _copy(connection, EMPTY_BAD if is_whole or reading.bad is None else reading.bad, bad)
+def _copy_all(connection: duckdb.DuckDBPyConnection, table: Table, reading: Reading, good: Path, bad: Path) -> None:
+    """Read every row once; where some were refused, read those again with their reasons and take them out of `good`."""
+    _copy(connection, reading.every or empty_good(table), good)
+    connection.execute(
+        f"""
+        create or replace temp table ingest_refused as
+        select _file, _line from read_parquet({literal(str(good))}) where _row_hash is null
+        """
+    )
+    refused = connection.execute("select count(*) from ingest_refused").fetchone()
+    if refused is None or not refused[0] or reading.bad is None:
+        _copy(connection, EMPTY_BAD, bad)
+        return
+    _copy(connection, reading.bad, bad)
+    only_good = good.with_name(".new-only-good.parquet")
+    _copy(connection, f"select * from read_parquet({literal(str(good))}) where _row_hash is not null", only_good)
+    os.replace(only_good, good)
 
 
 def _content_hash(folder: Folder, is_complete: bool, counts: Iterable[tuple[int, int, int]]) -> str:

@@ -43,13 +43,14 @@ class File:
 
 @dataclass(frozen=True)
 class Reading:
-    """Two queries over the files; both have `_row_hash, _extracted_at, _file, _line`.
+    """Two queries over the files; both have `_row_hash, _extracted_at, _file, _line`. None where there is nothing to read.
 
-    `good` has the contract's columns first, `bad` has `reasons` and `raw`. Null where there is nothing to read.
+    `every` has the contract's columns first; its `_row_hash` is null where a row is refused. `bad` has `reasons` and `raw`
+    of the rows that stand in the temporary table `ingest_refused` (_file, _line).
     """
 
     files: tuple[File, ...]
-    good: str | None
+    every: str | None
     bad: str | None
 
 
@@ -240,7 +241,12 @@ def _values(files: list[File]) -> str:
 PLACE = "files.extracted_at as _extracted_at, files.name as _file"
 
 
-def _parquet_source(files: list[File], table: Table) -> str:
+def _only(line: str, is_refused: bool) -> str:
+    """The filter of a source on the rows that were refused when all were read, so that only those are read again."""
+    return f"where (files.name, {line}) in (select _file, _line from ingest_refused)" if is_refused else ""
+
+
+def _parquet_source(files: list[File], table: Table, is_refused: bool) -> str:
     head = dict(files[0].head)
     delivered = ", ".join(
         f"rows.{quoted(column.name)} as {quoted('r_' + column.name)}" for column in table.columns if column.name in head
@@ -252,20 +258,20 @@ def _parquet_source(files: list[File], table: Table) -> str:
             to_json({{{fields}}})::varchar as _raw{", " + delivered if delivered else ""}
         from read_parquet([{paths}], filename = '_candor_file', file_row_number = true, hive_partitioning = false) as rows
         inner join {_values(files)} on rows._candor_file = files.path
+        {_only("rows.file_row_number + 1", is_refused)}
     """
 
 
-def _csv_source(files: list[File], table: Table) -> str:
+def _csv_source(files: list[File], table: Table, is_refused: bool) -> str:
     names = [name for name, _ in files[0].head]
     count = max(len(names), 1)
 
     def value(column: Column) -> str:
-        given = f"_fields[{names.index(column.name) + 1}]"
-        unquoted = f"replace({given}[2:-2], '\"\"', '\"')"
-        return f"nullif(case when {given}[1] = '\"' then {unquoted} else {given} end, '') as {quoted('r_' + column.name)}"
+        return f"nullif(_fields[{names.index(column.name) + 1}], '') as {quoted('r_' + column.name)}"
 
     delivered = ", ".join(value(column) for column in table.columns if column.name in names)
     one_field = '("(?:[^"]|"")*"|[^",]*)'
+    unquoted = "lambda field: case when starts_with(field, '\"') then replace(field[2:-2], '\"\"', '\"') else field end"
     has_quotes = "contains(lines.text, '\"')"
     return f"""
         select _extracted_at, _file, _line, _digest, _raw, _fields,
@@ -279,16 +285,17 @@ def _csv_source(files: list[File], table: Table) -> str:
                 coalesce(files.rejected, lines.problem) as _given_problem,
                 not {has_quotes} or regexp_full_match(lines.text, '{one_field}(,{one_field})*') as _is_quoted_well,
                 case
-                    when {has_quotes} then regexp_extract_all(',' || lines.text, ',{one_field}', 1)
+                    when {has_quotes} then list_transform(regexp_extract_all(',' || lines.text, ',{one_field}', 1), {unquoted})
                     else string_split(lines.text, ',')
                 end as _fields
             from ingest_lines as lines
             inner join {_values(files)} on lines.file_no = files.file_no
+            {_only("lines.line_no", is_refused)}
         )
     """
 
 
-def _jsonl_source(files: list[File], table: Table) -> str:
+def _jsonl_source(files: list[File], table: Table, is_refused: bool) -> str:
     names = {name for name, _ in files[0].head}
     given = [column for column in table.columns if column.name in names]
     paths = ", ".join(literal('$."' + column.name + '"') for column in given)
@@ -306,6 +313,7 @@ def _jsonl_source(files: list[File], table: Table) -> str:
                 case when _problem is null then {values} end as _values
             from ingest_lines as lines
             inner join {_values(files)} on lines.file_no = files.file_no
+            {_only("lines.line_no", is_refused)}
         )
     """
 
@@ -314,10 +322,9 @@ SOURCES = {"parquet": _parquet_source, "csv": _csv_source, "jsonl": _jsonl_sourc
 
 
 def _queries(table: Table, contract: Contract, files: list[File]) -> tuple[str, str]:
-    """The good and the bad rows of files that share one format and head."""
+    """All rows, and the refused ones, of files that share one format and head."""
     head = dict(files[0].head)
     is_rejected = files[0].rejected is not None
-    source = SOURCES[files[0].format](files, table)
     typed, canon, delivered_texts = [], [], []
     every_check: list[Check] = []
     for column in table.columns:
@@ -339,26 +346,24 @@ def _queries(table: Table, contract: Contract, files: list[File]) -> tuple[str, 
         every_check += checks(column, typed=value, delivered=raw, native=native, contract=contract)
     fails = [f"coalesce({check.fails}, false)" for check in every_check]
     any_fails = " or ".join(["_problem is not null", *fails])
-    separators = len(table.columns) - 1
-    holds_separator = f"strlen(_text) - strlen(replace(_text, {SEPARATOR}, '')) <> {separators}"
     columns = ", ".join(quoted(column.name) for column in table.columns)
-    parsed_rows = f"select *, {', '.join(typed)} from ({source})"
-    good = f"""
-        select {columns}, md5(_text)::uuid as _row_hash, _extracted_at, _file, _line
-        from (select *, concat_ws({SEPARATOR}, {", ".join(canon)}) as _text from ({parsed_rows}) where not ({any_fails}))
-        where not ({holds_separator})
+    sources = [SOURCES[files[0].format](files, table, is_refused) for is_refused in (False, True)]
+    parsed_rows = [f"select *, {', '.join(typed)} from ({source})" for source in sources]
+    every = f"""
+        select {columns}, case when not ({any_fails}) then md5(concat_ws({SEPARATOR}, {", ".join(canon)})) end::uuid as _row_hash,
+            _extracted_at, _file, _line
+        from ({parsed_rows[0]})
     """
     reasons = ", ".join(
         f"case when {fail} then {literal(check.reason)} end" for check, fail in zip(every_check, fails, strict=True)
     )
-    all_reasons = f"list_filter([{reasons}, case when {holds_separator} then 'control_character' end], lambda x: x is not null)"
+    all_reasons = f"list_filter([{reasons}]::varchar[], lambda x: x is not null)"
     bad = f"""
         select coalesce(_digest, case when _problem is null then md5(_text) else md5(_raw) end)::uuid as _row_hash,
             _extracted_at, _file, _line, case when _problem is not null then [_problem] else {all_reasons} end as reasons, _raw as raw
-        from (select *, concat_ws({SEPARATOR}, {", ".join(delivered_texts)}) as _text from ({parsed_rows}))
-        where {any_fails} or {holds_separator}
+        from (select *, concat_ws({SEPARATOR}, {", ".join(delivered_texts)}) as _text from ({parsed_rows[1]}))
     """
-    return good, bad
+    return every, bad
 
 
 def queries(table: Table, contract: Contract, files: tuple[File, ...]) -> Reading:
@@ -370,18 +375,20 @@ def queries(table: Table, contract: Contract, files: tuple[File, ...]) -> Readin
             lost.append(file)
         elif file.rows:
             groups.setdefault((file.format, file.head, file.rejected), []).append(file)
-    good, bad = [], []
-    for (_, _, rejected), group in groups.items():
-        let_in, refused = _queries(table, contract, group)
+    every, bad = [], []
+    for group in groups.values():
+        all_rows, refused = _queries(table, contract, group)
+        every.append(all_rows)
         bad.append(refused)
-        if rejected is None:
-            good.append(let_in)
     if any(file.rows for file in lost):
+        nothing = ", ".join(f"null::{column.duckdb_type} as {quoted(column.name)}" for column in table.columns)
+        numbered = f"{_values(lost)}, unnest(range(1, files.row_count + 1)) as numbers(number)"
+        every.append(f"select {nothing}, null::uuid as _row_hash, {PLACE}, number as _line from {numbered}")
         bad.append(
             f"""
             select md5(files.name || '#' || number)::uuid as _row_hash, {PLACE}, number as _line, [files.rejected] as reasons,
                 null::varchar as raw
-            from {_values(lost)}, unnest(range(1, files.row_count + 1)) as numbers(number)
+            from {numbered}
             """
         )
-    return Reading(files, " union all ".join(good) or None, " union all ".join(bad) or None)
+    return Reading(files, " union all ".join(every) or None, " union all ".join(bad) or None)

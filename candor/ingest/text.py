@@ -70,10 +70,11 @@ def _lines(buffer: bytes, first_line: int, limit: int) -> tuple[Lines, int]:
     problem[(stops - starts) > limit] = 1
 
     lengths = np.where(problem == 0, stops - starts, 0)
-    edges = np.zeros(len(data) + 1, dtype=np.int8)
-    np.add.at(edges, starts[lengths > 0], 1)
-    np.add.at(edges, starts[lengths > 0] + lengths[lengths > 0], -1)
-    kept = data[np.cumsum(edges[:-1], dtype=np.int8).astype(bool)]
+    is_kept = data != 10
+    is_kept[stops[ends_in_cr]] = False
+    for place in np.flatnonzero(problem > 0):  # only broken lines
+        is_kept[starts[place] : stops[place]] = False
+    kept = data[is_kept]
     is_row = stops > starts
     offsets = np.concatenate([[0], np.cumsum(lengths[is_row])]).astype(np.int64)
     text = pa.LargeStringArray.from_buffers(int(is_row.sum()), pa.py_buffer(offsets), pa.py_buffer(kept.tobytes()))

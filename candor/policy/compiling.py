@@ -17,54 +17,59 @@ from candor.policy.model import Check, Policy, Rule, Scope
 _EVERYTHING = Scope(promotion_only=False)
 
 
+def _engine_rule(rule_id: str, title: str, grain: str, code: str, require: str, statement: str) -> Rule:
+    return Rule(
+        rule_id=rule_id,
+        version=1,
+        title=title,
+        effect="BLOCK",
+        visibility="internal",
+        grain=grain,
+        starts_at=None,
+        ends_at=None,
+        scope=_EVERYTHING,
+        when=None,
+        checks=(Check(code, require),),
+        obligations=(),
+        statement=statement,
+        cite="engine",
+    )
+
+
 def engine_rules(policy: Policy) -> tuple[Rule, ...]:
     """The blocks that no pack can leave out: dates of pack and offer, products nobody knows, accounts made for testing."""
-
-    def rule(
-        rule_id: str, title: str, grain: str, code: str, require: str, statement: str, visibility: str = "internal"
-    ) -> Rule:
-        return Rule(
-            rule_id,
-            1,
-            title,
-            "BLOCK",
-            visibility,
-            grain,
-            None,
-            None,
-            _EVERYTHING,
-            None,
-            (Check(code, require),),
-            (),
-            statement,
-            "engine",
+    in_force = f"c_as_of >= {literal(policy.valid_from)} and c_as_of < {literal(policy.valid_to)}"
+    ends = "An offer ends at its instant, or at its wall-clock end where that comes first in one of the person's zones."
+    return tuple(
+        _engine_rule(*row)
+        for row in (
+            (
+                "ENG-PACK",
+                "Pack in force",
+                "offer",
+                "PACK_OUT_OF_DATE",
+                in_force,
+                "Outside the pack's dates nothing is offered.",
+            ),
+            (
+                "ENG-PRODUCT",
+                "Known product",
+                "offer",
+                "ENG_UNKNOWN_PRODUCT",
+                "m_product is not null",
+                "No matrix row, no offer.",
+            ),
+            ("ENG-START", "Offer has started", "offer", "OFFER_NOT_STARTED", "c_as_of >= o_starts_at", "Not before it starts."),
+            ("ENG-END", "Offer has not ended", "offer_x_regime", "OFFER_EXPIRED", "c_as_of < o_ends_at", ends),
+            (
+                "ENG-TEST",
+                "A real person",
+                "user",
+                "ENG_TEST_PERSON",
+                "not u_is_test",
+                "Accounts made for testing get no offers.",
+            ),
         )
-
-    within = f"c_as_of >= {literal(policy.valid_from)} and c_as_of < {literal(policy.valid_to)}"
-    return (
-        rule("ENG-PACK", "Pack in force", "offer", "PACK_OUT_OF_DATE", within, "Outside the pack's dates nothing is offered."),
-        rule(
-            "ENG-PRODUCT", "Known product", "offer", "ENG_UNKNOWN_PRODUCT", "m_product is not null", "No matrix row, no offer."
-        ),
-        rule(
-            "ENG-START",
-            "Offer has started",
-            "offer",
-            "OFFER_NOT_STARTED",
-            "c_as_of >= o_starts_at",
-            "An offer is not made before it starts.",
-        ),
-        rule(
-            "ENG-END",
-            "Offer has not ended",
-            "offer_x_regime",
-            "OFFER_EXPIRED",
-            "c_as_of < o_ends_at",
-            "An offer ends at its instant, or at its wall-clock end where that comes first in one of the person's zones.",
-        ),  # fmt: skip
-        rule(
-            "ENG-TEST", "A real person", "user", "ENG_TEST_PERSON", "not u_is_test", "Accounts made for testing get no offers."
-        ),
     )
 
 
@@ -172,5 +177,7 @@ def codes(policy: Policy) -> list[tuple[str, str, int, str, str, str, str]]:
             made.add((code, rule.rule_id, rule.version, "BLOCK", rule.visibility, rule.grain, rule.title))
     # Two reasons that the eligibility models give themselves, since no fact holds them.
     made.add(("ENG_NO_CREATIVE", "ENG-CREATIVE", 1, "BLOCK", "internal", "pair", "A creative the person can read"))
-    made.add(("ENG_NO_SEND_WINDOW", "ENG-WINDOW", 1, "BLOCK", "internal", "offer_x_regime", "A permitted hour while the offer holds"))
+    made.add(
+        ("ENG_NO_SEND_WINDOW", "ENG-WINDOW", 1, "BLOCK", "internal", "offer_x_regime", "A permitted hour while the offer holds")
+    )
     return sorted(made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ class Problems:
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's plain scalars only: NO, on, yes, 012, 1_000, 12:30 and dates stay the text they are."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, Any]]] = {}  # noqa: RUF012  # PyYAML's own attribute
+    yaml_implicit_resolvers: dict[str, list[tuple[str, Any]]] = {}  # PyYAML's own attribute
     doubled: list[tuple[str, int]]
 
 
@@ -112,11 +112,8 @@ def texts(value: Any) -> str | None:
 
 
 def wholes(value: Any) -> str | None:
-    return (
-        None
-        if isinstance(value, list) and value and all(whole(item) is None for item in value)
-        else f"must be a list of whole numbers, is {value!r}"
-    )
+    sound = isinstance(value, list) and value and all(whole(item) is None for item in value)
+    return None if sound else f"must be a list of whole numbers, is {value!r}"
 
 
 def rows(value: Any) -> str | None:
@@ -127,13 +124,23 @@ def mapping(value: Any) -> str | None:
     return None if isinstance(value, Node) else "must be a mapping"
 
 
-def anything(value: Any) -> str | None:
-    return None
+def listing(value: Any) -> str | None:
+    return None if isinstance(value, list) else f"must be a list, is {value!r}"
 
 
 def one_of(*allowed: Any) -> Check:
     def check(value: Any) -> str | None:
         return None if value in allowed else f"must be one of {', '.join(map(str, allowed))}, is {value!r}"
+
+    return check
+
+
+def some_of(*allowed: str) -> Check:
+    def check(value: Any) -> str | None:
+        if complaint := texts(value):
+            return complaint
+        strange = [item for item in value if item not in allowed]
+        return f"knows no {', '.join(strange)} (known: {', '.join(allowed)})" if strange else None
 
     return check
 
@@ -181,7 +188,7 @@ def instant(value: Any) -> datetime:
 
 def keys(
     node: Node,
-    spec: dict[str, Check],
+    spec: Mapping[str, Check],
     *,
     file: str,
     where: str,
@@ -201,3 +208,12 @@ def keys(
         elif complaint := check(node[key]):
             problems.add(file, node.lines[key], where, f"{key} {complaint}")
     return len(problems.found) == before
+
+
+def schema(node: Node, file: str, expected: str, known: set[str], problems: Problems) -> None:
+    """Note another schema than expected, and top-level keys that are not known."""
+    if node.get("schema") != expected:
+        problems.add(file, node.lines.get("schema", 1), "schema", f"must be {expected}, is {node.get('schema')!r}")
+    for key in node:
+        if key not in {"schema"} | known:
+            problems.add(file, node.lines[key], "", f"unknown key {key!r} (known: schema, {', '.join(sorted(known))})")

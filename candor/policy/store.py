@@ -117,7 +117,9 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
         "limits": [(name, value, why) for name, (value, why) in policy.limits.items()],
         "objectives": [(name, value, why) for name, (value, why) in policy.objectives.items()],
         "rule_codes": list(compiling.codes(policy)),
-        "facts": [(fact.name, fact.type, fact.max_age_hours, fact.visibility, list(fact.sources)) for fact in policy.facts.values()],
+        "facts": [
+            (fact.name, fact.type, fact.max_age_hours, fact.visibility, list(fact.sources)) for fact in policy.facts.values()
+        ],
         "sensitive_features": [(feature,) for feature in policy.sensitive_features],
         "experiments": [(policy.holdout_share, policy.salt)],
         "roles": [(role, holder, list(approves)) for role, holder, approves in policy.roles],

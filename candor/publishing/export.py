@@ -64,7 +64,9 @@ def _write_folder(
     beside = folder.with_name(f".{folder.name}.next")
     shutil.rmtree(beside, ignore_errors=True)  # left behind by an execution that was killed
     beside.mkdir(mode=mode)
-    rows = {name: to_parquet(connection, query, order, beside / f"{name}.parquet", run) for name, (query, order) in files.items()}
+    rows = {
+        name: to_parquet(connection, query, order, beside / f"{name}.parquet", run) for name, (query, order) in files.items()
+    }
     replace_files(beside, folder)
     return rows
 
@@ -75,7 +77,7 @@ def to_parquet(connection: duckdb.DuckDBPyConnection, query: str, order: str, fi
     target = str(file).replace("'", "''")
     written = connection.execute(
         f"copy (select * from ({query}) order by {order}) to '{target}' (format parquet, compression zstd)", parameters
-    ).fetchone()
+    ).fetchall()[0]
     return int(written[0])
 
 

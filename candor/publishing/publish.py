@@ -66,9 +66,7 @@ def remember_decisions(connection: duckdb.DuckDBPyConnection, run: Run) -> int:
     facts = f"{run.batch_seq}::bigint as batch_seq, {sql_timestamp(run.as_of)} as as_of"
     connection.execute("begin")
     try:
-        connection.execute(
-            f"create table if not exists state.decisions as select {facts}, * from decisions.ledger where false"
-        )
+        connection.execute(f"create table if not exists state.decisions as select {facts}, * from decisions.ledger where false")
         connection.execute("delete from state.decisions where batch_seq = ?", [run.batch_seq])
         inserted = connection.execute(
             f"""
@@ -76,7 +74,7 @@ def remember_decisions(connection: duckdb.DuckDBPyConnection, run: Run) -> int:
             select {facts}, * from decisions.ledger where is_chosen
             order by person_id, channel, slot
             """
-        ).fetchone()
+        ).fetchall()[0]
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")
@@ -95,7 +93,7 @@ def publish_to_store(
     """Make the staged rows the run's offers, and the run the current one, in one transaction of the serving store."""
     rows, people, model_version = connection.execute(
         "select count(*), count(distinct person_id), max(model_version) from decisions.staged_offers"
-    ).fetchone()
+    ).fetchall()[0]
     as_of = instant_text(run.as_of)
     store.prepare(settings)
     with store.transaction(settings) as serving:

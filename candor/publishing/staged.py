@@ -41,7 +41,7 @@ def staged_hash(connection: duckdb.DuckDBPyConnection) -> str:
 
     The audit writes it beside its verdict; publishing refuses rows with another one.
     """
-    return connection.execute(STAGED_HASH).fetchone()[0]
+    return connection.execute(STAGED_HASH).fetchall()[0][0]
 
 
 def require_permission(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> dict[str, Any]:
@@ -60,13 +60,14 @@ def require_permission(connection: duckdb.DuckDBPyConnection, settings: Settings
         raise AuditFailed(f"{audit_file} speaks of run {audit.get('run_id')!r}, not {run.run_id!r}", hint=again)
     if audit.get("violations") != 0:
         raise AuditFailed(f"the audit of run {run.run_id} found {audit.get('violations')} violations", hint=again)
-    rows = connection.execute("select count(*) from decisions.staged_offers").fetchone()[0]
+    rows = connection.execute("select count(*) from decisions.staged_offers").fetchall()[0][0]
     if audit.get("rows_audited") != rows:
         raise AuditFailed(f"the audit of run {run.run_id} saw {audit.get('rows_audited')} rows, {rows} are staged", hint=again)
     content = staged_hash(connection)
     if audit.get("staged_hash") != content:
         raise AuditFailed(
-            f"what is staged changed since the audit of run {run.run_id} (then {audit.get('staged_hash')}, now {content})", hint=again
+            f"what is staged changed since the audit of run {run.run_id} (then {audit.get('staged_hash')}, now {content})",
+            hint=again,
         )
 
     gate_file = folder / "gates" / "served.json"

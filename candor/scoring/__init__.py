@@ -137,7 +137,7 @@ KEYS = ("person_id", "offer_id", "offer_version", "channel")
 
 
 def candidates_sql(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
-    """The query that gives each candidate's keys and the model's features as doubles, in the model's order.
+    """The query that gives each candidate's keys (as key_…) and then the model's features as doubles, in the model's order.
 
     Raises ArtifactError naming every feature that its table does not have.
     """
@@ -155,7 +155,8 @@ def candidates_sql(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
     selected = ",\n    ".join(feature.sql(alias[feature.source]) for feature in model.features)
     return f"""
 select
-    candidates.person_id, candidates.offer_id, candidates.offer_version::bigint as offer_version, candidates.channel,
+    candidates.person_id as key_person_id, candidates.offer_id as key_offer_id,
+    candidates.offer_version::bigint as key_offer_version, candidates.channel as key_channel,
     {selected}
 from eligibility.candidates as candidates
 inner join features.person_features as person_features on candidates.person_id = person_features.person_id
@@ -185,7 +186,7 @@ def score_batch(batch: pa.RecordBatch, model: Model) -> pa.Table:
 
     table = pa.Table.from_batches([batch])
     predicted = model.predict(table.select(range(len(KEYS), table.num_columns)))
-    columns = {name: table.column(name) for name in KEYS}
+    columns = {name: table.column(f"key_{name}") for name in KEYS}
     columns["p_if_shown"] = pa.array(np.round(predicted["shown"], 6))
     columns["p_if_held_out"] = pa.array(np.round(predicted["held_out"], 6))
     columns["model_version"] = pa.array(np.full(table.num_rows, model.version))

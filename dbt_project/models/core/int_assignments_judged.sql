@@ -84,11 +84,7 @@ decided as (
         offer_version,
         channel,
         case when arm = 'treated' then 'shown' else 'held_out' end as arm,
-        {% if 'propensity' in adapter.get_columns_in_relation(decisions) | map(attribute='name') | list -%}
-        propensity::double as propensity,
-        {%- else -%}
         null::double as propensity,
-        {%- endif %}
         as_of as assigned_at,
         as_of as known_at,
         'candor' as source,

@@ -26,6 +26,17 @@ channels as (
 
 ),
 
+objectives as (
+
+    select
+        max(value) filter (where name = 'value_weight') as value_weight,
+        max(value) filter (where name = 'cost_weight') as cost_weight,
+        max(value) filter (where name = 'minimum_incremental_value_usd') as minimum_incremental_value_usd
+
+    from {{ source('policy', 'objectives') }}
+
+),
+
 person_arms as (
 
     -- Somebody merged with a held-out person has two rows; held_out < treated.
@@ -68,9 +79,12 @@ candidates_scored as (
         scores.model_version,
         offers.unit_value_usd,
         offers.cost_usd,
+        objectives.minimum_incremental_value_usd,
         -- Rounded to a millionth of a dollar, so that values compare exactly and equal ones are ties.
         round(
-            (scores.p_if_shown - scores.p_if_held_out) * offers.unit_value_usd::double - offers.cost_usd::double, 6
+            (scores.p_if_shown - scores.p_if_held_out) * offers.unit_value_usd::double * objectives.value_weight
+            - offers.cost_usd::double * objectives.cost_weight,
+            6
         )::decimal(18, 6) as incremental_value_usd
 
     from candidates
@@ -90,6 +104,8 @@ candidates_scored as (
 
     left join person_arms
         on candidates.person_id = person_arms.person_id
+
+    cross join objectives
 
 ),
 

@@ -20,7 +20,7 @@ candidates_tiered as (
     select
         *,
         case
-            when expected_incremental_value_usd > 0 then 1
+            when expected_incremental_value_usd > minimum_incremental_value_usd then 1
             when not is_promotion then 2
             else 3
         end as tier

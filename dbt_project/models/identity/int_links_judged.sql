@@ -183,8 +183,7 @@ agreeing_links as (
         meetings.other_record_kind as other_kind,
         meetings.other_record_id as other_identifier,
         min(meetings.evidence_rank) as evidence_rank,
-        min(meetings.first_known_at) as first_known_at,
-        null::varchar as reason
+        min(meetings.first_known_at) as first_known_at
 
     from meetings
 
@@ -222,32 +221,59 @@ agreeing_links as (
 
 ),
 
-links as (
+-- A pair that does not link by what a source says may still agree: one good reason is enough.
+star_links_or_agreeing as (
 
-    select * from star_links
+    select
+        star_links.identifier_kind,
+        star_links.identifier,
+        star_links.other_kind,
+        star_links.other_identifier,
+        case
+            when agreeing_links.identifier is null then star_links.evidence_rank
+            when star_links.reason is null then least(star_links.evidence_rank, agreeing_links.evidence_rank)
+            else agreeing_links.evidence_rank
+        end as evidence_rank,
+        case when agreeing_links.identifier is null then star_links.reason end as reason,
+        case
+            when agreeing_links.identifier is null then star_links.first_known_at
+            when star_links.reason is null then least(star_links.first_known_at, agreeing_links.first_known_at)
+            else agreeing_links.first_known_at
+        end as first_known_at
 
-    union all
+    from star_links
 
-    select * from agreeing_links
+    left join agreeing_links
+        on star_links.identifier_kind = agreeing_links.identifier_kind
+        and star_links.identifier = agreeing_links.identifier
+        and star_links.other_kind = agreeing_links.other_kind
+        and star_links.other_identifier = agreeing_links.other_identifier
 
 ),
 
--- A declared pair may also be an agreeing one: the strongest evidence stands, and one good reason to link is enough.
-judged as (
+links as (
+
+    select * from star_links_or_agreeing
+
+    union all
 
     select
-        identifier_kind,
-        identifier,
-        other_kind,
-        other_identifier,
-        coalesce(min(evidence_rank) filter (where reason is null), min(evidence_rank)) as evidence_rank,
-        case when count(*) = count(reason) then min(reason) end as reason,
-        coalesce(min(first_known_at) filter (where reason is null), min(first_known_at)) as first_known_at
+        agreeing_links.identifier_kind,
+        agreeing_links.identifier,
+        agreeing_links.other_kind,
+        agreeing_links.other_identifier,
+        agreeing_links.evidence_rank,
+        null as reason,
+        agreeing_links.first_known_at
 
-    from links
+    from agreeing_links
 
-    group by identifier_kind, identifier, other_kind, other_identifier
+    anti join star_links
+        on agreeing_links.identifier_kind = star_links.identifier_kind
+        and agreeing_links.identifier = star_links.identifier
+        and agreeing_links.other_kind = star_links.other_kind
+        and agreeing_links.other_identifier = star_links.other_identifier
 
 )
 
-select * from judged
+select * from links

@@ -91,12 +91,12 @@ def test_a_missing_raw_segment_is_no_proof_of_absence(world):
     from candor import audit
     from candor.runs import parse_as_of
 
-    with pytest.raises(AuditFailed, match="raw segment seg1.parquet of compliance.restrictions is gone"):
+    with pytest.raises(AuditFailed, match=r"raw segment seg1\.parquet of compliance\.restrictions is gone"):
         audit.run(parse_as_of("2026-11-23T15:00:00Z"), world.settings)
 
 
 def test_a_policy_that_is_gone_stops_the_audit(world):
     stage_everything(world)
     world.policy = lambda folder: (folder / "channels.yml").unlink()
-    with pytest.raises(PolicyError, match="no channels.yml"):
+    with pytest.raises(PolicyError, match=r"no channels\.yml"):
         world.audited()

@@ -15,6 +15,8 @@ create schema if not exists eligibility; create schema if not exists decisions; 
 create table core.people as select 'p' || range as person_id from range({people});
 create table identity.person_aliases (person_id varchar, surviving_person_id varchar);
 create table policy.experiments as select 0.1 as holdout_share, 'salt' as salt;
+create table policy.objectives as
+select * from (values ('value_weight', 1.0::double), ('cost_weight', 1.0), ('minimum_incremental_value_usd', 0.0)) as objectives (name, value);
 create table policy.channels as
 select * from (values ('web', 'inapp', 3, false), ('app', 'inapp', 3, false), ('email', 'email', 1, true), ('sms', 'sms', 1, true),
     ('push', 'push', 1, true), ('chatbot', 'chatbot', 1, false)) as channels (channel, rule_channel, slots, is_push);

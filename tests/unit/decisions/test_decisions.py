@@ -57,7 +57,9 @@ def test_every_candidate_is_in_the_ledger_with_its_value(decided):
                 > 0.000001) as wrong_values
         from eligibility.candidates left join decisions.ledger using (person_id, offer_id, channel)
         """,
-    ) == [{"candidates": sum(result["candidates"].values()), "in_ledger": sum(result["candidates"].values()), "wrong_values": 0}]
+    ) == [
+        {"candidates": sum(result["candidates"].values()), "in_ledger": sum(result["candidates"].values()), "wrong_values": 0}
+    ]
 
 
 def test_held_out_people_are_never_staged_and_keep_their_would_be_decisions(decided):
@@ -77,10 +79,10 @@ def test_held_out_people_are_never_staged_and_keep_their_would_be_decisions(deci
 def test_staged_rows_hold_the_whole_serving_contract(decided):
     settings, _ = decided
     row = ask(settings, "select * from decisions.staged_offers order by decision_id limit 1")[0]
-    assert list(row) == (
-        "decision_id run_id person_id channel market segment slot rank offer_id offer_version creative_id locale title body reason_text "
-        "disclosures arm valid_from valid_until send_after send_before model_version policy_version"
-    ).split()
+    assert " ".join(row) == (
+        "decision_id run_id person_id channel market segment slot rank offer_id offer_version creative_id locale title body "
+        "reason_text disclosures arm valid_from valid_until send_after send_before model_version policy_version"
+    )
     assert row["disclosures"] == '["Risk \\"warning\\""]'
     assert row["valid_from"] == MONDAY.replace(tzinfo=None)
     assert row["reason_text"] == "Because you asked"
@@ -104,7 +106,9 @@ def test_a_candidate_without_a_score_stops_the_run(decided):
     with pytest.raises(BuildFailed, match="ledger"):
         decisions.run(MONDAY, settings)
     with warehouse.connect(settings) as connection:
-        connection.execute("create or replace table decisions.scores as select * from decisions.kept; drop table decisions.kept")
+        connection.execute(
+            "create or replace table decisions.scores as select * from decisions.kept; drop table decisions.kept"
+        )
     decisions.run(MONDAY, settings)
 
 

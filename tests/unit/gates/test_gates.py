@@ -27,7 +27,8 @@ def state(tmp_path: Path) -> settings.Settings:
     with connect(given) as connection:
         runs.prepare(connection)
         connection.execute(
-            "insert into state.deliveries values ('d', 's', 't', 'f', '2026-11-23 14:00', 'h', 1, 3, 3, 0, true, null, null, 'x')"
+            "insert into state.deliveries values "
+            "('d', 's', 't', 'f', '2026-11-23 14:00', 'h', 1, 3, 3, 0, true, null, null, 'x')"
         )
         runs.pin(connection, AS_OF, policy_version="p")
         connection.execute("create schema identity")

@@ -9,7 +9,15 @@ from candor import identity
 from candor.identity import keys
 
 KINDS = {"account_id": 1, "contact_id": 2, "device_id": 3, "anonymous_id": 4, "wallet": 5, "email": 6, "phone": 7}
-PREFIXES = {"a": "account_id", "c": "contact_id", "d": "device_id", "x": "anonymous_id", "w": "wallet", "e": "email", "p": "phone"}
+PREFIXES = {
+    "a": "account_id",
+    "c": "contact_id",
+    "d": "device_id",
+    "x": "anonymous_id",
+    "w": "wallet",
+    "e": "email",
+    "p": "phone",
+}
 RANKS = {"signed_nonce": 1, "login": 2, "kyc": 3, "email": 4, "phone": 5, "deposit": 6, "declared": 7, "device": 8}
 HASH_KEY = "a key for tests"
 
@@ -62,7 +70,9 @@ class World:
             "create or replace table vault.identity.int_record_claims (record_kind varchar, record_id varchar, birth_date date)"
         )
         for name, birth_date in (born or {}).items():
-            connection.execute("insert into vault.identity.int_record_claims values (?, ?, ?)", [kind_of(name), name, birth_date])
+            connection.execute(
+                "insert into vault.identity.int_record_claims values (?, ?, ?)", [kind_of(name), name, birth_date]
+            )
         self.counts = identity.assign(connection, batch_seq=batch_seq, hash_key=HASH_KEY)
         return dict(connection.execute("select identifier, person_id from identity.person_identifiers").fetchall())
 
@@ -89,9 +99,19 @@ def new_world():
     return World
 
 
-def groups(persons: dict[str, str]) -> set[frozenset[str]]:
+@pytest.fixture
+def hash_key():
+    return HASH_KEY
+
+
+@pytest.fixture
+def groups():
     """Who is with whom, whatever the keys are called."""
-    together: dict[str, set[str]] = {}
-    for identifier, person in persons.items():
-        together.setdefault(person, set()).add(identifier)
-    return {frozenset(members) for members in together.values()}
+
+    def of(persons: dict[str, str]) -> set[frozenset[str]]:
+        together: dict[str, set[str]] = {}
+        for identifier, person in persons.items():
+            together.setdefault(person, set()).add(identifier)
+        return {frozenset(members) for members in together.values()}
+
+    return of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from candor import identity
 from candor.identity import clusters
-from tests.unit.identity.conftest import groups
 
 
 def union_find(count: int, pairs: list[tuple[int, int]]) -> list[int]:
@@ -34,7 +34,7 @@ def test_components_equal_a_union_find(seed):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_persons_of_random_graphs_equal_a_union_find(seed, world):
+def test_persons_of_random_graphs_equal_a_union_find(seed, world, groups):
     """Accounts, contacts and addresses only, and no birth dates: nothing for a guard to cut."""
     rng = np.random.default_rng(seed)
     names = [f"{letter}{number}" for letter in "acep" for number in range(8)]
@@ -106,28 +106,26 @@ CASES = {
 
 
 @pytest.mark.parametrize(("edges", "born", "expected", "dropped"), CASES.values(), ids=CASES.keys())
-def test_guard(world, edges, born, expected, dropped):
+def test_guard(world, edges, born, expected, dropped, groups):
     persons = world.run(1, edges, born=born)
     assert groups(persons) == {frozenset(members.split()) for members in expected}
     assert world.dropped() == dropped
 
 
-def test_assigning_again_after_a_cut_changes_nothing(world):
+def test_assigning_again_after_a_cut_changes_nothing(world, hash_key):
     edges = "a1-d1:login a2-d2:login d1-x1:device d2-x1:device"
     first = world.run(1, edges)
-    from candor import identity
-    from tests.unit.identity.conftest import HASH_KEY
 
-    identity.assign(world.connection, batch_seq=1, hash_key=HASH_KEY)
+    identity.assign(world.connection, batch_seq=1, hash_key=hash_key)
     assert dict(world.table("select identifier, person_id from identity.person_identifiers")) == first
 
 
-def test_hubs_and_blocked_values_join_nobody_and_are_nobody(world):
+def test_hubs_and_blocked_values_join_nobody_and_are_nobody(world, groups):
     persons = world.run(1, "a1-e1 a2-d1:login a3-d1:login a4-x1:login", hubs="d1", blocked="x1")
     assert groups(persons) == {frozenset({"a1", "e1"}), frozenset({"a2"}), frozenset({"a3"}), frozenset({"a4"})}
 
 
-def test_an_account_that_is_a_hub_is_still_somebody(world):
+def test_an_account_that_is_a_hub_is_still_somebody(world, groups):
     assert groups(world.run(1, alone="d1 d2", hubs="a9")) == {frozenset({"a9"}), frozenset({"d1"}), frozenset({"d2"})}
 
 
@@ -136,7 +134,7 @@ def test_an_address_that_joins_nothing_is_nobody(world):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_no_machine_ever_joins_two_people(seed, world):
+def test_no_machine_ever_joins_two_people(seed, world, groups):
     """Whatever machines meet: without them, accounts fall into the same groups."""
     rng = np.random.default_rng(seed)
     names = {letter: [f"{letter}{number}" for number in range(5)] for letter in "acedxw"}
@@ -151,4 +149,6 @@ def test_no_machine_ever_joins_two_people(seed, world):
     alone = " ".join(names["a"] + names["c"])
     with_machines = world.run(1, " ".join(dict.fromkeys(proper + machines)), alone=alone)
     without = world.run(1, " ".join(dict.fromkeys(proper)), alone=alone)
-    assert groups({name: with_machines[name] for name in alone.split()}) == groups({name: without[name] for name in alone.split()})
+    assert groups({name: with_machines[name] for name in alone.split()}) == groups(
+        {name: without[name] for name in alone.split()}
+    )

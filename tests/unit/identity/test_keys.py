@@ -7,11 +7,17 @@ import hashlib
 import numpy as np
 import pytest
 
-from tests.unit.identity.conftest import HASH_KEY, groups
+from candor.identity import keys
 
 
-def minted(kind: str, value: str) -> str:
-    return "p" + hashlib.sha256(f"{HASH_KEY}|{kind}|{value}".encode()).hexdigest()[:24]
+@pytest.fixture
+def minted(hash_key):
+    """The key that an anchor gives."""
+
+    def of(kind: str, value: str) -> str:
+        return "p" + hashlib.sha256(f"{hash_key}|{kind}|{value}".encode()).hexdigest()[:24]
+
+    return of
 
 
 @pytest.mark.parametrize(
@@ -23,7 +29,7 @@ def minted(kind: str, value: str) -> str:
         pytest.param("x1-e1:declared", ("anonymous_id", "x1"), id="then_anonymous_id"),
     ],
 )
-def test_a_new_key_is_made_from_the_anchor(world, edges, anchor):
+def test_a_new_key_is_made_from_the_anchor(world, edges, anchor, minted):
     assert set(world.run(1, edges).values()) == {minted(*anchor)}
 
 
@@ -84,7 +90,7 @@ def test_a_merge_of_equal_age_keeps_the_smaller_key(world):
     assert world.aliases() == {max(first.values()): min(first.values())}
 
 
-def test_a_split_leaves_the_key_with_its_anchor(world):
+def test_a_split_leaves_the_key_with_its_anchor(world, minted):
     whole = world.run(1, "a1-e1 c2-e1 c2-p2:phone")
     parts = world.run(2, "a1-e1 c2-p2:phone")
     assert parts["a1"] == parts["e1"] == whole["a1"]
@@ -92,7 +98,7 @@ def test_a_split_leaves_the_key_with_its_anchor(world):
     assert world.counts["split"] == 1
 
 
-def test_a_split_without_its_anchor_leaves_the_key_with_the_first_that_remains(world):
+def test_a_split_without_its_anchor_leaves_the_key_with_the_first_that_remains(world, minted):
     whole = world.run(1, "a1-e1 c2-e1 c3-e1")
     parts = world.run(2, "", alone="c2 c3")
     assert parts == {"c2": whole["c2"], "c3": minted("contact_id", "c3")}
@@ -105,7 +111,7 @@ def test_merge_then_split_gives_the_keys_of_never_merged(world):
     assert world.aliases() == {}
 
 
-def test_a_retired_key_does_not_come_back_with_a_stranger(world):
+def test_a_retired_key_does_not_come_back_with_a_stranger(world, minted):
     """d1 was of a1 and a hub while a1 moved to a0: back from being a hub it must not revive the key that now means a0."""
     world.run(1, "a0-e0")
     first = world.run(2, "a0-e0 a1-d1:login")
@@ -118,7 +124,7 @@ def test_a_retired_key_does_not_come_back_with_a_stranger(world):
     assert apart["d1"] == back["d1"]
 
 
-def test_members_left_behind_get_a_new_key_when_the_anchor_moves_on(world):
+def test_members_left_behind_get_a_new_key_when_the_anchor_moves_on(world, minted):
     """A key goes where its anchor goes, here into an older person, and is an alias of that one from then on."""
     world.run(1, "a0-e0")
     first = world.run(2, "a0-e0 a1-e1 c2-e1")
@@ -162,7 +168,7 @@ def test_a_rebuild_in_recorded_order_equals_the_incremental_world(seed, new_worl
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_every_cluster_has_exactly_one_key_and_every_alias_leads_to_the_living(seed, world):
+def test_every_cluster_has_exactly_one_key_and_every_alias_leads_to_the_living(seed, world, groups):
     for number, edges in enumerate(random_batches(seed), 1):
         persons = world.run(number, edges)
         world.connection.execute("delete from identity.dropped_edges")
@@ -175,8 +181,6 @@ def test_every_cluster_has_exactly_one_key_and_every_alias_leads_to_the_living(s
 def test_a_killed_batch_leaves_what_was_there(world, monkeypatch):
     before = world.run(1, "a1-e1")
     key_map = world.key_map()
-    from candor.identity import keys
-
     monkeypatch.setattr(keys, "ALIASES", "select * from no_such_table where $batch_seq > 0")
     with pytest.raises(Exception, match="no_such_table"):
         world.run(2, "a1-e1 a2-e2")

@@ -15,7 +15,8 @@ from candor.publishing import lookups, publish, store
 
 def files_of(folder):
     return {
-        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.rglob("*.parquet"))
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*.parquet"))
     }
 
 
@@ -23,7 +24,9 @@ def state_of(shop):
     """All that a publication leaves behind, except wall-clock stamps."""
     tables = ("offers", "person_lookup", "known_deliveries", "suppressions")
     content = {name: sorted(shop.read(f"select * from {name}"), key=repr) for name in tables}
-    content["runs"] = sorted(shop.read("select run_id, as_of, is_current, rows, people, counts, staged_hash, has_offers from runs"))
+    content["runs"] = sorted(
+        shop.read("select run_id, as_of, is_current, rows, people, counts, staged_hash, has_offers from runs")
+    )
     with warehouse.connect(shop.settings) as connection:
         content["decisions"] = connection.execute("select * from state.decisions order by all").fetchall()
     content["files"] = files_of(shop.settings.published_dir) | files_of(shop.settings.restricted_published_dir)
@@ -142,7 +145,16 @@ def test_parquet_bytes_do_not_depend_on_row_order_or_threads(tmp_path, shop, mon
 
 @pytest.mark.parametrize(
     "step",
-    ["write", "replace_files", "remember_decisions", "_load_offers", "_change_lookups", "_remember_deliveries", "_end_suppressions", "_prune"],
+    [
+        "write",
+        "replace_files",
+        "remember_decisions",
+        "_load_offers",
+        "_change_lookups",
+        "_remember_deliveries",
+        "_end_suppressions",
+        "_prune",
+    ],
 )
 @pytest.mark.parametrize("before", [True, False], ids=["killed_before", "killed_after"])
 def test_a_kill_at_any_step_shows_yesterday_and_the_rerun_gives_the_undisturbed_state(
@@ -238,7 +250,9 @@ def test_only_the_latest_runs_keep_their_offers(shop, monday, monkeypatch):
 def test_lookups_hold_emails_and_phones_only_as_keyed_hashes(shop, monday):
     run_id = shop.stage()
     publishing.run(monday, shop.settings)
-    found = shop.read("select identifier_kind, identifier, person_id from person_lookup where valid_to_run is null order by 1, 2")
+    found = shop.read(
+        "select identifier_kind, identifier, person_id from person_lookup where valid_to_run is null order by 1, 2"
+    )
     hashes = {lookups.keyed_hash(shop.settings, text) for text in ("ann@gmail.com", "a.nn@gmail.com")}
     assert {row[1] for row in found if row[0] == "email_hash"} == hashes
     assert {row[1] for row in found if row[0] == "phone_hash"} == {lookups.keyed_hash(shop.settings, "+15550001")}
@@ -280,7 +294,9 @@ LONG_AGO, SOON = "2020-01-01T00:00:00Z", "2098-01-01T00:00:00Z"
         pytest.param({"person_id": "ann"}, {"bob": 2, "cem": 2, "dan": 2}, id="a_person"),
         pytest.param({"person_id": "ann", "channel": "web"}, {"bob": 2, "cem": 2, "dan": 2}, id="a_person_in_the_channel"),
         pytest.param({"person_id": "ann", "channel": "email"}, {"ann": 2, "bob": 2, "cem": 2, "dan": 2}, id="another_channel"),
-        pytest.param({"person_id": "ann", "offer_id": "offer1"}, {"ann": 1, "bob": 2, "cem": 2, "dan": 2}, id="an_offer_of_a_person"),
+        pytest.param(
+            {"person_id": "ann", "offer_id": "offer1"}, {"ann": 1, "bob": 2, "cem": 2, "dan": 2}, id="an_offer_of_a_person"
+        ),
         pytest.param({"offer_id": "offer1"}, {"ann": 1, "bob": 1, "cem": 1, "dan": 1}, id="an_offer"),
         pytest.param({"market": "GB"}, {}, id="a_market"),
         pytest.param({"segment": "other"}, {"ann": 2, "bob": 2, "cem": 2, "dan": 2}, id="another_segment"),

@@ -101,9 +101,13 @@ def land(settings, table, *rows, name=LANDED):
 @pytest.mark.parametrize(
     ("table", "rows", "gone"),
     [
-        pytest.param("crm.consents", [{"contact_id": "con_ann", "channel": "email"}], of("ann", "email"), id="withdrawn_email_consent"),
+        pytest.param(
+            "crm.consents", [{"contact_id": "con_ann", "channel": "email"}], of("ann", "email"), id="withdrawn_email_consent"
+        ),
         pytest.param("crm.consents", [{"account_id": "acc_ann", "status": "denied"}], of("ann"), id="denied_for_all_channels"),
-        pytest.param("crm.consents", [{"email": " Ann@X.org ", "channel": "chat"}], of("ann", "chatbot"), id="by_mail_typed_otherwise"),
+        pytest.param(
+            "crm.consents", [{"email": " Ann@X.org ", "channel": "chat"}], of("ann", "chatbot"), id="by_mail_typed_otherwise"
+        ),
         pytest.param("crm.consents", [{"contact_id": "con_ann", "status": "granted"}], set(), id="a_grant_suppresses_nothing"),
         pytest.param(
             "crm.consents",
@@ -120,24 +124,44 @@ def land(settings, table, *rows, name=LANDED):
             of("ann", "sms"),
             id="of_two_at_once_the_stricter",
         ),
-        pytest.param("crm.consents", [{"contact_id": "con_ann", "purpose": "gpc"}], set(), id="sharing_with_others_is_not_seeing"),
-        pytest.param("crm.consents", [{"contact_id": "con_ann", "purpose": "profiling", "channel": "sms"}], of("ann"), id="profiling"),
+        pytest.param(
+            "crm.consents", [{"contact_id": "con_ann", "purpose": "gpc"}], set(), id="sharing_with_others_is_not_seeing"
+        ),
+        pytest.param(
+            "crm.consents", [{"contact_id": "con_ann", "purpose": "profiling", "channel": "sms"}], of("ann"), id="profiling"
+        ),
         pytest.param("crm.consents", [{"contact_id": "con_ann", "purpose": "new_one"}], of("ann"), id="unknown_purpose"),
         pytest.param("crm.consents", [{"contact_id": "nobody"}], set(), id="nobody_we_know"),
-        pytest.param("crm.preferences", [{"account_id": "acc_bob", "personalisation_off": "true"}], of("bob"), id="personalisation_off"),
-        pytest.param("crm.preferences", [{"account_id": "acc_bob", "channel": "push", "max_per_week": "0"}], of("bob", "push"), id="zero"),
-        pytest.param("crm.preferences", [{"account_id": "acc_bob", "channel": "push", "max_per_week": "2"}], set(), id="two_a_week"),
+        pytest.param(
+            "crm.preferences", [{"account_id": "acc_bob", "personalisation_off": "true"}], of("bob"), id="personalisation_off"
+        ),
+        pytest.param(
+            "crm.preferences", [{"account_id": "acc_bob", "channel": "push", "max_per_week": "0"}], of("bob", "push"), id="zero"
+        ),
+        pytest.param(
+            "crm.preferences", [{"account_id": "acc_bob", "channel": "push", "max_per_week": "2"}], set(), id="two_a_week"
+        ),
         pytest.param("compliance.restrictions", [{"account_id": "acc_bob"}], of("bob"), id="hold"),
-        pytest.param("compliance.restrictions", [{"email": "ANN@x.org", "kind": "objection"}], of("ann"), id="objection_by_mail"),
+        pytest.param(
+            "compliance.restrictions", [{"email": "ANN@x.org", "kind": "objection"}], of("ann"), id="objection_by_mail"
+        ),
         pytest.param("compliance.restrictions", [{"wallet_address": WALLET.upper().replace("X", "x")}], of("bob"), id="wallet"),
         pytest.param("compliance.restrictions", [{"account_id": "acc_bob", "status": "resolved"}], set(), id="resolved"),
-        pytest.param("compliance.restrictions", [{"account_id": "acc_bob", "ends_at": "2025-11-23T16:00:00Z"}], set(), id="ended_now"),
-        pytest.param("compliance.restrictions", [{"account_id": "acc_bob", "starts_at": "2025-11-23T16:00:01Z"}], set(), id="not_begun"),
-        pytest.param("compliance.screening_hits", [{"account_id": "acc_bob", "outcome": "potential"}], of("bob"), id="potential_hit"),
+        pytest.param(
+            "compliance.restrictions", [{"account_id": "acc_bob", "ends_at": "2025-11-23T16:00:00Z"}], set(), id="ended_now"
+        ),
+        pytest.param(
+            "compliance.restrictions", [{"account_id": "acc_bob", "starts_at": "2025-11-23T16:00:01Z"}], set(), id="not_begun"
+        ),
+        pytest.param(
+            "compliance.screening_hits", [{"account_id": "acc_bob", "outcome": "potential"}], of("bob"), id="potential_hit"
+        ),
         pytest.param("compliance.screening_hits", [{"account_id": "acc_bob", "outcome": "cleared"}], set(), id="cleared_hit"),
         pytest.param("compliance.kyc_records", [{"account_id": "acc_bob"}], set(), id="verified"),
         pytest.param("compliance.kyc_records", [{"account_id": "acc_bob", "status": "rejected"}], of("bob"), id="rejected"),
-        pytest.param("compliance.kyc_records", [{"account_id": "acc_bob", "expires_at": "2025-11-23T16:00:00Z"}], of("bob"), id="expired"),
+        pytest.param(
+            "compliance.kyc_records", [{"account_id": "acc_bob", "expires_at": "2025-11-23T16:00:00Z"}], of("bob"), id="expired"
+        ),
         pytest.param("compliance.kyc_records", [{"account_id": "acc_bob", "tier": "0"}], of("bob"), id="tier_0"),
     ],
 )

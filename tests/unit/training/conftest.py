@@ -1,4 +1,4 @@
-"""Examples in an empty warehouse."""
+"""Made-up examples in an empty warehouse."""
 
 from __future__ import annotations
 
@@ -9,21 +9,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import examples as made  # noqa: E402
-
-
-@pytest.fixture
-def settings(tmp_path: Path):
-    """Settings of an empty state folder."""
-    return made.settings(tmp_path)
-
 
 @pytest.fixture
 def connection(settings):
-    """A warehouse holding 6,000 made-up examples with an effect, and a current run."""
+    """A warehouse with 6,000 made-up examples that hold an effect, and a current run."""
+    import made_examples
+
     from candor import warehouse
 
     with warehouse.connect(settings) as opened:
-        made.put(opened, made.examples_table(6000, seed=1))
-        made.current_run(opened)
+        made_examples.put(opened, made_examples.examples_table(6000, seed=1))
+        made_examples.current_run(opened)
         yield opened

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import numpy as np
@@ -23,21 +25,6 @@ CATEGORIES = {
 }
 
 
-def settings(folder: Path) -> Settings:
-    """Settings of an empty state folder."""
-    return Settings(
-        state_dir=folder,
-        landing_dir=folder / "landing",
-        policy_dir=folder / "policy",
-        serving_url=f"sqlite:///{folder / 'serving.sqlite'}",
-        mlflow_tracking_uri=f"sqlite:///{folder / 'mlflow' / 'mlflow.db'}",
-        hash_key="k",
-        threads=2,
-        memory_limit="1GB",
-        shop="crypto",
-    )
-
-
 def examples_table(rows: int, seed: int, *, effect: float = 1.4) -> pa.Table:
     """Labelled examples over 50 days; being shown raises the log-odds by `effect` for people who viewed the product line."""
     generator = np.random.default_rng(seed)
@@ -51,7 +38,9 @@ def examples_table(rows: int, seed: int, *, effect: float = 1.4) -> pa.Table:
     exposed = generator.random(rows) < 0.7
     columns["line_views_last_30_days"] = generator.poisson(0.7, rows).astype(float)
     interested = columns["line_views_last_30_days"] > 0
-    margin = -2.6 + 0.5 * columns["sessions_last_30_days"] * (columns["product_line"] != "staking") + effect * exposed * interested
+    margin = (
+        -2.6 + 0.5 * columns["sessions_last_30_days"] * (columns["product_line"] != "staking") + effect * exposed * interested
+    )
     label = (generator.random(rows) < 1 / (1 + np.exp(-margin))).astype(np.int32)
     start = np.datetime64("2026-09-26T00:00:00", "us")
     assigned_at = start + np.sort(generator.integers(0, 50 * 86_400_000_000, rows)).astype("timedelta64[us]")
@@ -93,3 +82,20 @@ def current_run(connection: duckdb.DuckDBPyConnection, as_of: datetime = AS_OF) 
         )
     connection.execute("delete from state.current_run")
     connection.execute("insert into state.current_run values (?)", [instant])
+
+
+@cache
+def _registry_file() -> bytes:
+    from mlflow import MlflowClient
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "mlflow.db"
+        client = MlflowClient(tracking_uri=f"sqlite:///{path}", registry_uri=f"sqlite:///{path}")
+        client.search_registered_models()
+        return path.read_bytes()
+
+
+def empty_registry(settings: Settings) -> None:
+    """An empty MLflow database for `settings`; making one takes seconds, so it is made once and copied."""
+    settings.mlflow_dir.mkdir(parents=True)
+    (settings.mlflow_dir / "mlflow.db").write_bytes(_registry_file())

@@ -1,0 +1,188 @@
+"""The rule pack: each rule checked by itself, then against the others."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from candor.policy import grains, specs
+from candor.policy.model import Check, Fact, Rule, Scope
+from candor.policy.reading import Node, Problems, instant, keys, rows, schema
+
+FACT_NAME = re.compile(r"\b[uomdc]_[a-z0-9_]+\b")
+WORD = re.compile(r"\b[A-Za-z_][A-Za-z0-9_]*\b")
+# What an expression may use besides facts. A short list on purpose: an expression is a predicate, not a program.
+VOCABULARY = frozenset(
+    "and or not in is null true false between coalesce len list_contains list_has_any list_has_all".split()  # noqa: SIM905
+)
+# Ends of an open interval, later and earlier than any law.
+ALWAYS = (datetime(1, 1, 1), datetime(9999, 1, 1))  # noqa: DTZ001  # naive UTC, as in the whole warehouse
+
+
+def read_pack(
+    node: Node, file: str, facts: dict[str, Fact], product_lines: set[str], rule_channels: set[str], problems: Problems
+) -> tuple[Node, tuple[Rule, ...]]:
+    """The pack's own mapping and its sound rules; every problem noted."""
+    schema(node, file, "offer-rulepack/1", {"pack", "rules"}, problems)
+    pack = node.get("pack")
+    if not isinstance(pack, Node):
+        problems.add(file, None, "pack", "must be a mapping")
+        pack = Node()
+    elif keys(pack, specs.PACK, file=file, where="pack", problems=problems):
+        if instant(pack["valid_from"]) >= instant(pack["valid_to"]):
+            problems.add(file, pack.lines["valid_to"], "pack", "valid_to must be later than valid_from")
+        if len(set(pack["approved_by"])) < 2:
+            problems.add(file, pack.lines["approved_by"], "pack", "approved_by must name two different people or roles")
+    listed: Any = node.get("rules")
+    if rows(listed) is not None:
+        problems.add(file, node.lines.get("rules"), "rules", "must be a list of rules")
+        return pack, ()
+    dictionary = frozenset(facts)
+    made: list[Rule] = []
+    places: dict[int, Node] = {}
+    for row in listed:
+        where = f"rule {row.get('id', '?')} v{row.get('v', '?')}"
+        rule = _rule(row, file, where, dictionary, product_lines, rule_channels, problems)
+        if rule is not None:
+            places[len(made)] = row
+            made.append(rule)
+    _clashes(made, places, file, problems)
+    return pack, tuple(made)
+
+
+def _rule(
+    row: Node,
+    file: str,
+    where: str,
+    dictionary: frozenset[str],
+    product_lines: set[str],
+    rule_channels: set[str],
+    problems: Problems,
+) -> Rule | None:
+    sound = keys(row, specs.RULE, file=file, where=where, problems=problems)
+    if isinstance(row.get("scope"), Node):
+        sound &= keys(row["scope"], specs.SCOPE, file=file, where=f"{where} scope", problems=problems)
+    if isinstance(row.get("source"), Node):
+        sound &= keys(
+            row["source"],
+            specs.SOURCE,
+            file=file,
+            where=f"{where} source",
+            problems=problems,
+            optional=specs.SOURCE_OPTIONAL,
+        )
+    if rows(row.get("checks")) is None:
+        for check in row["checks"]:
+            sound &= keys(check, specs.CHECK, file=file, where=f"{where} check", problems=problems, optional={"penalty"})
+            if isinstance(check.get("code"), str) and not re.fullmatch(r"[A-Z][A-Z0-9_]*", check["code"]):
+                problems.add(
+                    file, check.lines["code"], where, f"a code is capitals, digits and underscores, is {check['code']!r}"
+                )
+            if ("penalty" in check) != (row.get("effect") == "DEMOTE"):
+                problems.add(file, check.line, where, "a penalty goes with effect DEMOTE, and only with that")
+    if not sound:
+        return None
+    used: set[str] = set()
+    expressions = [(row.lines["when"], row["when"])] if row["when"] is not None else []
+    expressions += [(check.lines["require"], check["require"]) for check in row["checks"]]
+    for line, expression in expressions:
+        used |= _read_facts(expression, row["grain"], dictionary, file, line, where, problems)
+    for fact in sorted(used - set(row["facts"])):
+        problems.add(file, row.lines["facts"], where, f"reads {fact}, which its `facts` do not declare")
+    for fact in sorted(set(row["facts"]) - used):
+        problems.add(file, row.lines["facts"], where, f"declares {fact}, which no expression reads")
+    scope = row["scope"]
+    scope_line = scope.line
+    for key, fact in (
+        ("regimes", "u_regimes"),
+        ("client_class", "u_client_class"),
+        ("products", "m_product"),
+        ("channels", "c_channel"),
+    ):
+        if scope[key] is not None and not grains.known_at(row["grain"], fact, dictionary | {fact}):
+            problems.add(file, scope_line, where, f"its scope reads {fact}, which is not known at grain {row['grain']}")
+    for product in scope["products"] or []:
+        if product not in product_lines:
+            problems.add(file, scope_line, where, f"product line {product!r} is not in the matrix")
+    for channel in scope["channels"] or []:
+        if channel not in rule_channels:
+            problems.add(file, scope_line, where, f"no channel is called {channel!r} by the rules")
+    if not row["checks"] and not row["obligations"]:
+        problems.add(file, row.line, where, "has neither checks nor obligations, so it could never speak")
+    if row["vis"] == "restricted" and row["grain"] not in ("user", "user_x_product"):
+        problems.add(file, row.lines["vis"], where, "restricted rules are about people: grain user or user_x_product")
+    if row["obligations"] and row["grain"] not in ("offer", "offer_x_regime"):
+        problems.add(file, row.lines["obligations"], where, "obligations need the creative: grain offer or offer_x_regime")
+    starts_at = None if row["from"] is None else instant(row["from"])
+    ends_at = None if row["to"] is None else instant(row["to"])
+    if starts_at is not None and ends_at is not None and starts_at >= ends_at:
+        problems.add(file, row.lines["to"], where, f"to {row['to']!r} must be later than from {row['from']!r}")
+
+    return Rule(
+        rule_id=row["id"],
+        version=row["v"],
+        title=row["title"],
+        effect=row["effect"],
+        visibility=row["vis"],
+        grain=row["grain"],
+        starts_at=starts_at,
+        ends_at=ends_at,
+        scope=Scope(
+            **{
+                key: None if scope[key] is None else tuple(scope[key])
+                for key in ("regimes", "client_class", "products", "channels")
+            },
+            promotion_only=scope["promotion_only"],
+        ),
+        when=row["when"],
+        checks=tuple(Check(check["code"], check["require"], check.get("penalty", 0)) for check in row["checks"]),
+        obligations=tuple(row["obligations"]),
+        statement=row["statement"],
+        cite=row["source"]["cite"],
+    )
+
+
+def _read_facts(
+    expression: str, grain: str, dictionary: frozenset[str], file: str, line: int, where: str, problems: Problems
+) -> set[str]:
+    """The facts an expression reads; undeclared ones, other words, and facts not known at the grain are problems."""
+    bare = re.sub(r"'(?:[^']|'')*'", "''", expression)
+    if any(mark in bare for mark in (";", "--", "/*", '"', "{", "$")):
+        problems.add(file, line, where, f'an expression is one predicate, without ; -- /* " {{ or $: {expression!r}')
+    used = set(FACT_NAME.findall(bare))
+    for fact in sorted(used):
+        if fact not in dictionary | grains.BUILT_IN:
+            problems.add(file, line, where, f"reads the undeclared fact {fact}")
+        elif not grains.known_at(grain, fact, dictionary):
+            problems.add(file, line, where, f"reads {fact}, which is not known at grain {grain}")
+    for word in sorted({found for found in WORD.findall(bare) if found not in used and found.lower() not in VOCABULARY}):
+        problems.add(file, line, where, f"{word!r} is neither a fact nor a word an expression may use")
+    return used
+
+
+def _clashes(rules: list[Rule], places: dict[int, Node], file: str, problems: Problems) -> None:
+    """Codes of two rules, versions doubled or overlapping."""
+    owner: dict[str, str] = {}
+    for index, rule in enumerate(rules):
+        for check in rule.checks:
+            if owner.setdefault(check.code, rule.rule_id) != rule.rule_id:
+                problems.add(
+                    file,
+                    places[index].line,
+                    f"rule {rule.rule_id}",
+                    f"code {check.code} already belongs to {owner[check.code]}",
+                )
+        codes = [check.code for check in rule.checks]
+        for code in sorted({code for code in codes if codes.count(code) > 1}):
+            problems.add(file, places[index].line, f"rule {rule.rule_id}", f"code {code} is there twice")
+        for earlier in rules[:index]:
+            if earlier.rule_id != rule.rule_id:
+                continue
+            where = f"rule {rule.rule_id}"
+            if earlier.version == rule.version:
+                problems.add(file, places[index].line, where, f"version {rule.version} is there twice")
+            first, last = ALWAYS
+            begins_before = (earlier.starts_at or first) < (rule.ends_at or last)
+            if begins_before and (rule.starts_at or first) < (earlier.ends_at or last):
+                problems.add(file, places[index].line, where, f"versions {earlier.version} and {rule.version} overlap in time")

@@ -1,0 +1,121 @@
+"""Which keys each file of the policy folder has, and what each may hold."""
+
+from __future__ import annotations
+
+from candor.policy.grains import GRAINS
+from candor.policy.reading import (
+    clock,
+    listing,
+    mapping,
+    moment,
+    nullable,
+    number,
+    one_of,
+    rows,
+    some_of,
+    text,
+    texts,
+    truth,
+    whole,
+    wholes,
+)
+
+VISIBILITY = one_of("safe", "internal", "restricted")
+CLIENT_CLASS = one_of("retail", "professional", "institutional")
+
+PACK = {
+    "id": text,
+    "version": text,
+    "valid_from": moment,
+    "valid_to": moment,
+    "review_by": text,
+    "owner": text,
+    "approved_by": texts,
+    "combine": one_of("deny-overrides"),
+    "on_unknown": one_of("fail-closed"),
+}
+RULE = {
+    "id": text,
+    "v": whole,
+    "title": text,
+    "effect": one_of("BLOCK", "HOLD", "DEMOTE"),
+    "vis": VISIBILITY,
+    "grain": one_of(*GRAINS),
+    "from": nullable(moment),
+    "to": nullable(moment),
+    "scope": mapping,
+    "when": nullable(text),
+    "checks": rows,
+    "obligations": texts,
+    "facts": texts,
+    "statement": text,
+    "source": mapping,
+    "tests": texts,
+}
+CHECK = {"code": text, "require": text, "penalty": whole}
+SCOPE = {
+    "regimes": nullable(texts),
+    "client_class": nullable(texts),
+    "products": nullable(texts),
+    "channels": nullable(texts),
+    "promotion_only": truth,
+}
+SOURCE = {
+    "regulator": text,
+    "cite": text,
+    "url": text,
+    "seen": text,
+    "effective": text,
+    "confidence": one_of("high", "medium", "low"),
+    "verified": one_of("V", "M"),
+    "could_change": text,
+    "text_sha256": text,
+}
+SOURCE_OPTIONAL = ("url", "seen", "text_sha256")
+FACT = {
+    "type": one_of("string", "bool", "int", "instant", "date", "strings"),
+    "domain": listing,
+    "max_age_hours": whole,
+    "propagate": one_of("restrictive", "permissive", "counter"),
+    "visibility": VISIBILITY,
+    "grain": text,
+    "from": texts,
+    "meaning": text,
+}
+FACT_OPTIONAL = ("domain", "max_age_hours", "propagate", "grain", "from")
+SHOP = {
+    "schema": one_of("shop/1"),
+    "shop": text,
+    "pack": text,
+    "product_lines": rows,
+    "regime_map": mapping,
+    "permissions": rows,
+    "quiet_hours": rows,
+    "latency_margin_min": whole,
+    "email_optout_regimes": texts,
+    "sensitive_features": texts,
+}
+PRODUCT_LINE = {
+    "product": text,
+    "rank": whole,
+    "min_kyc": one_of(0, 1, 2),
+    "approp": truth,
+    "vol_max": one_of(0, 1, 2),
+    "profiles": some_of("unknown", "conservative", "moderate", "aggressive"),
+    "stages": some_of("prospect", "new", "developing", "experienced", "dormant"),
+    "outcomes": texts,
+}
+MARKET = {"regimes": texts, "permission": text}
+PERMISSION = {
+    "regime": text,
+    "client_class": CLIENT_CLASS,
+    "products": texts,
+    "from": moment,
+    "to": moment,
+    "evidence": text,
+}
+QUIET = {"regime": text, "dow": wholes, "open": clock, "close": clock}
+CHANNEL = {"channel": text, "rule_channel": text, "slots": whole, "is_push": truth, "has_window": truth}
+VALUE = {"name": text, "value": number, "why": text}
+EXPERIMENT = {"holdout_share": number, "salt": text}
+ROLE = {"role": text, "holder": text, "approves": texts}

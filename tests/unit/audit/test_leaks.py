@@ -1,0 +1,495 @@
+"""One planted leak per rule: everything else is in order, so the audit must find exactly that."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta
+
+import pytest
+
+NOW = datetime(2026, 11, 23, 15)  # noqa: DTZ001  naive UTC, as in the warehouse
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+def edit(table, match="", /, **changes):
+    return lambda world: world.edit(table, match, **changes)
+
+
+def restrict(kind, **changes):
+    return lambda world: world.restrict(kind, **changes)
+
+
+def both(*leaks):
+    def leak(world):
+        for one in leaks:
+            one(world)
+
+    return leak
+
+
+def hit(outcome, run="sr-accounts", **who):
+    row = {"hit_id": f"h-{outcome}", "screening_run_id": run, "account_id": None, "wallet_address": None, "chain": None}
+    return lambda world: world.add("compliance.screening_hits", **{**row, "outcome": outcome, **who})
+
+
+def message(**changes):
+    row = {"message_id": "m1", "contact_id": "co-gb", "channel": "email", "is_promotion": True, "sent_at": NOW - 3 * DAY}
+    return lambda world: world.add("crm.messages", **{**row, **changes})
+
+
+def feed(table, **changes):
+    return lambda world: world.feeds.update({table: changes})
+
+
+def second_account(**changes):
+    """p-gb has another account, which nobody verified unless `changes` say so."""
+
+    def leak(world):
+        world.identifiers.append(("p-gb", "account_id", "ac-two"))
+        row = {**world.tables["exchange.accounts"][0], "account_id": "ac-two"}
+        world.add("exchange.accounts", **{**row, **changes})
+
+    return leak
+
+
+def kyc_of_second_account(**changes):
+    def leak(world):
+        row = {**world.tables["compliance.kyc_records"][0], "kyc_id": "ky-two", "account_id": "ac-two"}
+        world.add("compliance.kyc_records", **{**row, **changes})
+
+    return leak
+
+
+def product(line):
+    return edit("catalogue.offers", product_line=line)
+
+
+def disclosures(*left_out):
+    given = ["WHY_THIS_OFFER", "AD_LABEL", "OPT_OUT", "UK_RISK_WARNING", "UK_RISK_SUMMARY"]
+    kept = [name for name in given if name not in left_out]
+
+    def leak(world):
+        world.edit("catalogue.creatives", disclosures=kept)
+        text = "[" + ",".join(f'"{name}"' for name in kept) + "]"
+        for row in world.staged:
+            row["disclosures"] = text
+
+    return leak
+
+
+def row(**changes):
+    return lambda world: [staged.update(changes) for staged in world.staged]
+
+
+def policy_text(name, old, new):
+    def change(folder):
+        path = folder / name
+        text = path.read_text()
+        assert re.search(old, text)
+        path.write_text(re.sub(old, new, text))
+
+    return lambda world: setattr(world, "policy", change)
+
+
+def past_decision(**changes):
+    given = {
+        "decision_id": "old1",
+        "batch_seq": 0,
+        "person_id": "p-gb",
+        "channel": "sms",
+        "is_promotion": True,
+        "is_chosen": True,
+    }
+    return lambda world: world.past.append({**given, "send_after": NOW - 5 * HOUR, "as_of": NOW - DAY, **changes})
+
+
+def arm(*arms):
+    return lambda world: setattr(world, "arms", [("p-gb", name) for name in arms])
+
+
+def contacted(times):
+    return both(*(message(message_id=f"m{n}", sent_at=NOW - (2 + n) * DAY) for n in range(times)))
+
+
+UNSCREENED = {"FC_SANCTIONED_UNKNOWN", "FC_SANCTIONS_POTENTIAL_UNKNOWN", "FC_SCREEN_STALE"}
+STALE_24H = {"FC_EMBARGO", "FC_ADVERSE_MEDIA", "FC_RESTRICTED_HOLD", "AGE_MINOR_SIGNAL", "VUL_FLAG", "VUL_HARM_SIGNAL"}
+STALE_1H = {"PRV_OBJECTED", "PRV_ERASURE", "VUL_SELF_EXCLUDED"}
+
+
+def unknown(codes):
+    return {f"{code}_UNKNOWN" for code in codes}
+
+
+GB_SMS, GB_EMAIL, GB_PUSH, GB_WEB = ("gb", "sms"), ("gb", "email"), ("gb", "push"), ("gb", "web")
+NY_SMS, NY_EMAIL = ("ny", "sms"), ("ny", "email")
+
+LEAKS = {
+    # financial crime
+    "confirmed_match": (GB_WEB, hit("confirmed", account_id="ac-gb"), {"FC_SANCTIONED"}),
+    "possible_match": (GB_WEB, hit("potential", account_id="ac-gb"), {"FC_SANCTIONS_POTENTIAL"}),
+    "listed_wallet_in_capitals_on_another_evm_chain": (
+        GB_WEB,
+        hit("confirmed", "sr-wallets", wallet_address=f"0X{'gb':a<40}".upper(), chain="polygon"),
+        {"FC_WALLET_LISTED"},
+    ),
+    "possible_wallet_hit_is_a_possible_match": (
+        GB_WEB,
+        hit("potential", "sr-wallets", wallet_address=f"0x{'gb':a<40}"),
+        {"FC_SANCTIONS_POTENTIAL"},
+    ),
+    "screened_25_hours_ago": (
+        GB_WEB,
+        edit("compliance.screening_runs", screened_at=NOW - 25 * HOUR),
+        UNSCREENED | {"FC_WALLET_LISTED_UNKNOWN"},
+    ),
+    "account_opened_after_the_screening": (GB_WEB, edit("exchange.accounts", "ac-gb", created_at=NOW - HOUR), UNSCREENED),
+    "list_not_read_whole": (
+        GB_WEB,
+        edit("compliance.screening_runs", "sr-wallets", list_parse_complete=False),
+        {"FC_LIST_INCOMPLETE"},
+    ),
+    "embargo": (GB_WEB, restrict("embargo"), {"FC_EMBARGO"}),
+    "embargo_on_the_wallet": (GB_WEB, restrict("embargo", account_id=None, wallet_address=f" 0x{'gb':a<40} "), {"FC_EMBARGO"}),
+    "embargo_on_the_email_in_capitals": (GB_WEB, restrict("embargo", account_id=None, email=" GB@Example.com"), {"FC_EMBARGO"}),
+    "adverse_media": (GB_WEB, restrict("adverse_media"), {"FC_ADVERSE_MEDIA"}),
+    "fincrime_hold": (GB_WEB, restrict("fincrime_hold"), {"FC_RESTRICTED_HOLD"}),
+    "restriction_of_a_kind_nobody_knows": (GB_WEB, restrict("court_order_77"), {"FC_RESTRICTED_HOLD"}),
+    # verification and age
+    "tier_too_low": (GB_WEB, both(product("staking"), edit("compliance.kyc_records", "ky-gb", tier=1)), {"KYC_TIER_LOW"}),
+    "verification_rejected": (GB_WEB, edit("compliance.kyc_records", "ky-gb", status="rejected"), {"KYC_TIER_LOW"}),
+    "second_open_account_unverified": (GB_WEB, both(second_account()), {"KYC_TIER_LOW"}),
+    "kyc_expires_exactly_now": (
+        GB_WEB,
+        edit("compliance.kyc_records", "ky-gb", expires_at=NOW),
+        {"KYC_EXPIRED", "KYC_OUTLIVED"},
+    ),
+    "kyc_expires_before_the_row_ends": (
+        GB_WEB,
+        edit("compliance.kyc_records", "ky-gb", expires_at=NOW + 35 * HOUR),
+        {"KYC_OUTLIVED"},
+    ),
+    "kyc_expiry_unknown": (
+        GB_WEB,
+        edit("compliance.kyc_records", "ky-gb", expires_at=None),
+        {"KYC_EXPIRED_UNKNOWN", "KYC_OUTLIVED_UNKNOWN"},
+    ),
+    "two_birth_dates": (
+        GB_WEB,
+        both(second_account(), kyc_of_second_account(birth_date=date(1984, 1, 1))),
+        {"ID_KYC_CONFLICT"},
+    ),
+    "seventeen": (
+        GB_WEB,
+        both(
+            edit("compliance.kyc_records", "ky-gb", birth_date=date(2008, 11, 24)),
+            edit("exchange.accounts", "ac-gb", birth_date=None),
+        ),
+        {"AGE_UNDER_18"},
+    ),
+    "the_youngest_birth_date_counts": (
+        GB_WEB,
+        edit("exchange.accounts", "ac-gb", birth_date=date(2010, 1, 1)),
+        {"AGE_UNDER_18"},
+    ),
+    "birth_date_unknown": (
+        GB_WEB,
+        both(edit("compliance.kyc_records", "ky-gb", birth_date=None), edit("exchange.accounts", "ac-gb", birth_date=None)),
+        {"AGE_UNDER_18_UNKNOWN"},
+    ),
+    "minor_signal": (GB_WEB, restrict("minor_signal"), {"AGE_MINOR_SIGNAL"}),
+    # jurisdiction
+    "country_not_in_the_map": (
+        GB_WEB,
+        edit("exchange.accounts", "ac-gb", pending_country="BR"),
+        {"JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN"},
+    ),
+    "moving_to_where_the_product_is_not_permitted": (
+        GB_WEB,
+        both(product("staking"), edit("exchange.accounts", "ac-gb", pending_country="HK")),
+        {"JUR_NO_PERMISSION"},
+    ),
+    "not_permitted_for_professionals": (
+        GB_WEB,
+        both(
+            product("nft"),
+            edit("compliance.kyc_records", "ky-gb", client_class="professional"),
+            edit("compliance.assessments", "spot", product_line="nft"),
+        ),
+        {"JUR_NO_PERMISSION"},
+    ),
+    "uk_bonus": (GB_WEB, edit("catalogue.offers", incentive="monetary"), {"UK_INCENTIVE_BAN"}),
+    "uk_risk_warning_left_out": (GB_WEB, disclosures("UK_RISK_WARNING"), {"DISC_MISSING_UK_RISK_WARNING"}),
+    "uk_risk_summary_left_out": (GB_WEB, disclosures("UK_RISK_SUMMARY"), {"DISC_MISSING_UK_RISK_SUMMARY"}),
+    "uk_derivatives": (GB_WEB, product("derivatives"), {"UK_DERIVATIVES_BAN", "JUR_NO_PERMISSION"}),
+    "no_written_consent_to_us_texts": (
+        NY_SMS,
+        edit("crm.consents", "ny-telemarketing", status="denied"),
+        {"US_TCPA_NO_CONSENT"},
+    ),
+    "us_text_at_seven_in_the_morning": (
+        NY_SMS,
+        row(send_after=NOW + 21 * HOUR, send_before=NOW + 23 * HOUR),
+        {"US_QUIET_HOURS", "BRD_QUIET_HOURS"},
+    ),
+    # privacy
+    "sms_consent_withdrawn": (GB_SMS, edit("crm.consents", "gb-marketing-sms", status="withdrawn"), {"PRV_NO_CHANNEL_CONSENT"}),
+    "withdrawal_for_all_channels_counts_for_each": (
+        GB_PUSH,
+        lambda world: world.add(
+            "crm.consents",
+            consent_id="w",
+            contact_id="co-gb",
+            channel=None,
+            purpose="marketing",
+            status="withdrawn",
+            recorded_at=NOW - HOUR,
+        ),
+        {"PRV_NO_CHANNEL_CONSENT"},
+    ),
+    "withdrawn_by_email_alone": (
+        GB_SMS,
+        lambda world: world.add(
+            "crm.consents",
+            consent_id="w",
+            email="GB@example.com ",
+            channel="sms",
+            purpose="marketing",
+            status="withdrawn",
+            recorded_at=NOW - HOUR,
+        ),
+        {"PRV_NO_CHANNEL_CONSENT"},
+    ),
+    "no_push_consent_at_all": (
+        GB_PUSH,
+        lambda world: world.tables.update(
+            {"crm.consents": [row for row in world.tables["crm.consents"] if row["consent_id"] != "gb-marketing-push"]}
+        ),
+        {"PRV_NO_CHANNEL_CONSENT"},
+    ),
+    "consent_known_two_hours_ago": (
+        GB_SMS,
+        feed("crm.consents", extracted_at=NOW - 2 * HOUR),
+        {"PRV_NO_CHANNEL_CONSENT_UNKNOWN", "PRV_OBJECTED_UNKNOWN"},
+    ),
+    "uk_unsubscribed": (GB_EMAIL, message(unsubscribed_at=NOW - DAY, sent_at=NOW - 20 * DAY), {"PRV_NO_CHANNEL_CONSENT"}),
+    "us_unsubscribed": (
+        NY_EMAIL,
+        message(contact_id="co-ny", unsubscribed_at=NOW - DAY, sent_at=NOW - 20 * DAY),
+        {"PRV_NO_CHANNEL_CONSENT"},
+    ),
+    "objection": (GB_WEB, restrict("objection"), {"PRV_OBJECTED"}),
+    "do_not_contact": (GB_WEB, restrict("do_not_contact"), {"PRV_OBJECTED"}),
+    "profiling_objection": (GB_WEB, restrict("profiling_objection"), {"PRV_OBJECTED"}),
+    "profiling_consent_denied": (
+        GB_WEB,
+        lambda world: world.add(
+            "crm.consents", consent_id="p", account_id="ac-gb", purpose="profiling", status="denied", recorded_at=NOW - DAY
+        ),
+        {"PRV_OBJECTED"},
+    ),
+    "personalisation_off": (
+        GB_WEB,
+        lambda world: world.add(
+            "crm.preferences", preference_id="p", contact_id="co-gb", personalisation_off=True, recorded_at=NOW - DAY
+        ),
+        {"PRV_OBJECTED"},
+    ),
+    "erasure": (GB_WEB, restrict("erasure"), {"PRV_ERASURE"}),
+    # protection
+    "vulnerable": (GB_WEB, restrict("vulnerable"), {"VUL_FLAG"}),
+    "harm_signal": (GB_WEB, restrict("harm_signal"), {"VUL_HARM_SIGNAL"}),
+    "self_excluded": (GB_WEB, restrict("self_exclusion"), {"VUL_SELF_EXCLUDED"}),
+    "conservative": (GB_WEB, edit("compliance.assessments", "as-gb-profile", result="conservative"), {"SUI_PROFILE"}),
+    "profile_expired": (GB_WEB, edit("compliance.assessments", "as-gb-profile", expires_at=NOW), {"SUI_PROFILE"}),
+    "prospect": (GB_WEB, lambda world: world.stages.update({"p-gb": "prospect"}), {"SUI_STAGE"}),
+    "stage_unknown": (GB_WEB, lambda world: world.stages.pop("p-gb"), {"SUI_STAGE_UNKNOWN"}),
+    "appropriateness_failed": (GB_WEB, edit("compliance.assessments", "as-gb-spot", result="failed"), {"SUI_APPROPRIATENESS"}),
+    "appropriateness_of_last_year": (
+        GB_WEB,
+        edit("compliance.assessments", "as-gb-spot", taken_at=NOW - 366 * DAY),
+        {"SUI_APPROPRIATENESS"},
+    ),
+    # brand
+    "promoted_an_hour_ago": (GB_EMAIL, message(sent_at=NOW - HOUR), {"BRD_FREQ_CAP"}),
+    "promoted_three_times_this_week": (GB_EMAIL, contacted(3), {"BRD_FREQ_CAP"}),
+    "yesterdays_decision_not_yet_seen_as_message": (GB_EMAIL, past_decision(), {"BRD_FREQ_CAP"}),
+    "sent_at_ten_in_the_evening": (GB_PUSH, row(send_after=NOW + 6 * HOUR, send_before=NOW + 7 * HOUR), {"BRD_QUIET_HOURS"}),
+    "window_reaches_past_the_last_hour": (
+        GB_PUSH,
+        row(send_before=NOW + 5 * HOUR + timedelta(minutes=51)),
+        {"BRD_QUIET_HOURS"},
+    ),
+    "permitted_at_home_but_not_in_the_other_zone": (
+        GB_PUSH,
+        both(second_account(time_zone="Asia/Singapore"), kyc_of_second_account()),
+        {"BRD_QUIET_HOURS"},
+    ),
+    "time_zone_unknown": (GB_PUSH, edit("exchange.accounts", "ac-gb", time_zone="Mars/Base"), {"BRD_QUIET_HOURS_UNKNOWN"}),
+    "no_send_window": (GB_PUSH, row(send_after=None, send_before=None), {"BRD_QUIET_HOURS"}),
+    "two_pushed_promotions": (GB_PUSH, lambda world: world.offer("gb", "email"), {"BRD_JOINT_PUSH_CAP"}),
+    "countdown": (GB_WEB, edit("catalogue.creatives", "cr-web", pressure_flags=["countdown"]), {"BRD_MANIPULATIVE"}),
+    "brand_never_approved": (GB_WEB, edit("catalogue.approvals", "ap-brand", kind="uk_route"), {"BRD_NOT_APPROVED"}),
+    "approval_ended": (GB_WEB, edit("catalogue.approvals", "ap-brand", valid_to=NOW), {"BRD_NOT_APPROVED"}),
+    "approved_for_another_creative": (
+        GB_WEB,
+        edit("catalogue.approvals", "ap-brand", creative_id="cr-sms"),
+        {"BRD_NOT_APPROVED"},
+    ),
+    "approval_ends_before_the_row": (
+        GB_WEB,
+        edit("catalogue.approvals", "ap-brand", valid_to=NOW + 35 * HOUR),
+        {"BRD_OUTLIVES_APPROVAL"},
+    ),
+    "why_left_out": (GB_WEB, disclosures("WHY_THIS_OFFER"), {"DISC_MISSING_WHY_THIS_OFFER"}),
+    "ad_label_left_out": (GB_WEB, disclosures("AD_LABEL"), {"DISC_MISSING_AD_LABEL"}),
+    "opt_out_left_out": (GB_WEB, disclosures("OPT_OUT"), {"DISC_MISSING_OPT_OUT"}),
+    # the offer, the pack, the row itself
+    "not_started": (GB_WEB, edit("catalogue.offers", starts_at=NOW + timedelta(seconds=1)), {"OFFER_NOT_STARTED"}),
+    "ended_this_instant": (GB_WEB, edit("catalogue.offers", ends_at=NOW), {"OFFER_EXPIRED", "OFFER_OUTLIVES_END"}),
+    "ends_before_the_row": (GB_WEB, edit("catalogue.offers", ends_at=NOW + 35 * HOUR), {"OFFER_OUTLIVES_END"}),
+    "ends_at_midnight_of_the_persons_zone": (
+        GB_WEB,
+        edit("catalogue.offers", ends_local="2026-11-24 24:00"),
+        {"OFFER_OUTLIVES_END"},
+    ),
+    "product_nobody_knows": (
+        GB_WEB,
+        product("lottery"),
+        {
+            "ENG_UNKNOWN_PRODUCT",
+            "JUR_NO_PERMISSION",
+            "KYC_TIER_LOW_UNKNOWN",
+            "SUI_PROFILE_UNKNOWN",
+            "SUI_STAGE_UNKNOWN",
+            "SUI_APPROPRIATENESS_UNKNOWN",
+        },
+    ),
+    "pack_ended": (
+        GB_WEB,
+        policy_text("pack.yaml", 'valid_to: "[^"]*"', 'valid_to: "2026-11-23T15:00:00Z"'),
+        {"PACK_OUT_OF_DATE"},
+    ),
+    "older_version": (
+        GB_WEB,
+        lambda world: world.add("catalogue.offers", **{**world.tables["catalogue.offers"][0], "version": 2}),
+        {"ROW_UNKNOWN_OFFER"},
+    ),
+    "creative_of_another_channel": (GB_WEB, row(creative_id="cr-email"), {"ROW_CREATIVE_MISMATCH"}),
+    "body_changed": (GB_WEB, row(body="Trade spot now."), {"ROW_TEXT_CHANGED"}),
+    "disclosure_trimmed": (GB_WEB, row(disclosures='["AD_LABEL"]'), {"ROW_TEXT_CHANGED"}),
+    "drawn_as_held_out": (GB_WEB, arm("held_out"), {"ROW_HELD_OUT"}),
+    "merged_with_somebody_held_out": (GB_WEB, arm("treated", "held_out"), {"ROW_HELD_OUT"}),
+    "never_drawn": (GB_WEB, arm(), {"ROW_HELD_OUT"}),
+    "of_another_run": (GB_WEB, row(run_id="r0000000000000000"), {"ROW_OTHER_RUN"}),
+    "window_after_the_rows_end": (GB_PUSH, row(valid_until=NOW + 2 * HOUR), {"WINDOW_OUTSIDE_VALIDITY"}),
+    # feeds too old, or never whole
+    "restrictions_known_two_hours_ago": (
+        GB_WEB,
+        feed("compliance.restrictions", extracted_at=NOW - 2 * HOUR),
+        unknown(STALE_1H),
+    ),
+    "restrictions_known_yesterday": (
+        GB_WEB,
+        feed("compliance.restrictions", extracted_at=NOW - 25 * HOUR),
+        unknown(STALE_24H | STALE_1H),
+    ),
+    "restrictions_never_whole": (GB_WEB, feed("compliance.restrictions", is_complete=False), unknown(STALE_24H | STALE_1H)),
+    "messages_never_whole": (
+        GB_EMAIL,
+        feed("crm.messages", is_complete=False),
+        {"PRV_NO_CHANNEL_CONSENT_UNKNOWN", "BRD_FREQ_CAP_UNKNOWN"},
+    ),
+    "screening_hits_never_whole": (
+        GB_WEB,
+        feed("compliance.screening_hits", is_complete=False),
+        UNSCREENED | {"FC_WALLET_LISTED_UNKNOWN"},
+    ),
+    "accounts_known_31_days_ago": (
+        GB_WEB,
+        feed("exchange.accounts", extracted_at=NOW - 31 * DAY),
+        {"JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN"},
+    ),
+}
+
+
+HARMLESS = {
+    "cleared_hit": (GB_WEB, hit("cleared", account_id="ac-gb")),
+    "hit_of_an_earlier_screening": (GB_WEB, hit("confirmed", "sr-old", account_id="ac-gb")),
+    "restriction_resolved_since": (
+        GB_WEB,
+        both(restrict("embargo"), restrict("embargo", status="resolved", source_updated_at=NOW - HOUR)),
+    ),
+    "restriction_ended_this_instant": (GB_WEB, restrict("self_exclusion", ends_at=NOW)),
+    "restriction_of_somebody_else": (GB_WEB, restrict("embargo", account_id="ac-ny")),
+    "kyc_expires_with_the_row": (GB_WEB, edit("compliance.kyc_records", "ky-gb", expires_at=NOW + 36 * HOUR)),
+    "closed_account_unverified": (GB_WEB, second_account(closed_at=NOW - DAY)),
+    "eighteen_today": (
+        GB_WEB,
+        both(
+            edit("compliance.kyc_records", "ky-gb", birth_date=date(2008, 11, 23)),
+            edit("exchange.accounts", "ac-gb", birth_date=None),
+        ),
+    ),
+    "us_email_needs_no_consent": (NY_EMAIL, edit("crm.consents", "ny-marketing-email", purpose="third_party")),
+    "subscribed_again_since": (
+        GB_EMAIL,
+        both(
+            message(unsubscribed_at=NOW - 10 * DAY, sent_at=NOW - 20 * DAY),
+            edit("crm.consents", "gb-marketing-email", recorded_at=NOW - DAY),
+        ),
+    ),
+    "soft_opt_in_where_no_consent_was_asked": (GB_EMAIL, edit("crm.consents", "gb-marketing-email", purpose="soft_opt_in")),
+    "education_email_although_promoted_today": (
+        GB_EMAIL,
+        both(product("education"), edit("catalogue.offers", is_promotion=False), message(sent_at=NOW - HOUR)),
+    ),
+    "past_decision_that_a_message_carries": (
+        GB_EMAIL,
+        both(past_decision(send_after=NOW - 5 * HOUR), message(decision_id="old1", sent_at=NOW - 2 * DAY)),
+    ),
+    "promoted_twice_this_week": (GB_EMAIL, contacted(2)),
+    "window_ends_with_the_last_permitted_minute": (GB_PUSH, row(send_before=NOW + 5 * HOUR + timedelta(minutes=50))),
+    "phone_number_of_the_same_country_without_region": (NY_SMS, lambda world: None),
+    "approved_for_this_creative": (GB_WEB, edit("catalogue.approvals", "ap-brand", creative_id="cr-web")),
+    "offer_that_ends_later_than_the_row_where_the_person_is": (GB_WEB, edit("catalogue.offers", ends_local="2026-11-25 03:00")),
+    "increments_reach_up_to_now": (GB_WEB, feed("compliance.restrictions", covers_to=NOW - timedelta(minutes=5))),
+    "appropriateness_failed_elsewhere": (GB_WEB, edit("compliance.assessments", "as-gb-staking", result="failed")),
+}
+
+
+CASES = LEAKS | {name: (*case, set()) for name, case in HARMLESS.items()}
+
+
+@pytest.fixture(scope="module")
+def found(make_world, tmp_path_factory):
+    """{case: codes found}. Cases about one person or offer share one audited day, each with people and offers of its own."""
+    together = make_world(tmp_path_factory.mktemp("together"))
+    for table in list(together.tables):
+        if table != "compliance.screening_runs":
+            together.tables[table] = []
+    together.identifiers, together.stages, together.arms = [], {}, []
+    numbers, codes = {}, {}
+    for number, (name, ((person, channel), change, _)) in enumerate(CASES.items()):
+        alone = make_world(tmp_path_factory.mktemp("alone"))
+        alone.offer(person, channel)
+        change(alone)
+        if alone.is_alone():
+            codes[name] = alone.found()
+        else:
+            numbers[f"#{number:03}"] = name
+            together.take_in(alone, f"#{number:03}")
+    together.found()
+    for decision, code in together.violations().select("decision_id", "code").rows():
+        codes.setdefault(numbers[decision[-4:]], set()).add(code)
+    return codes
+
+
+@pytest.mark.parametrize("name", LEAKS)
+def test_the_audit_finds_exactly_the_leak(found, name):
+    assert found[name] == LEAKS[name][2]
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_the_audit_leaves_alone_what_no_rule_forbids(found, name):
+    assert found.get(name, set()) == set()
