@@ -48,7 +48,9 @@ def sessions(people: pl.DataFrame, begin: int, end: int, rng: np.random.Generato
     second = people["second_device_id"].is_not_null().to_numpy()[person] & (rng.random(total) < 0.3)
     app = rng.random(total) < 0.45
     logged_in = people["has_account"].to_numpy()[person] & ~people["split_web"].to_numpy()[person]
-    logged_in &= rng.random(total) >= np.where(second, rates.NEVER_LOGGED_IN_WEB / 3, rates.NEVER_LOGGED_IN_WEB)
+    # One visit of everybody is logged in, so that only those planted as split are known to the web without an account.
+    stranger = rng.random(total) < np.where(second, rates.NEVER_LOGGED_IN_WEB / 3, rates.NEVER_LOGGED_IN_WEB)
+    logged_in &= ~stranger | (np.diff(person, prepend=-1) != 0)
     shared = np.isin(people["shares"].to_numpy()[person], (1, 3)) & ~second & (rng.random(total) < 0.6)
     kind = np.where(people["is_test"].to_numpy()[person], 2, 0)
     dead = rng.random(total) < rates.DEAD_SESSION_SHARE

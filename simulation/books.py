@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,7 +24,7 @@ class Books:
     tag: str = ""
     planted: dict[str, int] = field(default_factory=dict)
 
-    def tally(self, name: str, number: int) -> None:
+    def tally(self, name: str, number: Any) -> None:
         """Add to the count of something planted."""
         self.planted[name] = self.planted.get(name, 0) + int(number)
 

@@ -106,13 +106,13 @@ def outcomes(people: pl.DataFrame, made: pl.DataFrame, rng: np.random.Generator)
             )
         )
     empty = {"person": pl.Int64, "row": pl.UInt32, "line": pl.Int64, "at": pl.Int64}
-    won = pl.concat(added) if added else pl.DataFrame(schema=empty)
-    lost = (
+    gained = pl.concat(added) if added else pl.DataFrame(schema=empty)
+    missed = (
         pl.concat(removed)
         if removed
         else pl.DataFrame(schema={"person": pl.Int64, "line": pl.Int64, "at": pl.Int64, "until": pl.Int64})
     )
-    return won, lost
+    return gained, missed
 
 
 def without(organic: pl.DataFrame, lost: pl.DataFrame) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,7 @@ FORMATS = {"crm": "csv", "surveys": "jsonl"}  # the others Parquet, so that all 
 INSTANT_TEXT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
-def contract_columns() -> dict[str, dict[str, pl.DataType]]:
+def contract_columns() -> dict[str, dict[str, Any]]:
     """The columns and types of every table of the contract, by `source.table`."""
     contract = yaml.safe_load(CONTRACT.read_text(encoding="utf-8"))
     columns = {}

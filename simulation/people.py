@@ -10,7 +10,7 @@ from simulation import rates
 from simulation.catalogue import LINES, OFFERS
 from simulation.tools import DAY, generator, hexes, ids, pick, weighted
 
-# type: weight, activity, relative organic rate of use per product line (order of LINES), persuadability, risk profile weights
+# Each type of person: weight, activity, relative organic rate of use per product line (order of LINES), persuadability, risk profile weights
 TYPES = {
     "saver": (0.22, 0.8, (1.2, 2.2, 1.5, 0.5, 0.6, 0.05, 0.9, 0.2, 0.05, 0.02), 1.0, (0.7, 0.28, 0.02)),
     "holder": (0.22, 0.7, (0.6, 1.0, 0.6, 1.6, 1.3, 0.10, 0.6, 0.4, 0.15, 0.05), 0.9, (0.15, 0.65, 0.20)),

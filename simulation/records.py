@@ -207,7 +207,7 @@ def consents(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
     )
     created = base["created_at"].to_numpy() + 10 * MINUTE
     rows = []
-    for place, (channel, purpose, yes, later_no, no) in enumerate(asked):
+    for place, (only_channel, purpose, yes, later_no, no) in enumerate(asked):
         gone = created + ((0.5 + 0.5 * rng.random(count)) * (ends_at - created)).astype(np.int64)
         gone = np.where(
             rng.random(count) < 0.5, gone, np.maximum(created + HOUR, ends_at - (rng.random(count) * 60 * DAY).astype(np.int64))
@@ -223,7 +223,7 @@ def consents(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
                         "contact_id": maybe(base["contact_id"].gather(index), subject[index] == 0),
                         "account_id": maybe(base["account_id"].gather(index), subject[index] == 1),
                         "email": maybe(base["account_email"].gather(index), subject[index] == 2),
-                        "channel": pl.repeat(channel, len(index), dtype=pl.String, eager=True),
+                        "channel": pl.repeat(only_channel, len(index), dtype=pl.String, eager=True),
                         "purpose": pl.repeat(purpose, len(index), dtype=pl.String, eager=True),
                         "status": pl.repeat(status, len(index), dtype=pl.String, eager=True),
                         "recorded_at": times(when[index]),

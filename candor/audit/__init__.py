@@ -34,6 +34,7 @@ ROWS_SHOWN = 5
 RAW_TABLES = [
     "exchange.accounts",
     "wallets.wallet_links",
+    "crm.contacts",
     "crm.consents",
     "crm.preferences",
     "crm.messages",

@@ -62,8 +62,13 @@ def normal_wallet(column: str) -> pl.Expr:
     return pl.when(lower.str.starts_with("0x")).then(lower).otherwise(address)
 
 
-def restrictions(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, people: pl.LazyFrame) -> pl.LazyFrame:
-    """One row per person: a true, false or (feed too old) unknown fact per kind of restriction."""
+def restrictions(
+    raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, people: pl.LazyFrame, stated: pl.LazyFrame
+) -> pl.LazyFrame:
+    """One row per person: a true, false or (feed too old) unknown fact per kind of restriction.
+
+    `stated`: the e-mails that the person's accounts and contacts state, whoever identity gave them to.
+    """
     import polars as pl
 
     columns = ["account_id", "wallet_address", "email", "kind", "status", "starts_at", "ends_at"]
@@ -82,13 +87,18 @@ def restrictions(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, p
         )
     )
     matches = [("account_id", "account_id"), ("email", "email"), ("plain_email", "email"), ("wallet", "wallet")]
+    own_emails = stated.select("person_id", normal_email("email", providers).alias("identifier")).drop_nulls().unique()
+    by_own_email = rows.select("kind", pl.col("email").alias("identifier")).drop_nulls().join(own_emails, on="identifier")
     hits = pl.concat(
         [
-            rows.select("kind", pl.col(column).alias("identifier"))
-            .drop_nulls()
-            .join(of_kind(identifiers, kind, "identifier"), on="identifier", how="inner")
-            .select("person_id", "kind")
-            for column, kind in matches
+            *(
+                rows.select("kind", pl.col(column).alias("identifier"))
+                .drop_nulls()
+                .join(of_kind(identifiers, kind, "identifier"), on="identifier", how="inner")
+                .select("person_id", "kind")
+                for column, kind in matches
+            ),
+            by_own_email.select("person_id", "kind"),
         ]
     )
     facts: dict[str, list[str]] = {}

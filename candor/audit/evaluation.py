@@ -87,7 +87,7 @@ def _person_facts(
         people.regimes(raw, book, accounts, records, given.identifiers, given.phone_numbers),
         people.risk_profile(raw, given.identifiers),
         screening.facts(raw, given.identifiers, accounts, everybody),
-        consent.restrictions(raw, given.identifiers, providers, everybody),
+        consent.restrictions(raw, given.identifiers, providers, everybody, people.own_words(raw, given.identifiers, accounts)),
         consent.consent_facts(raw, given.identifiers, providers, everybody),
         consent.contact_counts(raw, given.identifiers, given.past_decisions, everybody),
     ]

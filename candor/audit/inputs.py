@@ -53,7 +53,9 @@ def read(connection: duckdb.DuckDBPyConnection, run: Run) -> Inputs:
         stages=stages.join(people, on="person_id", how="semi"),
         arms=arms.filter(pl.col("batch_seq") <= run.batch_seq).join(people, on="person_id", how="semi"),
         past_decisions=_past_decisions(connection, run, people),
-        phone_numbers=_table(connection, "state", "phone_numbers", ["phone_std", "phone_country", "is_valid"]),
+        phone_numbers=_table(
+            connection, "state", "phone_numbers", ["raw", "country", "phone_std", "phone_country", "is_valid"]
+        ),
         deliveries=deliveries.join(pins, on="delivery_id", how="semi"),
         all_deliveries=deliveries,
     )

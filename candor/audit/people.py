@@ -32,6 +32,8 @@ def accounts(raw: Raw, identifiers: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     given = [
+        "email",
+        "phone",
         "country_code",
         "region_code",
         "pending_country",
@@ -45,6 +47,21 @@ def accounts(raw: Raw, identifiers: pl.DataFrame) -> pl.DataFrame:
     rows = raw.current("exchange.accounts", ["account_id"], given, only=owned.select("account_id"))
     is_open = pl.col("closed_at").is_null() | (pl.col("closed_at") > raw.as_of)
     return owned.join(rows, on="account_id", how="inner").with_columns(is_open.alias("is_open")).collect()
+
+
+def own_words(raw: Raw, identifiers: pl.DataFrame, accounts: pl.DataFrame) -> pl.LazyFrame:
+    """(person_id, email, phone, country_code) that the person's accounts and contacts state themselves.
+
+    Identity may have given such an address to somebody else (a recycled number, a family's mailbox). What restricts still counts.
+    """
+    import polars as pl
+
+    owned = of_kind(identifiers, "contact_id")
+    given = ["email", "phone", "country_code"]
+    contacts = raw.current("crm.contacts", ["contact_id"], given, only=owned.select("contact_id"))
+    return pl.concat(
+        [accounts.lazy().select("person_id", *given), owned.join(contacts, on="contact_id").select("person_id", *given)]
+    ).unique()
 
 
 def kyc_records(raw: Raw, accounts: pl.DataFrame) -> pl.DataFrame:
@@ -116,8 +133,19 @@ def regimes(
         )
     opened = accounts.lazy().filter("is_open")
     residences = _places(opened, "country_code", "region_code")
-    phones = of_kind(identifiers, "phone").join(
-        phone_numbers.lazy().filter("is_valid").select(pl.col("phone_std").alias("phone"), "phone_country").unique(), on="phone"
+    valid = phone_numbers.lazy().filter("is_valid")
+    phones = pl.concat(
+        [
+            of_kind(identifiers, "phone")
+            .join(valid.select(pl.col("phone_std").alias("phone"), "phone_country").unique(), on="phone")
+            .select("person_id", "phone_country"),
+            # A number that identity left out (recycled, shared) is still one that this account is reached by.
+            accounts.lazy()
+            .filter(pl.col("phone").is_not_null())
+            .select("person_id", pl.col("phone").alias("raw"), pl.col("country_code").fill_null("").alias("country"))
+            .join(valid.select("raw", "country", "phone_country"), on=["raw", "country"])
+            .select("person_id", "phone_country"),
+        ]
     )
     signals = pl.concat(
         [

@@ -63,26 +63,43 @@ def violations(rows: pl.DataFrame, listed: list[Check]) -> tuple[pl.DataFrame, d
     import polars as pl
 
     ids = ["decision_id", "person_id", "offer_id", "offer_version", "channel", "creative_id"]
-    found, counts = [], {}
-    for check in listed:
-        judged = rows.lazy().select(*ids, check.applies.alias("applies"), check.require.alias("require"))
-        applied = judged.filter(pl.col("applies").fill_null(True))
-        broken = applied.filter(~pl.col("require").fill_null(False)).select(
-            *ids,
-            pl.lit(check.rule).alias("rule"),
-            (
-                pl.lit(check.code)
-                + pl.when(pl.col("require").is_null() | pl.col("applies").is_null())
-                .then(pl.lit("_UNKNOWN"))
-                .otherwise(pl.lit(""))
-            ).alias("code"),
-            pl.lit(check.visibility == RESTRICTED).alias("is_restricted"),
-            pl.lit(check.path).alias("rule_path"),
+    applied = [check.applies.fill_null(True) for check in listed]
+    broken = [applies & ~check.require.fill_null(False) for applies, check in zip(applied, listed, strict=True)]
+    # One pass counts everything; on a good day there is nothing more to look at.
+    totals = rows.select(
+        *(applies.sum().cast(pl.Int64).alias(f"rows_{n}") for n, applies in enumerate(_as_wide(applied))),
+        *(breaks.sum().cast(pl.Int64).alias(f"broken_{n}") for n, breaks in enumerate(_as_wide(broken))),
+    ).row(0, named=True)
+    none = rows.head(0).select(
+        *ids,
+        pl.lit("").alias("rule"),
+        pl.lit("").alias("code"),
+        pl.lit(False).alias("is_restricted"),
+        pl.lit("").alias("rule_path"),
+    )
+    found, counts = [none], {}
+    for n, check in enumerate(listed):
+        counts[check.code] = {"rule": check.rule, "rows": totals[f"rows_{n}"], "violations": totals[f"broken_{n}"]}
+        if not totals[f"broken_{n}"]:
+            continue
+        is_unknown = check.require.is_null() | check.applies.is_null()
+        found.append(
+            rows.filter(broken[n]).select(
+                *ids,
+                pl.lit(check.rule).alias("rule"),
+                (pl.lit(check.code) + pl.when(is_unknown).then(pl.lit("_UNKNOWN")).otherwise(pl.lit(""))).alias("code"),
+                pl.lit(check.visibility == RESTRICTED).alias("is_restricted"),
+                pl.lit(check.path).alias("rule_path"),
+            )
         )
-        total, broke = pl.collect_all([applied.select(pl.len()), broken])
-        counts[check.code] = {"rule": check.rule, "rows": total.item(), "violations": broke.height}
-        found.append(broke)
     return pl.concat(found).sort("decision_id", "rule", "code"), counts
+
+
+def _as_wide(conditions: list[pl.Expr]) -> list[pl.Expr]:
+    """The conditions as long as the frame: a constant one would otherwise count once instead of once a row."""
+    import polars as pl
+
+    return [condition & pl.col("decision_id").is_not_null().or_(pl.lit(True)) for condition in conditions]
 
 
 def _row_checks(context: Any) -> list[Check]:

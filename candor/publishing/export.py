@@ -82,14 +82,10 @@ def to_parquet(connection: duckdb.DuckDBPyConnection, query: str, order: str, fi
 
 
 def replace_files(beside: Path, folder: Path) -> None:
-    """Make the files in `folder` those of `beside`, which disappears. Subfolders of `folder` stay."""
+    """Make the files of `beside` those in `folder`, each at once; `beside` disappears. What others wrote into `folder` stays."""
     if not folder.exists():
         os.rename(beside, folder)
         return
-    names = {file.name for file in beside.iterdir()}
-    for name in sorted(names):
-        os.replace(beside / name, folder / name)
-    for file in sorted(folder.iterdir()):
-        if file.is_file() and file.name not in names:
-            file.unlink()
+    for file in sorted(beside.iterdir()):
+        os.replace(file, folder / file.name)
     beside.rmdir()

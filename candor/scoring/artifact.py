@@ -73,14 +73,19 @@ class Model:
 
     def margins(self, table: pa.Table) -> dict[str, np.ndarray]:
         """Uncalibrated log-odds per arm. Raises ArtifactError when the columns are not exactly the model's, in its order."""
+        import numpy as np
+
         check_columns(table.schema, self.names)
+
+        def raw(role: str, rows: pa.Table) -> np.ndarray:
+            return np.asarray(self.boosters[role].predict(rows, raw_score=True))
+
         if self.learner == "s":
-            both = self.boosters["both"]
-            return {arm: both.predict(with_exposed(table, float(arm == "shown")), raw_score=True) for arm in ARMS}
-        held_out = self.boosters["held_out"].predict(table, raw_score=True)
+            return {arm: raw("both", with_exposed(table, float(arm == "shown"))) for arm in ARMS}
+        held_out = raw("held_out", table)
         if self.learner == "t":
-            return {"held_out": held_out, "shown": self.boosters["shown"].predict(table, raw_score=True)}
-        return {"held_out": held_out, "shown": held_out + self.boosters["effect"].predict(table, raw_score=True)}
+            return {"held_out": held_out, "shown": raw("shown", table)}
+        return {"held_out": held_out, "shown": held_out + raw("effect", table)}
 
     def predict(self, table: pa.Table) -> dict[str, np.ndarray]:
         """Calibrated probability of the outcome per arm, in the rows' order."""

@@ -1,9 +1,10 @@
 {#-
   The rows of an entity as known at the run's instant: per key the newest content by (updated_at, extraction, row hash) among rows
   that the table's last whole extract did not leave out. `known_at` looks at all pinned deliveries, the left-out ones too: content that
-  was delivered, dropped and delivered again was known the first time.
+  was delivered, dropped and delivered again was known the first time. `ties` orders versions of one instant, the more restrictive first:
+  a message and its unsubscription can arrive in one delivery.
 -#}
-{% macro newest_content(relation, key, updated_at=none) -%}
+{% macro newest_content(relation, key, updated_at=none, ties=[]) -%}
     select
         newest.* exclude (_row_hash, _delivery_id, _extracted_at, _is_superseded, _file, _line),
         newest._row_hash as row_hash,
@@ -22,7 +23,7 @@
             {%- endif %}
         qualify row_number() over (
             partition by {{ key | join(', ') }}
-            order by {% if updated_at %}{{ updated_at }} desc, {% endif %}_extracted_at desc, _row_hash desc
+            order by {% if updated_at %}{{ updated_at }} desc, {% endif %}_extracted_at desc, {% for tie in ties %}{{ tie }}, {% endfor %}_row_hash desc
         ) = 1
     ) as newest
 

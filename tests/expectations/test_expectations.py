@@ -187,7 +187,10 @@ BREAKS = {
         ),
     },
     "raw": {
-        "every required table holds rows": ("update state.deliveries set rows_loaded = 0, rows_quarantined = rows_read where table_name = 'approvals'", {"feed": "catalogue.approvals", "rows_loaded": 0}),
+        "every required table holds rows": (
+            "update state.deliveries set rows_loaded = 0, rows_quarantined = rows_read where table_name = 'approvals'",
+            {"feed": "catalogue.approvals", "rows_loaded": 0},
+        ),
         "restricted tables and consents were known whole at most 24 h before the run": (
             "update raw.feeds set known_whole_at = null where table_name = 'restrictions'",
             {"feed": "compliance.restrictions", "known_whole_at": None},
@@ -315,8 +318,10 @@ def test_an_empty_day_is_allowed_and_said(warehouse):
 
 
 HISTORY = """
-insert into state.batches select range + 100, timestamp '2026-11-23 15:00:00' - to_days(range::integer + 1), 'r' || range, 'p', null from range({runs});
-insert into state.deliveries select 'x' || range, 'crm', 'messages', 'x' || range, timestamp '2026-11-23 14:00:00' - to_days(range::integer + 1),
+insert into state.batches
+    select range + 100, timestamp '2026-11-23 15:00:00' - to_days(range::integer + 1), 'r' || range, 'p', null from range({runs});
+insert into state.deliveries
+    select 'x' || range, 'crm', 'messages', 'x' || range, timestamp '2026-11-23 14:00:00' - to_days(range::integer + 1),
     'h', 1, 500, 500, 0, true, timestamp '2026-01-01', timestamp '2026-01-02', 's' from range({runs});
 insert into state.pins select timestamp '2026-11-23 15:00:00' - to_days(range::integer + 1), 'x' || range from range({runs});
 update state.batches set batch_seq = 1000 where as_of = timestamp '2026-11-23 15:00:00';

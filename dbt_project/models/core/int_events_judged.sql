@@ -58,6 +58,15 @@ test_accounts as (
 
 ),
 
+-- An account that was used on half the shop's devices is nobody's.
+hub_accounts as (
+
+    select * from {{ ref('identifiers') }}
+    where identifier_kind = 'account_id'
+        and (is_hub or is_blocked)
+
+),
+
 offers as (
 
     select
@@ -126,6 +135,7 @@ judged as (
             [
                 case when attributed.occurred_at > {{ as_of() }} then 'not_yet_happened' end,
                 case when attributed.person_id is null then 'unattributed' end,
+                case when hub_accounts.identifier is not null then 'hub_account' end,
                 case when bot_agents.is_declared then 'bot_declared' end,
                 case when bot_agents.is_headless then 'bot_headless' end,
                 case when bot_sessions.is_too_fast then 'bot_rate' end,
@@ -139,6 +149,9 @@ judged as (
         ) as reasons
 
     from attributed
+
+    left join hub_accounts
+        on attributed.account_id = hub_accounts.identifier
 
     left join bot_agents
         on attributed.user_agent = bot_agents.user_agent

@@ -154,7 +154,7 @@ def _catalogue() -> dict[str, list[dict[str, Any]]]:
     }
 
 
-EMPTY = ("crm.preferences", "crm.messages", "compliance.screening_hits", "compliance.restrictions")
+EMPTY = ("crm.contacts", "crm.preferences", "crm.messages", "compliance.screening_hits", "compliance.restrictions")
 
 
 @dataclass
@@ -285,7 +285,7 @@ class World:
             ),
             "state.phone_numbers": pl.DataFrame(
                 self.phones, schema={"phone_std": text, "phone_country": text}, orient="row"
-            ).with_columns(pl.lit(True).alias("is_valid")),
+            ).with_columns(pl.lit(True).alias("is_valid"), raw=pl.col("phone_std"), country=pl.col("phone_country")),
             "decisions.staged_offers": pl.DataFrame(self.staged or [self._empty_row()], infer_schema_length=None)
             .with_columns(pl.col("send_after", "send_before").cast(pl.Datetime("us")), pl.col("offer_version").cast(pl.Int64))
             .head(len(self.staged)),

@@ -152,6 +152,14 @@ LEAKS = {
     "embargo": (GB_WEB, restrict("embargo"), {"FC_EMBARGO"}),
     "embargo_on_the_wallet": (GB_WEB, restrict("embargo", account_id=None, wallet_address=f" 0x{'gb':a<40} "), {"FC_EMBARGO"}),
     "embargo_on_the_email_in_capitals": (GB_WEB, restrict("embargo", account_id=None, email=" GB@Example.com"), {"FC_EMBARGO"}),
+    "embargo_on_an_email_that_identity_gave_to_somebody_else": (
+        GB_WEB,
+        both(
+            edit("exchange.accounts", "ac-gb", email="other@example.com"),
+            restrict("embargo", account_id=None, email="other@example.com"),
+        ),
+        {"FC_EMBARGO"},
+    ),
     "adverse_media": (GB_WEB, restrict("adverse_media"), {"FC_ADVERSE_MEDIA"}),
     "fincrime_hold": (GB_WEB, restrict("fincrime_hold"), {"FC_RESTRICTED_HOLD"}),
     "restriction_of_a_kind_nobody_knows": (GB_WEB, restrict("court_order_77"), {"FC_RESTRICTED_HOLD"}),
@@ -202,6 +210,14 @@ LEAKS = {
     "country_not_in_the_map": (
         GB_WEB,
         edit("exchange.accounts", "ac-gb", pending_country="BR"),
+        {"JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN"},
+    ),
+    "phone_number_of_a_country_not_in_the_map": (
+        GB_WEB,
+        both(
+            lambda world: world.phones.append(("+5511987654321", "BR")),
+            lambda world: world.identifiers.append(("p-gb", "phone", "+5511987654321")),
+        ),
         {"JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN"},
     ),
     "moving_to_where_the_product_is_not_permitted": (
@@ -276,6 +292,11 @@ LEAKS = {
     "us_unsubscribed": (
         NY_EMAIL,
         message(contact_id="co-ny", unsubscribed_at=NOW - DAY, sent_at=NOW - 20 * DAY),
+        {"PRV_NO_CHANNEL_CONSENT"},
+    ),
+    "unsubscribed_in_one_of_two_versions_that_came_together": (
+        GB_EMAIL,
+        both(message(sent_at=NOW - 20 * DAY), message(sent_at=NOW - 20 * DAY, unsubscribed_at=NOW - DAY)),
         {"PRV_NO_CHANNEL_CONSENT"},
     ),
     "objection": (GB_WEB, restrict("objection"), {"PRV_OBJECTED"}),

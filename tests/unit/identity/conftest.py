@@ -30,7 +30,7 @@ class World:
     """Identifiers are written `a1` (account), `c1`, `d1`, `x1` (anonymous id), `w1`, `e1`, `p1`; edges `a1-e1` or `a1-e1:phone`."""
 
     def __init__(self) -> None:
-        self.connection = duckdb.connect(":memory:")
+        self.connection = duckdb.connect(":memory:", config={"threads": 1})
         self.connection.execute("attach ':memory:' as vault")
         self.connection.execute("create schema identity")
         self.connection.execute("create schema vault.identity")

@@ -33,30 +33,126 @@ def change(folder: Path, file: str, before: str, after: str) -> int:
 
 WRONG = [
     pytest.param("pack.yaml", '"m_rank < 1"', '"m_rnak < 1"', "reads the undeclared fact m_rnak", id="undeclared_fact"),
-    pytest.param("pack.yaml", "facts: [o_incentive, m_rank]", "facts: [o_incentive]", "reads m_rank, which its `facts` do not declare", id="fact_not_listed"),
-    pytest.param("pack.yaml", "facts: [u_embargo]", "facts: [u_embargo, u_erasure]", "declares u_erasure, which no expression reads", id="fact_listed_for_nothing"),
-    pytest.param("pack.yaml", "code: FC_EMBARGO", "code: FC_SANCTIONED", "code FC_SANCTIONED already belongs to FC-001", id="code_of_two_rules"),
-    pytest.param("pack.yaml", "code: AGE_MINOR_SIGNAL", "code: AGE_UNDER_18", "code AGE_UNDER_18 is there twice", id="code_twice_in_a_rule"),
+    pytest.param(
+        "pack.yaml",
+        "facts: [o_incentive, m_rank]",
+        "facts: [o_incentive]",
+        "reads m_rank, which its `facts` do not declare",
+        id="fact_not_listed",
+    ),
+    pytest.param(
+        "pack.yaml",
+        "facts: [u_embargo]",
+        "facts: [u_embargo, u_erasure]",
+        "declares u_erasure, which no expression reads",
+        id="fact_listed_for_nothing",
+    ),
+    pytest.param(
+        "pack.yaml",
+        "code: FC_EMBARGO",
+        "code: FC_SANCTIONED",
+        "code FC_SANCTIONED already belongs to FC-001",
+        id="code_of_two_rules",
+    ),
+    pytest.param(
+        "pack.yaml",
+        "code: AGE_MINOR_SIGNAL",
+        "code: AGE_UNDER_18",
+        "code AGE_UNDER_18 is there twice",
+        id="code_twice_in_a_rule",
+    ),
     pytest.param("pack.yaml", "id: FC-002", "id: FC-001", "versions 1 and 1 overlap in time", id="overlapping_versions"),
     pytest.param("pack.yaml", "id: FC-002", "id: FC-001", "version 1 is there twice", id="version_twice"),
     pytest.param("pack.yaml", "  grain: user\n", "  grane: user\n", "unknown key 'grane'", id="unknown_key"),
     pytest.param("pack.yaml", "  grain: user\n", "  grane: user\n", "grain is missing", id="missing_key"),
     pytest.param("pack.yaml", "effect: HOLD", "effect: WARN", "effect must be one of BLOCK, HOLD, DEMOTE", id="unknown_effect"),
-    pytest.param("pack.yaml", "2023-10-08T00:00 Europe/London", "2023-10-08T00:00", "must say its zone", id="legal_date_without_zone"),
-    pytest.param("pack.yaml", "2023-10-08T00:00 Europe/London", "2023-10-08T00:00 Europe/Londres", "names no known time zone", id="unknown_zone"),
-    pytest.param("pack.yaml", '"NOT u_embargo"', '"NOT u_embargo; drop table x"', "an expression is one predicate", id="more_than_a_predicate"),
-    pytest.param("pack.yaml", '"NOT u_embargo"', '"NOT (select u_embargo)"', "'select' is neither a fact nor a word", id="a_query_in_an_expression"),
-    pytest.param("pack.yaml", '"NOT u_embargo"', '"NOT u_embargo AND m_rank < 9"', "reads m_rank, which is not known at grain user", id="fact_of_another_grain"),
-    pytest.param("pack.yaml", 'products: ["derivatives"]', 'products: ["derivates"]', "product line 'derivates' is not in the matrix", id="unknown_product_in_scope"),
-    pytest.param("pack.yaml", 'channels: ["sms"]', 'channels: ["text"]', "no channel is called 'text' by the rules", id="unknown_channel_in_scope"),
-    pytest.param("pack.yaml", "approved_by: [policy-owner, second-person]", "approved_by: [policy-owner, policy-owner]", "two different people", id="approved_alone"),
-    pytest.param("shops/crypto.yml", '"GB": {regimes: ["GB"]', '"GB": {regimes: [true]', "must be a list of texts", id="regime_that_is_no_text"),
-    pytest.param("shops/crypto.yml", '"GB": {regimes: ["GB"], permission: "GB"}', '"GB": {regimes: ["GB"], permission: "UK"}', "permission regime 'UK'", id="permission_elsewhere"),
-    pytest.param("shops/crypto.yml", "approp: false", "approp: no", "approp must be true or false, is 'no'", id="yaml_1_1_truth"),
+    pytest.param(
+        "pack.yaml", "2023-10-08T00:00 Europe/London", "2023-10-08T00:00", "must say its zone", id="legal_date_without_zone"
+    ),
+    pytest.param(
+        "pack.yaml",
+        "2023-10-08T00:00 Europe/London",
+        "2023-10-08T00:00 Europe/Londres",
+        "names no known time zone",
+        id="unknown_zone",
+    ),
+    pytest.param(
+        "pack.yaml",
+        '"NOT u_embargo"',
+        '"NOT u_embargo; drop table x"',
+        "an expression is one predicate",
+        id="more_than_a_predicate",
+    ),
+    pytest.param(
+        "pack.yaml",
+        '"NOT u_embargo"',
+        '"NOT (select u_embargo)"',
+        "'select' is neither a fact nor a word",
+        id="a_query_in_an_expression",
+    ),
+    pytest.param(
+        "pack.yaml",
+        '"NOT u_embargo"',
+        '"NOT u_embargo AND m_rank < 9"',
+        "reads m_rank, which is not known at grain user",
+        id="fact_of_another_grain",
+    ),
+    pytest.param(
+        "pack.yaml",
+        'products: ["derivatives"]',
+        'products: ["derivates"]',
+        "product line 'derivates' is not in the matrix",
+        id="unknown_product_in_scope",
+    ),
+    pytest.param(
+        "pack.yaml",
+        'channels: ["sms"]',
+        'channels: ["text"]',
+        "no channel is called 'text' by the rules",
+        id="unknown_channel_in_scope",
+    ),
+    pytest.param(
+        "pack.yaml",
+        "approved_by: [policy-owner, second-person]",
+        "approved_by: [policy-owner, policy-owner]",
+        "two different people",
+        id="approved_alone",
+    ),
+    pytest.param(
+        "shops/crypto.yml",
+        '"GB": {regimes: ["GB"]',
+        '"GB": {regimes: [true]',
+        "must be a list of texts",
+        id="regime_that_is_no_text",
+    ),
+    pytest.param(
+        "shops/crypto.yml",
+        '"GB": {regimes: ["GB"], permission: "GB"}',
+        '"GB": {regimes: ["GB"], permission: "UK"}',
+        "permission regime 'UK'",
+        id="permission_elsewhere",
+    ),
+    pytest.param(
+        "shops/crypto.yml", "approp: false", "approp: no", "approp must be true or false, is 'no'", id="yaml_1_1_truth"
+    ),
     pytest.param("shops/crypto.yml", 'open: "08:00"', "open: 8:00", "wall-clock time", id="unquoted_clock"),
-    pytest.param("shops/crypto.yml", '{regime: "GB", client_class: retail', '{regime: "XX", client_class: retail', "no market has the regime 'XX'", id="unknown_regime"),
-    pytest.param("shops/crypto.yml", "[education, spot], from", "[education, spott], from", "product line 'spott' is not in the matrix", id="unknown_product"),
-    pytest.param("shops/crypto.yml", "shop: crypto", "shop: retail", "must be 'crypto', as the file is called", id="file_of_another_shop"),
+    pytest.param(
+        "shops/crypto.yml",
+        '{regime: "GB", client_class: retail',
+        '{regime: "XX", client_class: retail',
+        "no market has the regime 'XX'",
+        id="unknown_regime",
+    ),
+    pytest.param(
+        "shops/crypto.yml",
+        "[education, spot], from",
+        "[education, spott], from",
+        "product line 'spott' is not in the matrix",
+        id="unknown_product",
+    ),
+    pytest.param(
+        "shops/crypto.yml", "shop: crypto", "shop: retail", "must be 'crypto', as the file is called", id="file_of_another_shop"
+    ),
     pytest.param("channels.yml", "channel: push", "channel: sms", "sms: is there twice", id="channel_twice"),
     pytest.param("channels.yml", "slots: 3", "slots: 0", "slots must be at least 1", id="no_slots"),
     pytest.param("limits.yml", "value: 36\n", 'value: "36"\n', "value must be a number", id="number_as_text"),
@@ -64,8 +160,10 @@ WRONG = [
     pytest.param("experiments.yml", "0.10", "1.10", "must be from 0 to below 1", id="share_above_one"),
     pytest.param("owners.yml", "roles:", "roles:\nroles:", "the key is there twice", id="key_twice"),
     pytest.param("objectives.yml", "objectives/1", "objectives/2", "must be objectives/1", id="unknown_schema"),
-    pytest.param("facts.yml", "visibility: restricted", "visibility: secret", "visibility must be one of", id="unknown_visibility"),
-]  # fmt: skip
+    pytest.param(
+        "facts.yml", "visibility: restricted", "visibility: secret", "visibility must be one of", id="unknown_visibility"
+    ),
+]
 
 
 @pytest.mark.parametrize(("file", "before", "after", "expected"), WRONG)

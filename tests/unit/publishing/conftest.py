@@ -1,6 +1,8 @@
 """A warehouse small enough to read: what publishing finds when a run was decided and audited."""
 
 import json
+import shutil
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -65,23 +67,33 @@ class Shop:
                 "where not exists (select 1 from state.key_map)",
                 [list(PEOPLE)],
             )
-            for person, arm in [(p, "treated") for p in people] + [(p, "held_out") for p in held_out]:
-                for slot in (1, 2):
-                    decision = f"d-{run.run_id}-{person}-{slot}"
-                    connection.execute(
-                        "insert into decisions.ledger values (?, ?, ?, 'web', ?, ?, ?, ?, ?)",
-                        [decision, run.run_id, person, f"offer{slot}", arm, slot, slot, True],
-                    )
-                    if arm == "treated":
-                        connection.execute(
-                            "insert into decisions.staged_offers values (?, ?, ?, 'web', 'GB', 's', ?, ?, ?, 1, 'cr', 'en', ?, 'Body', "
-                            "'Why', '[]', 'treated', timestamp '2000-01-01', timestamp '2099-01-01', null, null, 'm1', 'p1')",
-                            [decision, run.run_id, person, slot, slot, f"offer{slot}", title],
-                        )
+            connection.execute(
+                """
+                insert into decisions.ledger
+                select concat_ws('-', 'd', $run_id, person, slot), $run_id, person, 'web', 'offer' || slot,
+                    case when list_contains($held_out, person) then 'held_out' else 'treated' end, slot, slot, true
+                from (select unnest($people::varchar[] || $held_out::varchar[]) as person) cross join (values (1), (2)) as slots (slot)
+                """,
+                {"run_id": run.run_id, "people": list(people), "held_out": list(held_out)},
+            )
+            connection.execute(
+                """
+                insert into decisions.staged_offers
+                select decision_id, run_id, person_id, channel, 'GB', 's', slot, rank, offer_id, 1, 'cr', 'en', ?, 'Body', 'Why', '[]', arm,
+                    timestamp '2000-01-01', timestamp '2099-01-01', null, null, 'm1', 'p1'
+                from decisions.ledger where arm = 'treated'
+                """,
+                [title],
+            )
             if extra:
                 connection.execute(extra)
         self.allow(run, passed=passed)
         return run.run_id
+
+    def copy(self, folder) -> "Shop":
+        """Another shop in the same state."""
+        shutil.copytree(self.settings.state_dir, folder)
+        return Shop(make_settings(folder))
 
     def allow(self, run, *, passed=True, violations=0) -> None:
         """Write the audit's and the gate's verdict on what is staged."""
@@ -100,8 +112,6 @@ class Shop:
 
     def read(self, sql: str, *parameters):
         """What a channel reads, by Python's own sqlite3."""
-        import sqlite3
-
         connection = sqlite3.connect(self.settings.serving_url.removeprefix("sqlite:///"))
         try:
             return connection.execute(sql, parameters).fetchall()
@@ -109,8 +119,6 @@ class Shop:
             connection.close()
 
     def write(self, sql: str, *parameters) -> None:
-        import sqlite3
-
         connection = sqlite3.connect(self.settings.serving_url.removeprefix("sqlite:///"))
         try:
             with connection:
@@ -145,9 +153,28 @@ def shop(tmp_path) -> Shop:
     return Shop(make_settings(tmp_path))
 
 
+@pytest.fixture(scope="module")
+def between_runs(tmp_path_factory) -> Shop:
+    """Monday is live, Tuesday is allowed out. Not to be published from: copy it."""
+    shop = Shop(make_settings(tmp_path_factory.mktemp("between")))
+    shop.stage(MONDAY, title="Monday")
+    publishing.run(MONDAY, shop.settings)
+    shop.stage(TUESDAY, title="Tuesday", people=("ann", "cem", "new"))
+    return shop
+
+
+@pytest.fixture(scope="module")
+def undisturbed(between_runs, tmp_path_factory) -> Shop:
+    """What publishing Tuesday gives when nobody interferes."""
+    shop = between_runs.copy(tmp_path_factory.mktemp("undisturbed") / "state")
+    publishing.run(TUESDAY, shop.settings)
+    return shop
+
+
 @pytest.fixture
-def make_shop(tmp_path):
-    return lambda name: Shop(make_settings(tmp_path / name))
+def disturbed(between_runs, tmp_path) -> Shop:
+    """The same state, to be disturbed."""
+    return between_runs.copy(tmp_path / "state")
 
 
 @pytest.fixture

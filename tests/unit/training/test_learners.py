@@ -22,10 +22,10 @@ def parts():
 
 @pytest.fixture(autouse=True)
 def few_rounds(monkeypatch):
-    """Forty rounds instead of three hundred: these tests are about bytes and shapes."""
+    """Twenty rounds instead of two hundred: these tests are about bytes and shapes."""
     from training.config import config
 
-    monkeypatch.setitem(config()["lightgbm"], "rounds", {"least": 20, "most": 40})
+    monkeypatch.setitem(config()["lightgbm"], "rounds", {"least": 10, "most": 20})
     monkeypatch.setitem(config(), "threads_from", 0)
 
 

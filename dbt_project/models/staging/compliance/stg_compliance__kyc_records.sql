@@ -2,7 +2,8 @@ with
 
 current_rows as (
 
-    {{ newest_content(source('vault_raw', 'compliance__kyc_records'), key=['kyc_id'], updated_at='source_updated_at') }}
+    {{ newest_content(source('vault_raw', 'compliance__kyc_records'), key=['kyc_id'], updated_at='source_updated_at',
+        ties=["status = 'verified'", 'tier', 'expires_at nulls first']) }}
 
 ),
 

@@ -2,7 +2,8 @@ with
 
 current_rows as (
 
-    {{ newest_content(source('vault_raw', 'compliance__restrictions'), key=['restriction_id'], updated_at='source_updated_at') }}
+    {{ newest_content(source('vault_raw', 'compliance__restrictions'), key=['restriction_id'], updated_at='source_updated_at',
+        ties=["status = 'resolved'", 'ends_at desc nulls first']) }}
 
 ),
 

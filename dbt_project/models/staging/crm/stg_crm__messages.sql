@@ -2,7 +2,10 @@ with
 
 current_rows as (
 
-    {{ newest_content(source('raw', 'crm__messages'), key=['message_id']) }}
+    {{ newest_content(
+        source('raw', 'crm__messages'), key=['message_id'],
+        ties=['unsubscribed_at nulls last', 'complained_at nulls last', 'clicked_at nulls last', 'opened_at nulls last']
+    ) }}
 
 ),
 

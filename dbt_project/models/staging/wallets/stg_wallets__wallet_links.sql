@@ -2,7 +2,7 @@ with
 
 current_rows as (
 
-    {{ newest_content(source('raw', 'wallets__wallet_links'), key=['link_id']) }}
+    {{ newest_content(source('raw', 'wallets__wallet_links'), key=['link_id'], ties=['unlinked_at nulls first']) }}
 
 ),
 
