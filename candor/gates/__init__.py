@@ -45,9 +45,9 @@ def run(gate: str, as_of: datetime, settings: Settings | None = None) -> dict[st
             "select case when table_catalog = 'vault' then 'vault.' else '' end || table_schema || '.' || table_name, "
             "column_name, data_type from information_schema.columns order by all"
         ).fetchall()
-        earlier = connection.execute(
+        [(earlier,)] = connection.execute(
             "select count(*) from state.batches where as_of < ? and batch_seq < ?", [utc(as_of), pinned.batch_seq]
-        ).fetchone()[0]
+        ).fetchall()
     relations: dict[str, dict[str, str]] = {}
     for relation, column, kind in columns:
         relations.setdefault(relation, {})[column] = kind

@@ -15,7 +15,7 @@ from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.pool import NullPool, Pool
 
 
-class _BufferedContext(duckdb_engine.Dialect.execution_ctx_cls):  # type: ignore[name-defined,misc]
+class _BufferedContext(duckdb_engine.Dialect.execution_ctx_cls):  # type: ignore[valid-type,misc]
     def post_exec(self) -> None:
         super().post_exec()
         if self.cursor is not None and self.cursor.description:
