@@ -86,16 +86,12 @@ def train(
 ) -> None:
     """Train a candidate on what was known at a run, evaluate it, register it, and promote it if it is good enough."""
     from candor.settings import load
-    from training import promote
-    from training import run as run_training
 
     settings = load()
     instant = runs.parse_as_of(as_of) if as_of else pipeline.latest_as_of(settings)
     pipeline.prepare_training(instant, settings)
-    result = run_training(instant, settings)
-    _say(f"trained {result.get('model_version', '')}")
-    verdict = promote.run(instant, settings)
-    _say(str(verdict.get("message", verdict)))
+    _say(f"trained {pipeline.train(instant, settings)['model_version']}")
+    pipeline.promote(instant, settings)
 
 
 @app.command()

@@ -255,6 +255,25 @@ def prepare_training(as_of: datetime | str, settings: Settings | None = None) ->
     return {"stages_run": ran, "stages_standing": [name for name in standing if name not in ran]}
 
 
+def train(as_of: datetime | str, settings: Settings | None = None) -> dict[str, Any]:
+    """A candidate trained on what was known at `as_of`, registered; its metrics are kept in the run's report folder."""
+    return _training_step("training:run", "training", as_of, settings)
+
+
+def promote(as_of: datetime | str, settings: Settings | None = None) -> dict[str, Any]:
+    """The verdict on the candidate of `as_of`, kept in the run's report folder."""
+    return _training_step("training.promote:run", "promotion", as_of, settings)
+
+
+def _training_step(path: str, name: str, as_of: datetime | str, settings: Settings | None) -> dict[str, Any]:
+    instant = runs.parse_as_of(as_of) if isinstance(as_of, str) else as_of
+    settings = _settings(settings)
+    result = _function(path)(instant, settings)
+    run_id = _run_id(settings, instant)
+    runs.write_json(settings.reports_dir / str(run_id) / f"{name}.json", result)
+    return result
+
+
 def run_stage_unless_no_champion(as_of: datetime | str, settings: Settings | None = None) -> bool:
     """Whether a champion was found for the run; False ends the run without an error."""
     try:

@@ -34,18 +34,16 @@ def examples(as_of: str) -> dict:
 
 @task(**WAREHOUSE)
 def fit_evaluate_register(as_of: str) -> dict:
-    from candor.runs import parse_as_of
-    from training import run
+    from candor.pipeline import train
 
-    return run(parse_as_of(as_of))
+    return train(as_of)
 
 
-@task(outlets=[CHAMPION], retries=0)
+@task(pool="warehouse", outlets=[CHAMPION], retries=0)
 def promote(as_of: str) -> dict:
-    from candor.runs import parse_as_of
-    from training import promote
+    from candor.pipeline import promote
 
-    return promote.run(parse_as_of(as_of))
+    return promote(as_of)
 
 
 @dag(

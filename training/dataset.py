@@ -39,6 +39,7 @@ class Examples:
     label_known_at: np.ndarray
     segments: dict[str, np.ndarray]  # risk_profile, lifecycle_stage, channel: strings
     data_version: str
+    needs_offer: np.ndarray  # bool: the outcome cannot happen without the offer
 
     def __len__(self) -> int:
         return len(self.label)
@@ -56,7 +57,13 @@ class Examples:
             self.label_known_at[where],
             {name: values[where] for name, values in self.segments.items()},
             self.data_version,
+            self.needs_offer[where],
         )
+
+    @property
+    def all_need_offer(self) -> bool:
+        """Whether no outcome could have happened without its offer: there is then no second arm to learn or to measure."""
+        return bool(self.needs_offer.all())
 
 
 def load(
@@ -66,7 +73,7 @@ def load(
     columns: list[str] | None = None,
     features: tuple[Feature, ...] | None = None,
 ) -> Examples:
-    """The labelled examples known at `as_of`.
+    """The labelled examples known at `as_of`, without those held out from an offer that the outcome needs: they can tell nothing.
 
     `columns` are the features wanted; the default is every allowed one. `features`, those of a model that exists, are encoded as it
     encodes them. Raises DatasetError naming every column that the registry does not allow or that the table does not have.
@@ -90,12 +97,13 @@ def load(
 select
     {inputs},
     examples.label::bigint as _label, examples.is_exposed as _exposed, examples.weight::double as _weight,
+    examples.outcome_needs_offer as _needs_offer,
     dense_rank() over (order by examples.person_id) as _person,
     epoch_us(examples.assigned_at) as _assigned_at, epoch_us(examples.label_known_at) as _label_known_at,
     {segments[0]} as _risk_profile, examples.activity_stage as _lifecycle_stage, examples.channel as _channel
 from {TABLE} as examples
 {segments[1]}
-where examples.label is not null and examples.label_known_at <= ?
+where examples.label is not null and examples.label_known_at <= ? and (examples.is_exposed or not examples.outcome_needs_offer)
 order by examples.assigned_at, examples.assignment_id
 """,
         [utc(as_of)],
@@ -116,6 +124,7 @@ order by examples.assigned_at, examples.assignment_id
             for name in ("risk_profile", "lifecycle_stage", "channel")
         },
         data_version=data_version(connection),
+        needs_offer=_numpy(table, "_needs_offer").astype(bool),
     )
 
 
@@ -189,7 +198,7 @@ def split(examples: Examples) -> dict[str, np.ndarray]:
             problems.append(f"{name} has {len(where)} examples, needs {wanted}")
         elif outcomes < least["outcomes"]:
             problems.append(f"{name} has {outcomes} outcomes, needs {least['outcomes']}")
-        elif arms != {True, False}:
+        elif arms != {True, False} and not examples.all_need_offer:
             problems.append(f"{name} has only {'shown' if True in arms else 'held out'} examples: no effect can be learnt")
     if problems:
         raise DatasetError(

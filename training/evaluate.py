@@ -12,6 +12,7 @@ from training.config import config
 from training.dataset import Examples
 
 GRID = 100  # points of the Qini curve
+NOT_APPLICABLE = "not applicable: outcome needs the offer"
 
 
 def evaluate(model: Model, examples: Examples) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def evaluate(model: Model, examples: Examples) -> dict[str, Any]:
     return {
         "overall": metrics(examples.label, factual),
         "segments": segment_metrics(examples, factual),
-        "uplift": uplift(examples, predicted["shown"] - predicted["held_out"]),
+        "uplift": measured_uplift(examples, predicted["shown"] - predicted["held_out"]),
         "curves": {
             "calibration": calibration_table(examples.label, factual),
             "precision_recall": precision_recall(examples.label, factual),
@@ -119,6 +120,17 @@ def segment_metrics(examples: Examples, predicted: np.ndarray) -> dict[str, dict
                 else metrics(examples.label[where], predicted[where])
             )
     return found
+
+
+def measured_uplift(examples: Examples, effect: np.ndarray) -> dict[str, Any]:
+    """The uplift on the examples whose outcome can happen without the offer, or {not_applicable: why} when there is none.
+
+    Where the outcome needs the offer nobody can measure what holding it out does: it is 0 by definition.
+    """
+    if examples.all_need_offer:
+        return {"not_applicable": NOT_APPLICABLE}
+    where = np.flatnonzero(~examples.needs_offer)
+    return uplift(examples.take(where), effect[where])
 
 
 def uplift(examples: Examples, effect: np.ndarray, *, bootstraps: int | None = None) -> dict[str, Any]:

@@ -103,11 +103,12 @@ def _booster(
 
 
 def _calibration(model: Model, examples: Examples) -> dict[str, dict[str, float]]:
-    """Intercept and slope per arm, from that arm's own examples."""
+    """Intercept and slope per arm, from that arm's own examples; an arm that is 0 by definition stays as it is."""
     margins = model.margins(examples.inputs)
-    return {
+    learnt = ("shown",) if model.learner == "shown" else ARMS
+    return model.calibration | {
         arm: platt(margins[arm][where], examples.label[where], prior_sd=config()["calibration"]["prior_sd"])
-        for arm in ARMS
+        for arm in learnt
         for where in [_of(examples, arm == "shown")]
     }
 

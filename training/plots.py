@@ -11,15 +11,16 @@ ACCENT, QUIET = "#1f6feb", "#8c959f"
 
 
 def write(evaluation: dict[str, Any], importance: list[dict[str, Any]], folder: Path) -> list[str]:
-    """calibration.png, precision_recall.png, qini.png and importance.png in `folder`; gives their names."""
+    """calibration.png, precision_recall.png, importance.png and, where there is an uplift, qini.png in `folder`; gives their names."""
     folder.mkdir(parents=True, exist_ok=True)
     base_rate = evaluation["overall"]["base_rate"]
     charts = {
         "calibration": _calibration(evaluation["curves"]["calibration"]),
         "precision_recall": _precision_recall(evaluation["curves"]["precision_recall"], base_rate),
-        "qini": _qini(evaluation["uplift"]),
         "importance": _importance(importance[:20]),
     }
+    if "not_applicable" not in evaluation["uplift"]:
+        charts["qini"] = _qini(evaluation["uplift"])
     for name, chart in charts.items():
         chart.save(str(folder / f"{name}.png"), scale_factor=2)
     return sorted(f"{name}.png" for name in charts)

@@ -41,13 +41,15 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         "train_as_of": registry.instant_text(as_of),
     }
     if candidate.promoted_for is not None:
-        return _told({**result, "promoted": True, "reasons": [], "champion_before": None})
+        excused = not_applicable(_evaluation(client, candidate))
+        return _told({**result, "promoted": True, "reasons": [], "not_applicable": excused, "champion_before": None})
 
     champion = registry.champion_before(known, as_of)
     with connect(settings) as connection, registry.fetched(client, candidate) as model:
         runs.current(connection, as_of)
         evaluation = _evaluation(client, candidate)
         reasons = refusals(evaluation)
+        result["not_applicable"] = not_applicable(evaluation)
         if champion is not None:
             with registry.fetched(client, champion) as present:
                 reasons += regressions(connection, as_of, model, present)
@@ -67,6 +69,7 @@ def _told(result: dict[str, Any]) -> dict[str, Any]:
         result["message"] = f"model {short}: {PROMOTED}"
     else:
         result["message"] = f"model {short}: not promoted\n" + "\n".join(f"  {reason}" for reason in result["reasons"])
+    result["message"] += "".join(f"\n  {line}" for line in result["not_applicable"])
     print(result["message"])
     return result
 
@@ -84,11 +87,19 @@ def refusals(evaluation: dict[str, Any]) -> list[str]:
         ("lift", "all test examples", told["min_lift_lower_bound"]),
         ("lift_top", "the half the model prefers", told["min_top_lift_lower_bound"]),
     ):
+        if "not_applicable" in uplift:
+            continue  # said by not_applicable(): no arm was held out, and none could tell anything
         if uplift[name]["lower"] < least:
             reasons.append(
                 f"lift among {among} is {uplift[name]['value']} with lower bound {uplift[name]['lower']}, which is below {least}"
             )
     return reasons
+
+
+def not_applicable(evaluation: dict[str, Any]) -> list[str]:
+    """The thresholds that could not be asked of this model, each with the reason."""
+    why = evaluation["uplift"].get("not_applicable")
+    return [f"{name}: {why}" for name in ("min_lift_lower_bound", "min_top_lift_lower_bound")] if why else []
 
 
 def regressions(connection: Any, as_of: datetime, model: Model, champion: Model) -> list[str]:

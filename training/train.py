@@ -48,7 +48,7 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         "examples": {**model.about["parts"], "labelled": len(examples)},
         "metrics": {
             **{name: overall[name] for name in ("auc", "log_loss", "brier", "calibration_error", "base_rate")},
-            **{name: found[name] for name in ("qini", "lift", "lift_top")},
+            **{name: found.get(name, found.get("not_applicable")) for name in ("qini", "lift", "lift_top")},
         },
     }
 
@@ -64,19 +64,14 @@ def fit(examples: Examples, as_of: datetime, *, threads: int) -> tuple[artifact.
         "outcomes": {name: int(part.label.sum()) for name, part in parts.items()},
         "spans": {name: [_instant(part.assigned_at.min()), _instant(part.assigned_at.max())] for name, part in parts.items()},
     }
-    fitted = learners.fit_all(config()["learners"], parts["train"], parts["calibrate"], threads=threads, about=about)
-    measured = {
-        name: evaluate.uplift(parts["calibrate"], _effect(model, parts["calibrate"]))["qini"] for name, model in fitted.items()
-    }
-    chosen = _choose(measured)
+    names = ["shown"] if examples.all_need_offer else config()["learners"]
+    fitted = learners.fit_all(names, parts["train"], parts["calibrate"], threads=threads, about=about)
+    measured = {name: _qini(model, parts["calibrate"]) for name, model in fitted.items()}
+    chosen = "shown" if examples.all_need_offer else _choose(measured)
     model = fitted[chosen]
     evaluation = evaluate.evaluate(model, parts["test"])
     evaluation["learners"] = {
-        name: {
-            "qini_calibrate": measured[name],
-            "qini_test": evaluate.uplift(parts["test"], _effect(other, parts["test"]))["qini"],
-        }
-        for name, other in fitted.items()
+        name: {"qini_calibrate": measured[name], "qini_test": _qini(other, parts["test"])} for name, other in fitted.items()
     }
     evaluation["chosen"] = chosen
     evaluation["importance"] = evaluate.importance(model)
@@ -92,6 +87,11 @@ def _choose(measured: dict[str, dict[str, float]]) -> str:
         if qini["value"] > measured[first]["value"] + qini["standard_error"]
     }
     return max(better, key=lambda name: better[name], default=first)
+
+
+def _qini(model: artifact.Model, examples: Examples) -> Any:
+    found = evaluate.measured_uplift(examples, _effect(model, examples))
+    return found.get("qini", found.get("not_applicable"))
 
 
 def _effect(model: artifact.Model, examples: Examples) -> Any:
@@ -190,7 +190,7 @@ def flat_metrics(evaluation: dict[str, Any]) -> dict[str, float]:
     """The evaluation as MLflow metrics: names with slashes, numbers only."""
     flat: dict[str, float] = {f"test/{name}": value for name, value in evaluation["overall"].items()}
     for name in ("qini", "lift", "lift_top"):
-        flat |= {f"test/uplift/{name}/{part}": value for part, value in evaluation["uplift"][name].items()}
+        flat |= {f"test/uplift/{name}/{part}": value for part, value in evaluation["uplift"].get(name, {}).items()}
     for kind, segments in evaluation["segments"].items():
         for segment, values in segments.items():
             flat |= {f"test/{kind}/{segment}/{name}": value for name, value in values.items() if name != "too_small"}

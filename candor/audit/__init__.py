@@ -90,6 +90,7 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         "bound_3_over_n": 3 / rows if rows and not broken else None,
         "rule_hash": rule_hash(listed),
         "rules": len({check.rule for check in listed}),
+        "rules_left_out": rules.leaves_out,
         "policy_version": pinned.policy_version,
         "policy_files_hash": rules.content_hash,
         "staged_hash": hashed,

@@ -40,6 +40,7 @@ class Rulebook:
     limits: dict[str, int]
     pack_valid_from: datetime
     pack_valid_to: datetime
+    leaves_out: dict[str, str]  # rules of the pack that the shop leaves out, with its reasons
     content_hash: str
 
     def product_frame(self) -> pl.DataFrame:
@@ -72,7 +73,8 @@ class Rulebook:
 def load(folder: Path, shop: str) -> Rulebook:
     """The rulebook in `folder`. Raises PolicyError when a table is missing or a code was read as something else than text."""
     shop_tables = _read(folder / "shops" / f"{shop}.yml")
-    pack = _read(folder / shop_tables.get("pack", "pack.yaml"))["pack"]
+    pack_file = _read(folder / shop_tables.get("pack", "pack.yaml"))
+    pack = pack_file["pack"]
     channels = _read(folder / "channels.yml")["channels"]
     limits = _read(folder / "limits.yml")["limits"]
     for key in shop_tables["regime_map"]:
@@ -96,8 +98,23 @@ def load(folder: Path, shop: str) -> Rulebook:
         limits={row["name"]: row["value"] for row in limits},
         pack_valid_from=instant(pack["valid_from"]),
         pack_valid_to=instant(pack["valid_to"]),
+        leaves_out=_leaves_out(shop_tables, pack_file["rules"], f"shops/{shop}.yml"),
         content_hash=digest,
     )
+
+
+def _leaves_out(shop_tables: dict[str, Any], rules: list[dict[str, Any]], file: str) -> dict[str, str]:
+    """The rules not to apply. Raises PolicyError unless each is a rule of the pack about product lines that the shop does not have."""
+    left_out = shop_tables.get("leaves_out") or {}
+    sold = {row["product"] for row in shop_tables["product_lines"]}
+    for rule_id in left_out:
+        concerned = [set(rule["scope"]["products"] or sold) for rule in rules if rule["id"] == rule_id]
+        if not concerned or any(products & sold for products in concerned):
+            raise PolicyError(
+                f"{file} leaves out {rule_id}, which {'concerns what the shop sells' if concerned else 'the pack does not have'}",
+                hint="a shop may leave out only rules about product lines that it does not have",
+            )
+    return dict(left_out)
 
 
 def instant(text: Any) -> datetime:

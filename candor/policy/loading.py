@@ -12,7 +12,7 @@ from candor.errors import PolicyError
 from candor.policy import specs
 from candor.policy.model import Fact, Policy, ProductLine
 from candor.policy.packs import FACT_NAME, read_pack
-from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, whole
+from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, whole
 
 
 def load(folder: Path, shop: str) -> Policy:
@@ -30,6 +30,7 @@ def load(folder: Path, shop: str) -> Policy:
 
     facts = _facts(facts_node, problems) if facts_node is not None else {}
     lines = _shop(shop_node, shop_file, shop, problems) if shop_node is not None else ()
+    leaves_out = _leaves_out(shop_node, shop_file, pack_node, {line.product_line for line in lines}, problems)
     channels = _table(others["channels"], "channels", "channel", specs.CHANNEL, problems)
     for node in channels:
         if whole(node.get("slots")) is None and node["slots"] < 1:
@@ -44,7 +45,7 @@ def load(folder: Path, shop: str) -> Policy:
     experiments = _experiments(others["experiments"], problems)
     rule_channels = {str(node.get("rule_channel")) for node in channels}
     pack, rules = (
-        read_pack(pack_node, str(pack_file), facts, {line.product_line for line in lines}, rule_channels, problems)
+        read_pack(pack_node, str(pack_file), facts, {line.product_line for line in lines}, rule_channels, leaves_out, problems)
         if pack_node is not None
         else (Node(), ())
     )
@@ -84,6 +85,7 @@ def load(folder: Path, shop: str) -> Policy:
         holdout_share=float(experiments["holdout_share"]),
         salt=experiments["salt"],
         roles=tuple((row["role"], row["holder"], tuple(row["approves"])) for row in roles),
+        leaves_out=MappingProxyType(leaves_out),
     )
 
 
@@ -155,21 +157,45 @@ def _facts(node: Node, problems: Problems) -> dict[str, Fact]:
     return made
 
 
+def _leaves_out(
+    shop: Node | None, file: str, pack: Node | None, product_lines: set[str], problems: Problems
+) -> dict[str, str]:
+    """The rules that the shop leaves out, with its reasons. Only a rule about product lines that it does not have can be left out."""
+    given = (shop or Node()).get("leaves_out", Node())
+    listed: Any = (pack or Node()).get("rules")
+    if not isinstance(given, Node) or pack is None or rows(listed) is not None:
+        return {}  # each of these is a problem that is noted elsewhere
+    for rule_id, reason in given.items():
+        where, line = f"leaves_out {rule_id}", given.lines[rule_id]
+        named = [row for row in listed if row.get("id") == rule_id]
+        if not named:
+            problems.add(file, line, where, "the pack has no such rule")
+        if complaint := text(reason):
+            problems.add(file, line, where, f"its reason {complaint}")
+        for row in named:
+            scope = row.get("scope")
+            products = scope.get("products") if isinstance(scope, Node) else None
+            if not isinstance(products, list) or not products or product_lines & set(products):
+                concerned = "every product line" if not products else ", ".join(sorted(product_lines & set(products)))
+                problems.add(file, line, where, f"the rule concerns {concerned}, so it cannot be left out")
+    return dict(given)
+
+
 def _shop(node: Node, file: str, shop: str, problems: Problems) -> tuple[ProductLine, ...]:
-    if not keys(node, specs.SHOP, file=file, where="", problems=problems):
+    if not keys(node, specs.SHOP, file=file, where="", problems=problems, optional=specs.SHOP_OPTIONAL):
         return ()
     if node["shop"] != shop:
         problems.add(file, node.lines["shop"], "shop", f"must be {shop!r}, as the file is called, is {node['shop']!r}")
     lines: dict[str, ProductLine] = {}
     for row in node["product_lines"]:
         where = f"product line {row.get('product', '?')}"
-        if not keys(row, specs.PRODUCT_LINE, file=file, where=where, problems=problems):
+        if not keys(row, specs.PRODUCT_LINE, file=file, where=where, problems=problems, optional=specs.PRODUCT_LINE_OPTIONAL):
             continue
         if row["product"] in lines:
             problems.add(file, row.line, where, "is there twice")
         lines[row["product"]] = ProductLine(
             row["product"], row["rank"], row["min_kyc"], row["approp"], row["vol_max"],
-            tuple(row["profiles"]), tuple(row["stages"]), tuple(row["outcomes"]),
+            tuple(row["profiles"]), tuple(row["stages"]), tuple(row["outcomes"]), row.get("outcome_needs_offer", False),
         )  # fmt: skip
         if not row["outcomes"]:
             problems.add(file, row.line, where, "needs at least one outcome")

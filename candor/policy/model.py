@@ -70,6 +70,7 @@ class ProductLine:
     profiles: tuple[str, ...]
     stages: tuple[str, ...]
     outcomes: tuple[str, ...]
+    outcome_needs_offer: bool = False  # the outcome cannot happen without the offer: its probability is then 0 by definition
 
 
 @dataclass(frozen=True)
@@ -97,3 +98,4 @@ class Policy:
     holdout_share: float
     salt: str
     roles: tuple[tuple[str, str, tuple[str, ...]], ...]
+    leaves_out: Mapping[str, str]  # rules of the pack that do not concern the shop, with the reason; they are not among `rules`

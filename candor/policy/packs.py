@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -21,9 +22,15 @@ ALWAYS = (datetime(1, 1, 1), datetime(9999, 1, 1))  # noqa: DTZ001  # naive UTC,
 
 
 def read_pack(
-    node: Node, file: str, facts: dict[str, Fact], product_lines: set[str], rule_channels: set[str], problems: Problems
+    node: Node,
+    file: str,
+    facts: dict[str, Fact],
+    product_lines: set[str],
+    rule_channels: set[str],
+    leaves_out: Collection[str],
+    problems: Problems,
 ) -> tuple[Node, tuple[Rule, ...]]:
-    """The pack's own mapping and its sound rules; every problem noted."""
+    """The pack's own mapping and its sound rules without those left out, which must be sound as well; every problem noted."""
     schema(node, file, "offer-rulepack/1", {"pack", "rules"}, problems)
     pack = node.get("pack")
     if not isinstance(pack, Node):
@@ -43,12 +50,13 @@ def read_pack(
     places: dict[int, Node] = {}
     for row in listed:
         where = f"rule {row.get('id', '?')} v{row.get('v', '?')}"
-        rule = _rule(row, file, where, dictionary, product_lines, rule_channels, problems)
+        is_left_out = row.get("id") in leaves_out
+        rule = _rule(row, file, where, dictionary, None if is_left_out else product_lines, rule_channels, problems)
         if rule is not None:
             places[len(made)] = row
             made.append(rule)
     _clashes(made, places, file, problems)
-    return pack, tuple(made)
+    return pack, tuple(rule for rule in made if rule.rule_id not in leaves_out)
 
 
 def _rule(
@@ -56,10 +64,11 @@ def _rule(
     file: str,
     where: str,
     dictionary: frozenset[str],
-    product_lines: set[str],
+    product_lines: set[str] | None,
     rule_channels: set[str],
     problems: Problems,
 ) -> Rule | None:
+    """The rule, or None with its problems noted. Without `product_lines` it may name any: nobody here will apply it."""
     sound = keys(row, specs.RULE, file=file, where=where, problems=problems)
     if isinstance(row.get("scope"), Node):
         sound &= keys(row["scope"], specs.SCOPE, file=file, where=f"{where} scope", problems=problems)
@@ -103,7 +112,7 @@ def _rule(
         if scope[key] is not None and not grains.known_at(row["grain"], fact, dictionary | {fact}):
             problems.add(file, scope_line, where, f"its scope reads {fact}, which is not known at grain {row['grain']}")
     for product in scope["products"] or []:
-        if product not in product_lines:
+        if product_lines is not None and product not in product_lines:
             problems.add(file, scope_line, where, f"product line {product!r} is not in the matrix")
     for channel in scope["channels"] or []:
         if channel not in rule_channels:

@@ -94,7 +94,9 @@ SHOP = {
     "latency_margin_min": whole,
     "email_optout_regimes": texts,
     "sensitive_features": texts,
+    "leaves_out": mapping,
 }
+SHOP_OPTIONAL = ("leaves_out",)
 PRODUCT_LINE = {
     "product": text,
     "rank": whole,
@@ -104,7 +106,9 @@ PRODUCT_LINE = {
     "profiles": some_of("unknown", "conservative", "moderate", "aggressive"),
     "stages": some_of("prospect", "new", "developing", "experienced", "dormant"),
     "outcomes": texts,
+    "outcome_needs_offer": truth,
 }
+PRODUCT_LINE_OPTIONAL = ("outcome_needs_offer",)
 MARKET = {"regimes": texts, "permission": text}
 PERMISSION = {
     "regime": text,

@@ -65,7 +65,9 @@ def for_run(settings: Settings, run: Run) -> Policy:
 
 
 TABLES = {
-    "product_lines": "product_line varchar, rank integer, min_kyc integer, approp boolean, vol_max integer",
+    "product_lines": (
+        "product_line varchar, rank integer, min_kyc integer, approp boolean, vol_max integer, outcome_needs_offer boolean"
+    ),
     "matrix": (
         "product_line varchar, rank integer, min_kyc integer, approp boolean, vol_max integer, profiles varchar[], stages varchar[]"
     ),
@@ -81,6 +83,7 @@ TABLES = {
     "facts": "fact varchar, type varchar, max_age_hours integer, visibility varchar, sources varchar[]",
     "sensitive_features": "feature varchar",
     "experiments": "holdout_share double, salt varchar",
+    "rules_left_out": "rule_id varchar, reason varchar",
     "roles": "role varchar, holder varchar, approves varchar[]",
     "pack": "valid_from timestamp, valid_to timestamp, version varchar, pack_id varchar, pack_version varchar, shop varchar",
 }
@@ -94,7 +97,9 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
 
     lines = policy.product_lines
     return {
-        "product_lines": [(line.product_line, line.rank, line.min_kyc, line.approp, line.vol_max) for line in lines],
+        "product_lines": [
+            (line.product_line, line.rank, line.min_kyc, line.approp, line.vol_max, line.outcome_needs_offer) for line in lines
+        ],
         "matrix": [
             (line.product_line, line.rank, line.min_kyc, line.approp, line.vol_max, list(line.profiles), list(line.stages))
             for line in lines
@@ -122,6 +127,7 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
         ],
         "sensitive_features": [(feature,) for feature in policy.sensitive_features],
         "experiments": [(policy.holdout_share, policy.salt)],
+        "rules_left_out": list(policy.leaves_out.items()),
         "roles": [(role, holder, list(approves)) for role, holder, approves in policy.roles],
         "pack": [(policy.valid_from, policy.valid_to, policy.version, policy.pack_id, policy.pack_version, policy.shop)],
     }

@@ -6,5 +6,6 @@ The only code that writes offers to the serving store. `run` may be killed anywh
 from candor.publishing.lookups import keyed_hash
 from candor.publishing.publish import KEPT_RUNS, run
 from candor.publishing.staged import staged_hash
+from candor.publishing.store import list_runs
 
-__all__ = ["KEPT_RUNS", "keyed_hash", "run", "staged_hash"]
+__all__ = ["KEPT_RUNS", "keyed_hash", "list_runs", "run", "staged_hash"]

@@ -169,3 +169,13 @@ def transaction(settings: Settings, *, making_tables: bool = False) -> Iterator[
             connection.rollback()
             raise
         connection.commit()
+
+
+def list_runs(settings: Settings) -> list[dict[str, Any]]:
+    """The runs in the serving store, newest as_of first; empty before anything was published."""
+    if not path(settings).is_file():
+        return []
+    columns = ["run_id", "as_of", "published_at", "is_current", "rows", "people", "model_version", "policy_version"]
+    with transaction(settings) as store:
+        found = store.rows(f"select {', '.join(columns)} from runs order by as_of desc, run_id")
+    return [dict(zip(columns, row, strict=True)) for row in found]

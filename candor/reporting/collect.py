@@ -66,9 +66,12 @@ def _published(folder: Path, settings: Settings) -> dict[str, Any]:
             result["exclusions"] = rows(
                 f"select * from read_parquet('{folder / 'exclusion_counts.parquet'}') order by people desc, code, grain"
             )
-        outcomes = folder / "measurement" / "lift.parquet"
-        if outcomes.is_file():
-            result["lift"] = rows(f"select * from read_parquet('{outcomes}')")
+        lifts = folder / "measurement" / "lifts.parquet"
+        if lifts.is_file():
+            result["lifts"] = rows(
+                "select source, dimension, level, assignments_shown, assignments_held_out, rate_shown, rate_held_out, verdict "
+                f"from read_parquet('{lifts}') order by source, dimension = 'overall' desc, dimension, level"
+            )
         return result
 
 

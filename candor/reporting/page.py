@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from candor.reporting.terminal import one_line
+from candor.reporting.terminal import metrics_told, one_line
 
 STYLE = """
 :root { --ink:#1c2430; --quiet:#66707d; --line:#e3e7ec; --good:#1d7f4e; --bad:#b3261e; --warn:#9a6700; --soft:#f6f8fa; --bar:#3b6fb6 }
@@ -138,6 +138,24 @@ def _why_not(published: dict[str, Any]) -> str:
     return _bars(told, "reason", "people", most=25) if told else '<p class="quiet">none recorded</p>'
 
 
+def _lifts(published: dict[str, Any]) -> str:
+    rows = [
+        (
+            row["source"],
+            row["dimension"],
+            row["level"],
+            int(row["assignments_shown"]),
+            f"{row['rate_shown']:.2%}",
+            int(row["assignments_held_out"]),
+            f"{row['rate_held_out']:.2%}",
+            row["verdict"],
+        )
+        for row in published.get("lifts", [])
+    ]
+    head = ("offers by", "cut", "", "shown", "outcome", "held out", "outcome", "verdict")
+    return _table(head, rows) if rows else '<p class="quiet">No outcome window has closed yet.</p>'
+
+
 def write_page(summary: dict[str, Any], path: Path) -> None:
     """Write the page of `summary` to `path`, whole or not at all."""
     errors = "".join(f"<pre>{escape(stage['error'])}</pre>" for stage in summary["stages"] if stage.get("error"))
@@ -151,9 +169,8 @@ def write_page(summary: dict[str, Any], path: Path) -> None:
         for stage in summary["stages"]
     ]
     training = (summary["model"] or {}).get("training", {})
-    metrics = {name: value for name, value in training.get("metrics", {}).items() if isinstance(value, int | float)}
     model = (
-        f'<p class="mono">{escape(training["model_version"])}</p>{_table(("measure", "value"), metrics.items())}'
+        f'<p class="mono">{escape(training["model_version"])}</p>{_table(("measure", "value and interval"), metrics_told(training["metrics"]))}'
         if training
         else "<p>No champion from an earlier training.</p>"
     )
@@ -165,6 +182,7 @@ def write_page(summary: dict[str, Any], path: Path) -> None:
 {_flow(summary)}{_cards(summary)}{errors}
 <h2>Offers</h2>{_published(summary["published"])}
 <h2>Why not</h2><p class="quiet">Rules that spoke against people, all reasons kept. Restricted ones stand as ELIG_NA.</p>{_why_not(summary["published"])}
+<h2>Did it help</h2>{_lifts(summary["published"])}
 <h2>Model</h2>{model}
 <h2>Gates</h2>{docs}{_gates(summary)}
 <h2>Stages</h2>{_table(("stage", "status", "seconds", "what"), stage_rows)}

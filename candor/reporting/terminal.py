@@ -26,6 +26,17 @@ def one_line(stage: str, result: dict[str, Any]) -> str:
     return ", ".join(parts[:8]) or "done"
 
 
+def metrics_told(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each metric with its interval, where it has one, as text."""
+    told = []
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            told.append((name.replace("_", " "), f"{value['value']:.4f}  [{value['lower']:.4f}, {value['upper']:.4f}]"))
+        elif isinstance(value, int | float):
+            told.append((name.replace("_", " "), f"{value:.4f}"))
+    return told
+
+
 def print_summary(as_of: datetime, settings: Settings) -> None:
     """Print what the run of `as_of` did and where to look next."""
     from rich import box
@@ -106,11 +117,9 @@ def _print_model(console: Any, summary: dict[str, Any]) -> None:
         console.print("[bold]Model[/bold]  no champion from an earlier training: nothing is scored and nothing is published\n")
         return
     training, promotion = model["training"], model["promotion"] or {}
-    metrics = ", ".join(
-        f"{name} {value:.3f}" for name, value in training.get("metrics", {}).items() if isinstance(value, float)
-    )
-    console.print(f"[bold]Model[/bold]  {training['model_version'][:16]}  trained as of {training.get('as_of')}")
-    console.print(f"  {metrics}")
+    console.print(f"[bold]Model[/bold]  {training['model_version'][:16]}  trained as of {training['train_as_of']}")
+    for name, told in metrics_told(training["metrics"]):
+        console.print(f"  {name:<18} {told}")
     console.print(f"  {promotion.get('message', '')}\n")
 
 
@@ -128,9 +137,29 @@ def _print_published(console: Any, table: Any, summary: dict[str, Any]) -> None:
         for row in published[key][:12]:
             made.add_row(str(row[column]), f"{row['offers']:,}", f"{row['people']:,}")
         console.print(made)
-    made = table("Why not: the reasons that speak against most people", "code", "grain", ">people", ">pairs")
-    for row in published.get("exclusions", [])[:15]:
-        made.add_row(row["code"], row["grain"], f"{row['people'] or 0:,}", f"{row['pairs'] or 0:,}")
+    overall = [row for row in published.get("lifts", []) if row["dimension"] == "overall"]
+    for row in overall:
+        console.print(
+            f"[bold]Did it help[/bold]  {row['source']}: outcome {row['rate_shown']:.1%} of {row['assignments_shown']:,} shown, "
+            f"{row['rate_held_out']:.1%} of {row['assignments_held_out']:,} held out; {row['verdict']}\n"
+        )
+    reasons = published.get("exclusions", [])
+    about_people = [row for row in reasons if row["grain"] not in ("offer", "offer_x_regime")]
+    made = table(
+        "Why not: rules that speak against people (all reasons are kept; restricted ones stand as ELIG_NA)",
+        "code",
+        ">people",
+        ">pairs",
+    )
+    for row in about_people[:14]:
+        made.add_row(row["code"], f"{row['people'] or 0:,}", f"{row['pairs'] or 0:,}")
+    for row in about_people[14:]:
+        if row["code"] == "ELIG_NA":
+            made.add_row(row["code"], f"{row['people'] or 0:,}", f"{row['pairs'] or 0:,}")
+    console.print(made)
+    made = table("Why not: rules that speak against offers, creatives or markets", "code", ">pairs")
+    for row in [row for row in reasons if row["grain"] in ("offer", "offer_x_regime")][:8]:
+        made.add_row(row["code"], f"{row['pairs'] or 0:,}")
     console.print(made)
 
 
@@ -142,10 +171,14 @@ def print_status(settings: Settings) -> None:
     from candor.publishing import list_runs
 
     console = Console(width=120, highlight=False)
-    made = Table("current", "run", "as of", "published", "offers", "model", "policy")
-    for row in list_runs(settings):
+    runs = list_runs(settings)
+    if not runs:
+        console.print("nothing has been published yet")
+        return
+    made = Table("", "run", "as of", "published", "offers", "people", "model", "policy")
+    for row in runs:
         made.add_row(
-            "▶" if row["is_current"] else "", row["run_id"], str(row["as_of"]), str(row["published_at"]),
-            str(row.get("offers", "")), str(row.get("model_version", ""))[:12], str(row.get("policy_version", "")),
+            "▶" if row["is_current"] else "", row["run_id"], row["as_of"], row["published_at"],
+            f"{row['rows']:,}", f"{row['people']:,}", (row["model_version"] or "")[:12], row["policy_version"],
         )  # fmt: skip
     console.print(made)

@@ -157,11 +157,13 @@ def candidates_sql(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
 select
     candidates.person_id as key_person_id, candidates.offer_id as key_offer_id,
     candidates.offer_version::bigint as key_offer_version, candidates.channel as key_channel,
+    coalesce(product_lines.outcome_needs_offer, false) as needs_offer,
     {selected}
 from eligibility.candidates as candidates
 inner join features.person_features as person_features on candidates.person_id = person_features.person_id
 inner join staging.stg_catalogue__offers as offers
     on candidates.offer_id = offers.offer_id and candidates.offer_version = offers.version
+left join policy.product_lines as product_lines on candidates.product_line = product_lines.product_line
 left join features.person_line_features as line_features
     on candidates.person_id = line_features.person_id and candidates.product_line = line_features.product_line
 """
@@ -180,14 +182,25 @@ def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
 
 
 def score_batch(batch: pa.RecordBatch, model: Model) -> pa.Table:
-    """The batch's keys with both probabilities, rounded to 6 decimals so that the same input gives the same bytes."""
+    """The batch's keys with both probabilities, rounded to 6 decimals so that the same input gives the same bytes.
+
+    Where the outcome needs the offer, holding it out gives 0 by definition, whatever the model says. Raises ArtifactError when the
+    model knows nothing but such outcomes and the batch holds others.
+    """
     import numpy as np
     import pyarrow as pa
 
     table = pa.Table.from_batches([batch])
-    predicted = model.predict(table.select(range(len(KEYS), table.num_columns)))
+    needs_offer = table.column("needs_offer").to_numpy()
+    if model.learner == "shown" and not needs_offer.all():
+        raise ArtifactError(
+            f"model {model.version[:12]} was trained on outcomes that need the offer, and {int((~needs_offer).sum())} candidates of a "
+            "batch are for others",
+            hint="outcome_needs_offer changed in policy/shops: train and promote a model on the present policy",
+        )
+    predicted = model.predict(table.select(range(len(KEYS) + 1, table.num_columns)))
     columns = {name: table.column(f"key_{name}") for name in KEYS}
     columns["p_if_shown"] = pa.array(np.round(predicted["shown"], 6))
-    columns["p_if_held_out"] = pa.array(np.round(predicted["held_out"], 6))
+    columns["p_if_held_out"] = pa.array(np.where(needs_offer, 0.0, np.round(predicted["held_out"], 6)))
     columns["model_version"] = pa.array(np.full(table.num_rows, model.version))
     return pa.table(columns)

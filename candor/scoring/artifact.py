@@ -24,6 +24,7 @@ SCHEMA = "candor-offer-model/1"
 LEARNERS = {
     "s": ("both",),  # one booster; is_exposed is its last input
     "t": ("held_out", "shown"),  # one booster per arm
+    "shown": ("shown",),  # for outcomes that need the offer: 0 without it, by definition
     "offset": ("held_out", "effect"),  # the held-out arm's booster, and what being shown adds to its margin
 }
 EXPOSED = "is_exposed"
@@ -82,6 +83,8 @@ class Model:
 
         if self.learner == "s":
             return {arm: raw("both", with_exposed(table, float(arm == "shown"))) for arm in ARMS}
+        if self.learner == "shown":
+            return {"held_out": np.full(table.num_rows, -np.inf), "shown": raw("shown", table)}
         held_out = raw("held_out", table)
         if self.learner == "t":
             return {"held_out": held_out, "shown": raw("shown", table)}

@@ -40,13 +40,10 @@ def settings_at(state: Path, landing: Path | None = None) -> Settings:
 
 
 def run_to_the_day(settings: Settings) -> str:
-    """The id of the day's run, after the day before, a training promoted whatever its thresholds say, and the day itself."""
-    from training import promote
-    from training import run as train
-
+    """The id of the day's run, after the day before, a training, and the day itself."""
     pipeline.run(BEFORE, settings)
-    train(BEFORE, settings)
-    promote.run(BEFORE, settings)
+    pipeline.train(BEFORE, settings)
+    pipeline.promote(BEFORE, settings)
     return str(pipeline.run(DAY, settings)["run_id"])
 
 

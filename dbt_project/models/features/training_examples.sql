@@ -29,6 +29,12 @@ feeds as (
 
 ),
 
+product_lines as (
+
+    select * from {{ source('policy', 'product_lines') }}
+
+),
+
 -- Nobody can say that something did not happen before both tables it would be found in were known whole.
 outcomes_known as (
 
@@ -163,6 +169,8 @@ examples as (
         labelled.label,
         case when labelled.label is not null then labelled.label_known_at end as label_known_at,
         1.0::double as weight,
+        -- a line that the policy does not know is one whose outcome may well happen by itself
+        coalesce(product_lines.outcome_needs_offer, false) as outcome_needs_offer,
         labelled.product_line,
         labelled.channel,
         labelled.incentive,
@@ -174,6 +182,9 @@ examples as (
         exclude (person_id, product_line, moment_at)
 
     from labelled
+
+    left join product_lines
+        on labelled.product_line = product_lines.product_line
 
     left join person_features
         on

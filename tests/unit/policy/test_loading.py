@@ -12,6 +12,7 @@ import pytest
 from candor.errors import PolicyError
 from candor.policy import load
 from candor.policy.reading import instant
+from candor.policy.store import contents
 
 SOURCE = Path(__file__).resolve().parents[3] / "policy"
 
@@ -207,6 +208,57 @@ def test_another_shop_is_another_file_with_a_pack_of_its_own(folder: Path) -> No
     (folder / "pack.yaml").rename(folder / "pack_bazaar.yaml")
     change(folder, "pack_bazaar.yaml", "id: crypto-marketing-global", "id: bazaar-marketing")
     assert load(folder, "bazaar").pack_id == "bazaar-marketing"
+
+
+def leave_out(folder: Path, what: str) -> int:
+    """Write `leaves_out` into the retail shop; gives the line of what it holds."""
+    line = change(folder, "shops/retail.yml", "leaves_out:\n  UK-007: sells no derivatives\n", f"leaves_out:\n  {what}\n")
+    return line + 1
+
+
+def test_a_shop_without_derivatives_leaves_out_the_rule_about_them_and_has_all_others(folder: Path) -> None:
+    crypto, retail = load(folder, "crypto"), load(folder, "retail")
+    assert dict(retail.leaves_out) == {"UK-007": "sells no derivatives"}
+    assert {rule.rule_id for rule in crypto.rules} - {rule.rule_id for rule in retail.rules} == {"UK-007"}
+    assert [rule for rule in crypto.rules if rule.rule_id != "UK-007"] == list(retail.rules)
+    assert not crypto.leaves_out
+    assert contents(retail)["rules_left_out"] == [("UK-007", "sells no derivatives")]
+
+
+def test_a_rule_left_out_is_part_of_the_version(folder: Path) -> None:
+    version = load(folder, "retail").version
+    leave_out(folder, "UK-007: sells none of them")
+    assert load(folder, "retail").version != version
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        pytest.param("UK-999: sells none", "leaves_out UK-999: the pack has no such rule", id="unknown_rule"),
+        pytest.param('UK-007: ""', "leaves_out UK-007: its reason must be text, is ''", id="empty_reason"),
+        pytest.param("UK-007: null", "leaves_out UK-007: its reason must be text, is None", id="no_reason"),
+        pytest.param("FC-001: in our way", "leaves_out FC-001: the rule concerns every product line", id="rule_for_everybody"),
+    ],
+)
+def test_a_rule_cannot_be_left_out_without_a_reason_that_holds(folder: Path, what: str, expected: str) -> None:
+    line = leave_out(folder, what)
+    with pytest.raises(PolicyError, match=re.escape(f"shops/retail.yml:{line}: {expected}")):
+        load(folder, "retail")
+
+
+def test_a_rule_about_what_the_shop_sells_cannot_be_left_out(folder: Path) -> None:
+    change(folder, "shops/crypto.yml", "pack: pack.yaml\n", "pack: pack.yaml\nleaves_out:\n  UK-007: in our way\n")
+    with pytest.raises(PolicyError, match="leaves_out UK-007: the rule concerns derivatives, so it cannot be left out"):
+        load(folder, "crypto")
+
+
+def test_a_product_line_may_say_that_its_outcome_needs_the_offer(folder: Path) -> None:
+    needs = {row[0]: row[5] for row in contents(load(folder, "retail"))["product_lines"]}
+    assert needs["coupons_1"] is True
+    assert needs["groceries"] is False
+    change(folder, "shops/retail.yml", "outcome_needs_offer: true", "outcome_needs_offer: yes")
+    with pytest.raises(PolicyError, match="outcome_needs_offer must be true or false, is 'yes'"):
+        load(folder, "retail")
 
 
 @pytest.mark.parametrize(

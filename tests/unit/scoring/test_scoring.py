@@ -99,6 +99,8 @@ def put_candidates(connection) -> None:
 create table staging.stg_catalogue__offers as
 select offer_id, 1 as version, product_line, 'none' as incentive, 'other' as asset_kind, 20.0 as unit_value_usd
 from (values ('spot_btc', 'spot'), ('stake_eth', 'staking')) as offers (offer_id, product_line);
+create schema policy;
+create table policy.product_lines as select * from (values ('spot', false), ('staking', false)) as lines (product_line, outcome_needs_offer);
 create table eligibility.candidates as
 select person_id, offer_id, version as offer_version, product_line, channel
 from features.person_features cross join staging.stg_catalogue__offers cross join (values ('web'), ('email')) as channels (channel)

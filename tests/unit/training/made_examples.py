@@ -58,6 +58,7 @@ def examples_table(rows: int, seed: int, *, effect: float = 1.4) -> pa.Table:
             "label": label,
             "label_known_at": assigned_at + np.timedelta64(7, "D"),
             "weight": np.ones(rows),
+            "outcome_needs_offer": np.zeros(rows, dtype=bool),
             **columns,
         }
     )

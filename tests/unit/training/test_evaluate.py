@@ -19,7 +19,7 @@ def made(rows: int, seed: int, *, effect_of_x: float) -> tuple[Examples, np.ndar
     person = generator.integers(0, rows // 3, rows)
     blank = np.zeros(rows, dtype=np.int64)
     segments = {"channel": np.where(x < 0.01, "rare", "web").astype(object)}
-    return Examples(pa.table({"x": x}), (), label, exposed, np.ones(rows), person, blank, blank, segments, "v"), x
+    return Examples(pa.table({"x": x}), (), label, exposed, np.ones(rows), person, blank, blank, segments, "v", x > 2), x
 
 
 @pytest.mark.parametrize("seed", range(5))
