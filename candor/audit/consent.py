@@ -112,8 +112,12 @@ def restrictions(
     )
 
 
-def consents(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame) -> pl.LazyFrame:
-    """Every consent row known at as_of that concerns a person: person_id, subject, purpose, channel, rank of the status, recorded_at."""
+def consents(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, stated: pl.LazyFrame) -> pl.LazyFrame:
+    """Every consent row known at as_of that concerns a person: person_id, subject, purpose, channel, rank of the status, recorded_at.
+
+    `is_only_stated` marks rows that concern somebody through an address they gave but identity did not make theirs: a no counts, a yes
+    does not.
+    """
     import polars as pl
 
     columns = ["contact_id", "account_id", "email", "channel", "purpose", "status", "recorded_at"]
@@ -137,11 +141,26 @@ def consents(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame) -> pl
     found = [
         part.select(subject.alias("identifier"), *kept)
         .join(of_kind(identifiers, kind, "identifier"), on="identifier", how="inner")
-        .with_columns((pl.lit(f"{kind}:") + pl.col("identifier")).alias("subject"))
-        .select("person_id", "subject", *kept)
+        .select(
+            "person_id",
+            (pl.lit(f"{kind}:") + pl.col("identifier")).alias("subject"),
+            *kept,
+            pl.lit(False).alias("is_only_stated"),
+        )
         for part, subject, kind in subjects
     ]
-    return pl.concat(found).unique()
+    addresses = stated.select("person_id", normal_email("email", providers).alias("identifier")).drop_nulls().unique()
+    by_stated = (
+        by_email.select(normal_email("email", providers).alias("identifier"), *kept)
+        .join(addresses, on="identifier", how="inner")
+        .select(
+            "person_id",
+            (pl.lit("stated:") + pl.col("identifier")).alias("subject"),
+            *kept,
+            pl.lit(True).alias("is_only_stated"),
+        )
+    )
+    return pl.concat([*found, by_stated]).unique()
 
 
 def consent_status(rows: pl.LazyFrame, purpose: str, channel: str | None, into: str) -> pl.LazyFrame:
@@ -152,14 +171,17 @@ def consent_status(rows: pl.LazyFrame, purpose: str, channel: str | None, into: 
     if channel is not None:
         meant = meant.filter(pl.col("channel").is_null() | (pl.col("channel") == channel))
     latest = newest(meant, ["person_id", "subject"], ["recorded_at"])
+    latest = latest.filter(~pl.col("is_only_stated") | (pl.col("status_rank") > STATUS["granted"]))
     return latest.group_by("person_id").agg(pl.col("status_rank").max().alias(into))
 
 
-def consent_facts(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, people: pl.LazyFrame) -> pl.LazyFrame:
+def consent_facts(
+    raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, people: pl.LazyFrame, stated: pl.LazyFrame
+) -> pl.LazyFrame:
     """One row per person: u_consent_*, u_soft_opt_in, u_tcpa_pewc, u_unsub_email, u_profiling_objection's parts; unknown when stale."""
     import polars as pl
 
-    rows = consents(raw, identifiers, providers).collect().lazy()
+    rows = consents(raw, identifiers, providers, stated).collect().lazy()
     fresh = raw.fresh(["crm.consents"], CONSENT_MAX_AGE_HOURS)
     statuses = {
         "u_consent_email": ("marketing", "email"),
@@ -174,7 +196,7 @@ def consent_facts(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, 
         facts = facts.join(consent_status(rows, purpose, channel, name), on="person_id", how="left")
     facts = facts.with_columns(pl.col(name).fill_null(STATUS["none"]) for name in statuses)
     granted = (
-        rows.filter(pl.col("purpose") == "marketing", pl.col("status_rank") == STATUS["granted"])
+        rows.filter(pl.col("purpose") == "marketing", pl.col("status_rank") == STATUS["granted"], ~pl.col("is_only_stated"))
         .filter(pl.col("channel").is_null() | (pl.col("channel") == "email"))
         .group_by("person_id")
         .agg(pl.col("recorded_at").max().alias("granted_at"))

@@ -79,6 +79,7 @@ def _person_facts(
     records = people.kyc_records(raw, accounts)
     arms = given.arms.lazy().group_by("person_id").agg((pl.col("arm") == "treated").all().alias("is_treated"))
     known = given.identifiers.lazy().select("person_id", pl.lit(True).alias("is_known_person")).unique()
+    stated = people.own_words(raw, given.identifiers, accounts)
     parts = [
         known,
         given.stages.lazy(),
@@ -87,8 +88,8 @@ def _person_facts(
         people.regimes(raw, book, accounts, records, given.identifiers, given.phone_numbers),
         people.risk_profile(raw, given.identifiers),
         screening.facts(raw, given.identifiers, accounts, everybody),
-        consent.restrictions(raw, given.identifiers, providers, everybody, people.own_words(raw, given.identifiers, accounts)),
-        consent.consent_facts(raw, given.identifiers, providers, everybody),
+        consent.restrictions(raw, given.identifiers, providers, everybody, stated),
+        consent.consent_facts(raw, given.identifiers, providers, everybody, stated),
         consent.contact_counts(raw, given.identifiers, given.past_decisions, everybody),
     ]
     facts = everybody

@@ -134,8 +134,17 @@ def _published(published: dict[str, Any]) -> str:
 
 def _why_not(published: dict[str, Any]) -> str:
     rows = published.get("exclusions") or []
-    told = [{"reason": f"{row['code']} ({row['grain']})", "people": row["people"]} for row in rows]
-    return _bars(told, "reason", "people", most=25) if told else '<p class="quiet">none recorded</p>'
+    if not rows:
+        return '<p class="quiet">none recorded</p>'
+    of_offers = ("offer", "offer_x_regime")
+    people = [{"against people": row["code"], "people": row["people"]} for row in rows if row["grain"] not in of_offers]
+    offers = [
+        {"against offers, creatives, markets": row["code"], "pairs": row["pairs"]} for row in rows if row["grain"] in of_offers
+    ]
+    return (
+        f'<div class="cols"><div>{_bars(people, "against people", "people", most=40)}</div>'
+        f"<div>{_bars(offers, 'against offers, creatives, markets', 'pairs', most=40)}</div></div>"
+    )
 
 
 def _lifts(published: dict[str, Any]) -> str:

@@ -16,6 +16,12 @@ person_identifiers as (
 
 ),
 
+person_emails as (
+
+    select * from {{ ref('person_emails') }}
+
+),
+
 -- A row speaks of one subject: its contact, else its account, else its e-mail.
 consents_by_subject as (
 
@@ -72,13 +78,13 @@ consents_latest as (
 
 ),
 
-person_consents as (
+consents_of_people as (
 
     select
         person_identifiers.person_id,
         consents_latest.purpose,
         consents_latest.channel,
-        case max(consents_latest.severity) when 1 then 'granted' when 2 then 'denied' else 'withdrawn' end as status
+        consents_latest.severity
 
     from consents_latest
 
@@ -86,7 +92,36 @@ person_consents as (
         on consents_latest.subject_kind = person_identifiers.identifier_kind
         and consents_latest.subject = person_identifiers.identifier
 
-    group by person_identifiers.person_id, consents_latest.purpose, consents_latest.channel
+    union all
+
+    -- A no by e-mail reaches everybody who gave that address, also where identity dropped it because it is shared; a yes does not.
+    select
+        person_emails.person_id,
+        consents_latest.purpose,
+        consents_latest.channel,
+        consents_latest.severity
+
+    from consents_latest
+
+    inner join person_emails
+        on consents_latest.subject = person_emails.email_std
+
+    where consents_latest.subject_kind = 'email'
+        and consents_latest.severity > 1
+
+),
+
+person_consents as (
+
+    select
+        person_id,
+        purpose,
+        channel,
+        case max(severity) when 1 then 'granted' when 2 then 'denied' else 'withdrawn' end as status
+
+    from consents_of_people
+
+    group by person_id, purpose, channel
 
 )
 

@@ -17,46 +17,10 @@ person_identifiers as (
 
 ),
 
-accounts as (
-
-    select * from {{ ref('stg_exchange__accounts') }}
-
-),
-
-contacts as (
-
-    select * from {{ ref('stg_crm__contacts') }}
-
-),
-
 -- An e-mail also speaks of whoever gave it, where identity dropped it as a link because too many share it.
-people_by_email as (
+person_emails as (
 
-    select distinct
-        person_identifiers.person_id,
-        lower(trim(accounts.email)) as email
-
-    from accounts
-
-    inner join person_identifiers
-        on person_identifiers.identifier_kind = 'account_id'
-        and accounts.account_id = person_identifiers.identifier
-
-    where accounts.email is not null
-
-    union
-
-    select distinct
-        person_identifiers.person_id,
-        lower(trim(contacts.email)) as email
-
-    from contacts
-
-    inner join person_identifiers
-        on person_identifiers.identifier_kind = 'contact_id'
-        and contacts.contact_id = person_identifiers.identifier
-
-    where contacts.email is not null
+    select * from {{ ref('person_emails') }}
 
 ),
 
@@ -99,13 +63,13 @@ matched as (
     union all
 
     select
-        people_by_email.person_id,
+        person_emails.person_id,
         restrictions.kind
 
     from restrictions
 
-    inner join people_by_email
-        on lower(trim(restrictions.email)) = people_by_email.email
+    inner join person_emails
+        on lower(trim(restrictions.email)) = person_emails.email
 
 ),
 

@@ -1,6 +1,7 @@
-{#- How far back examples reach, and how many are kept. Past 1,000,000 a model of this size no longer changes; who is kept is decided by
+{#- How far back examples reach, and how many are kept. 400 days: where offers run for two months, half a year holds too few that have
+    ended on both sides of a split by time. Past 1,000,000 a model of this size no longer changes; who is kept is decided by
     a hash, so the same assignments always give the same examples. -#}
-{%- set window_days = var('training_window_days', 180) -%}
+{%- set window_days = var('training_window_days', 400) -%}
 {%- set max_examples = var('training_max_examples', 1000000) -%}
 
 with

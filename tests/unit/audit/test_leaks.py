@@ -276,6 +276,41 @@ LEAKS = {
         ),
         {"PRV_NO_CHANNEL_CONSENT"},
     ),
+    "withdrawn_by_an_address_that_identity_dropped_because_others_share_it": (
+        GB_SMS,
+        both(
+            lambda world: world.identifiers.remove(("p-gb", "email", "gb@example.com")),
+            lambda world: world.add(
+                "crm.consents",
+                consent_id="w",
+                email="gb@example.com",
+                channel="sms",
+                purpose="marketing",
+                status="withdrawn",
+                recorded_at=NOW - HOUR,
+            ),
+        ),
+        {"PRV_NO_CHANNEL_CONSENT"},
+    ),
+    "granted_only_by_an_address_that_identity_dropped": (
+        GB_PUSH,
+        both(
+            lambda world: world.identifiers.remove(("p-gb", "email", "gb@example.com")),
+            lambda world: world.tables.update(
+                {"crm.consents": [row for row in world.tables["crm.consents"] if row["consent_id"] != "gb-marketing-push"]}
+            ),
+            lambda world: world.add(
+                "crm.consents",
+                consent_id="g",
+                email="gb@example.com",
+                channel="push",
+                purpose="marketing",
+                status="granted",
+                recorded_at=NOW - HOUR,
+            ),
+        ),
+        {"PRV_NO_CHANNEL_CONSENT"},
+    ),
     "no_push_consent_at_all": (
         GB_PUSH,
         lambda world: world.tables.update(
