@@ -22,8 +22,10 @@ def published_files(folder: Path) -> dict[str, str]:
 
 
 def serving_store(path: Path) -> dict[str, str]:
-    """sha256 over all rows, ordered, of every table of the serving store, without the wall-clock columns."""
+    """sha256 over all rows, ordered, of every table of the serving store, without the wall-clock columns; empty without a store."""
     hashes: dict[str, str] = {}
+    if not path.exists():
+        return hashes
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         tables = [row[0] for row in connection.execute("select name from sqlite_master where type = 'table' order by 1")]
         for table in tables:
@@ -38,17 +40,46 @@ def serving_store(path: Path) -> dict[str, str]:
     return hashes
 
 
-def key_map(warehouse: Path) -> str:
-    """A hash of the append-only key map, order aside."""
+def state_tables(warehouse: Path) -> dict[str, str]:
+    """A hash of the append-only tables that decide later runs (key map, arms, past decisions), order of rows aside."""
+    hashes: dict[str, str] = {}
     with duckdb.connect(str(warehouse), read_only=True) as connection:
-        rows = connection.execute("select * from state.key_map order by all").fetchall()
-    return hashlib.sha256(repr(rows).encode()).hexdigest()
+        present = {
+            row[0]
+            for row in connection.execute("select table_name from duckdb_tables() where schema_name = 'state'").fetchall()
+        }
+        for table in ("key_map", "arms", "decisions"):
+            if table in present:
+                rows = connection.execute(f"select * from state.{table} order by all").fetchall()
+                hashes[f"state/{table}"] = hashlib.sha256(repr(rows).encode()).hexdigest()
+    return hashes
 
 
 def of_state(state_dir: Path) -> dict[str, str]:
-    """Every hash of one state folder: published files, serving store, key map."""
+    """Every hash of one state folder: published files of both faces, serving store, key map, arms and past decisions."""
+    restricted = published_files(state_dir / "restricted" / "published")
     return {
         **{f"published/{name}": value for name, value in published_files(state_dir / "published").items()},
+        **{f"restricted/{name}": value for name, value in restricted.items()},
         **{f"serving/{name}": value for name, value in serving_store(state_dir / "serving" / "offers.sqlite").items()},
-        "key_map": key_map(state_dir / "warehouse" / "candor.duckdb"),
+        **state_tables(state_dir / "warehouse" / "candor.duckdb"),
     }
+
+
+def raw(state_dir: Path) -> dict[str, str]:
+    """What ingest made: per table the multiset of its rows with their deliveries, the quarantine, and what was registered."""
+    hashes: dict[str, str] = {}
+    with duckdb.connect() as connection:
+        for face in ("raw", "quarantine", "restricted/raw", "restricted/quarantine"):
+            for folder in sorted(path for path in (state_dir / face).glob("*/*") if path.is_dir()):
+                if not any(folder.glob("*.parquet")):
+                    continue
+                rows = connection.execute(
+                    "select filename[-24:], count(*), sum(hash(columns(* exclude (filename)))::hugeint) "
+                    f"from read_parquet('{folder}/*.parquet', filename = true, union_by_name = true) group by all order by all"
+                ).fetchall()
+                hashes[folder.relative_to(state_dir).as_posix()] = hashlib.sha256(repr(rows).encode()).hexdigest()
+    with duckdb.connect(str(state_dir / "warehouse" / "candor.duckdb"), read_only=True) as connection:
+        rows = connection.execute("select * exclude (landed_seq) from state.deliveries order by all").fetchall()
+        hashes["state/deliveries"] = hashlib.sha256(repr(rows).encode()).hexdigest()
+    return hashes

@@ -39,7 +39,8 @@ def _stage_seconds(state: Path, as_of: datetime) -> dict[str, dict[str, Any]]:
     for path in state.glob("reports/*/run.json"):
         if json.loads(path.read_text())["as_of"] == wanted:
             return {
-                stage["stage"]: stage for stage in (json.loads(report.read_text()) for report in path.parent.glob("stages/*.json"))
+                stage["stage"]: stage
+                for stage in (json.loads(report.read_text()) for report in path.parent.glob("stages/*.json"))
             }
     raise SystemExit(f"no run of {wanted} in {state}")
 

@@ -118,6 +118,7 @@ def run_stage(name: str, as_of: datetime | str, settings: Settings | None = None
     stage = STAGES[NAMES.index(name)]
     settings = _settings(settings)
     _before(settings, name, instant)
+    _forget_reports(settings, instant, name)
     started = time.monotonic()
     result: dict[str, Any] = {}
     try:
@@ -136,6 +137,13 @@ def run_stage(name: str, as_of: datetime | str, settings: Settings | None = None
     _record(settings, run_id, name, {"stage": name, "status": "done", "seconds": seconds, "result": result})
     log.info("%s: done in %.1f s", name, seconds)
     return {"run_id": run_id, **result}
+
+
+def _forget_reports(settings: Settings, as_of: datetime, name: str) -> None:
+    """Drop what this stage and those after it reported before: until they have run again, it is not true any more."""
+    if run_id := _run_id(settings, as_of):
+        for later in NAMES[NAMES.index(name) :]:
+            (settings.reports_dir / run_id / "stages" / f"{later}.json").unlink(missing_ok=True)
 
 
 def _begin_report(settings: Settings, run_id: str, as_of: datetime) -> None:

@@ -181,3 +181,18 @@ def load(env: dict[str, str] | None = None) -> Settings:
         memory_limit=given.get("CANDOR_MEMORY_LIMIT") or "14GB",
         shop=shop,
     )
+
+
+def as_variables(settings: Settings) -> dict[str, str]:
+    """The variables under which another process loads the very same settings."""
+    return {
+        "CANDOR_STATE_DIR": str(settings.state_dir),
+        "CANDOR_LANDING_DIR": str(settings.landing_dir),
+        "CANDOR_POLICY_DIR": str(settings.policy_dir),
+        "CANDOR_SERVING_URL": settings.serving_url,
+        "CANDOR_MLFLOW_URI": settings.mlflow_tracking_uri,
+        "CANDOR_HASH_KEY": settings.hash_key,
+        "CANDOR_THREADS": str(settings.threads),
+        "CANDOR_MEMORY_LIMIT": settings.memory_limit,
+        "CANDOR_SHOP": settings.shop,
+    }

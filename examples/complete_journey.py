@@ -30,15 +30,16 @@ def _source(name: str) -> pl.DataFrame:
     return pl.read_parquet(Path(spec.origin).parent / "data" / f"{name}.parquet")
 
 
-def _shift() -> timedelta:
-    shift = ASSUMED["becomes"] - ASSUMED["last_day"]
-    if shift.days % 7:
-        raise UsageError(f"dates would move by {shift.days} days, which is no whole number of weeks")
-    return shift
+def shift() -> timedelta:
+    """By how much every date of the data is moved. Raises UsageError when weekdays would not stay."""
+    moved: timedelta = ASSUMED["becomes"] - ASSUMED["last_day"]
+    if moved.days % 7:
+        raise UsageError(f"dates would move by {moved.days} days, which is no whole number of weeks")
+    return moved
 
 
 def _utc(column: str) -> pl.Expr:
-    return (pl.col(column).cast(pl.Datetime("us")) + _shift()).dt.replace_time_zone("UTC")
+    return (pl.col(column).cast(pl.Datetime("us")) + shift()).dt.replace_time_zone("UTC")
 
 
 def _constant(value: str) -> pl.Expr:
@@ -98,6 +99,19 @@ def facts() -> dict[str, tuple[pl.DataFrame, str]]:
             traded_at=pl.col("traded_at"),
         )
     )  # fmt: skip
+    rewards = (
+        _source("transactions")
+        .with_columns(given=(pl.col("coupon_disc") * 100).round().cast(pl.Int64))
+        .group_by("basket_id", household.alias("account_id"))
+        .agg(pl.col("given").sum(), _utc("transaction_timestamp").min().alias("occurred_at"))
+        .filter(pl.col("given") > 0)
+        .sort("occurred_at", "basket_id")
+        .select(
+            pl.format("discount-{}", "basket_id").alias("entry_id"), "account_id", kind=_constant("reward"),
+            product_line=_constant("groceries"), asset=pl.lit(None, pl.String),
+            amount_usd=(pl.col("given").cast(pl.Decimal(18, 4)) / 100).cast(pl.Decimal(18, 4)), occurred_at="occurred_at",
+        )
+    )  # fmt: skip
     redemptions = (
         _source("coupon_redemptions")
         .sort("redemption_date", "household_id", "campaign_id", "coupon_upc")
@@ -120,7 +134,7 @@ def facts() -> dict[str, tuple[pl.DataFrame, str]]:
     )  # fmt: skip
     return {
         "exchange.trades": (trades, "traded_at"),
-        "exchange.ledger_entries": (redemptions, "occurred_at"),
+        "exchange.ledger_entries": (pl.concat([redemptions, rewards]), "occurred_at"),
         "catalogue.past_assignments": (assigned, "assigned_at"),
     }
 
@@ -195,7 +209,7 @@ def _deliver(folder: Path, table: str, extracted_at: datetime, rows: pl.DataFram
 def land(landing: Path) -> dict[str, int]:
     """Rows landed by table, after writing every delivery under `landing`, whole or not at all."""
     last = datetime.combine(ASSUMED["becomes"], datetime.min.time(), UTC) + EXTRACTED_AT
-    first = datetime(2017, 1, 1, tzinfo=UTC) + _shift() + EXTRACTED_AT - timedelta(days=1)
+    first = datetime(2017, 1, 1, tzinfo=UTC) + shift() + EXTRACTED_AT - timedelta(days=1)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     building = landing.with_name(f".{landing.name}-building")
     shutil.rmtree(building, ignore_errors=True)

@@ -7,12 +7,21 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from candor.settings import PROJECT_ROOT, Settings
+from candor.settings import PROJECT_ROOT, Settings, as_variables
 
-PORT = 18080
-MLFLOW_PORT = 15000
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the two servers listen, on 127.0.0.1."""
+
+    airflow: int = 18080
+    mlflow: int = 15000
+
+
 USERS = {"admin": "admin", "compliance": "user", "looker": "viewer"}
 
 
@@ -21,7 +30,7 @@ def executable(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-def kept(path: Path, make) -> str:
+def kept(path: Path, make: Callable[[], str]) -> str:
     """The text of `path`, written once by `make()` with mode 0600."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -40,13 +49,13 @@ def passwords(settings: Settings) -> dict[str, str]:
     return json.loads(text)
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def environment(settings: Settings, ports: Ports = Ports()) -> dict[str, str]:
     """What every Airflow process needs, over the present environment."""
     home = settings.state_dir / "airflow"
     home.mkdir(parents=True, exist_ok=True)
     secret_dir = settings.state_dir / "secrets"
     passwords(settings)
-    url = f"http://127.0.0.1:{PORT}"
+    url = f"http://127.0.0.1:{ports.airflow}"
     return {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -63,7 +72,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__API__PORT": str(PORT),
+        "AIRFLOW__API__PORT": str(ports.airflow),
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__SECRET_KEY": kept(secret_dir / "airflow_api", lambda: secrets.token_hex(32)),
@@ -71,10 +80,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "30",
-        "CANDOR_STATE_DIR": str(settings.state_dir),
-        "CANDOR_LANDING_DIR": str(settings.landing_dir),
-        "CANDOR_POLICY_DIR": str(settings.policy_dir),
-        "CANDOR_SHOP": settings.shop,
+        **as_variables(settings),
         "DBT_USE_COLORS": "0",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -83,9 +89,9 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def prepare(settings: Settings) -> dict[str, str]:
+def prepare(settings: Settings, ports: Ports = Ports()) -> dict[str, str]:
     """Airflow's database and the one-slot pool, made if missing; gives the environment."""
-    env = environment(settings)
+    env = environment(settings, ports)
     marker = settings.state_dir / "airflow" / ".prepared"
     if not marker.exists():
         for command in (

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from candor.settings import Settings, load
 from ops import airflow_env
+from ops.airflow_env import Ports
 
 
-def commands(settings: Settings) -> dict[str, list[str]]:
+def commands(settings: Settings, ports: Ports = Ports()) -> dict[str, list[str]]:
     """What is started, by name."""
     airflow, mlflow = airflow_env.executable("airflow"), airflow_env.executable("mlflow")
     return {
@@ -27,7 +28,7 @@ def commands(settings: Settings) -> dict[str, list[str]]:
         "airflow-scheduler": [airflow, "scheduler", "--skip-serve-logs"],
         "airflow-dag-processor": [airflow, "dag-processor"],
         "mlflow": [
-            mlflow, "server", "--host", "127.0.0.1", "--port", str(airflow_env.MLFLOW_PORT), "--workers", "1",
+            mlflow, "server", "--host", "127.0.0.1", "--port", str(ports.mlflow), "--workers", "1",
             "--backend-store-uri", settings.mlflow_tracking_uri,
             "--artifacts-destination", (settings.mlflow_dir / "artifacts").as_uri(),
         ],
@@ -54,25 +55,25 @@ def _get(url: str) -> str | None:
         return None  # not listening yet; the caller tries again until its deadline
 
 
-def healthy() -> dict[str, bool]:
+def healthy(ports: Ports = Ports()) -> dict[str, bool]:
     """Which services answer."""
-    text = _get(f"http://127.0.0.1:{airflow_env.PORT}/api/v2/monitor/health")
+    text = _get(f"http://127.0.0.1:{ports.airflow}/api/v2/monitor/health")
     health = json.loads(text) if text else {}
     return {
         "airflow-api": text is not None,
         "airflow-scheduler": health.get("scheduler", {}).get("status") == "healthy",
         "airflow-dag-processor": health.get("dag_processor", {}).get("status") == "healthy",
-        "mlflow": _get(f"http://127.0.0.1:{airflow_env.MLFLOW_PORT}/health") is not None,
+        "mlflow": _get(f"http://127.0.0.1:{ports.mlflow}/health") is not None,
     }
 
 
-def up(settings: Settings, *, wait_seconds: int = 90) -> None:
+def up(settings: Settings, ports: Ports = Ports(), *, wait_seconds: int = 90) -> None:
     """Start what is not running, wait until all answer, print addresses and, the first time, the login."""
-    env = airflow_env.prepare(settings)
+    env = airflow_env.prepare(settings, ports)
     folder = settings.state_dir / "services"
     folder.mkdir(parents=True, exist_ok=True)
     settings.mlflow_dir.mkdir(parents=True, exist_ok=True)
-    for name, command in commands(settings).items():
+    for name, command in commands(settings, ports).items():
         pid_file = _pid_file(settings, name)
         if pid_file.exists() and _alive(int(pid_file.read_text())):
             continue
@@ -82,13 +83,13 @@ def up(settings: Settings, *, wait_seconds: int = 90) -> None:
             )
         pid_file.write_text(str(process.pid))
     deadline = time.monotonic() + wait_seconds
-    while not all((state := healthy()).values()):
+    while not all((state := healthy(ports)).values()):
         if time.monotonic() > deadline:
             missing = ", ".join(name for name, ok in state.items() if not ok)
             raise SystemExit(f"not healthy after {wait_seconds} s: {missing}\n\nhint: read the logs in {folder}")
         time.sleep(1)
-    print(f"Airflow  http://127.0.0.1:{airflow_env.PORT}      DAGs, their docs, runs, approvals")
-    print(f"MLflow   http://127.0.0.1:{airflow_env.MLFLOW_PORT}      models, metrics, plots")
+    print(f"Airflow  http://127.0.0.1:{ports.airflow}      DAGs, their docs, runs, approvals")
+    print(f"MLflow   http://127.0.0.1:{ports.mlflow}      models, metrics, plots")
     told = folder / ".login-told"
     if told.exists():
         print("Login    printed when first started; kept in airflow/passwords.json of the state folder (mode 0600)")

@@ -78,15 +78,11 @@ def load(
     `columns` are the features wanted; the default is every allowed one. `features`, those of a model that exists, are encoded as it
     encodes them. Raises DatasetError naming every column that the registry does not allow or that the table does not have.
     """
-    rules = registry()
-    known = _table_columns(connection)
-    _refuse_unregistered(known, rules)
     if features is None:
-        wanted = columns if columns is not None else [column.name for column in rules.allowed]
-        _refuse_not_allowed(wanted, rules)
-        _refuse_absent(wanted, known)
-        features = tuple(_feature(connection, rules, name, known) for name in wanted)
+        features = input_features(connection, columns)
     else:
+        rules, known = registry(), _table_columns(connection)
+        _refuse_unregistered(known, rules)
         _refuse_not_allowed([feature.name for feature in features], rules)
         _refuse_absent([feature.name for feature in features], known)
 
@@ -126,6 +122,16 @@ order by examples.assigned_at, examples.assignment_id
         data_version=data_version(connection),
         needs_offer=_numpy(table, "_needs_offer").astype(bool),
     )
+
+
+def input_features(connection: duckdb.DuckDBPyConnection, columns: list[str] | None = None) -> tuple[Feature, ...]:
+    """The features of the examples table and how each becomes a number: `columns`, or every allowed one. Raises DatasetError as `load`."""
+    rules, known = registry(), _table_columns(connection)
+    _refuse_unregistered(known, rules)
+    wanted = columns if columns is not None else [column.name for column in rules.allowed]
+    _refuse_not_allowed(wanted, rules)
+    _refuse_absent(wanted, known)
+    return tuple(_feature(connection, rules, name, known) for name in wanted)
 
 
 def _numpy(table: pa.Table, name: str) -> np.ndarray:
@@ -176,14 +182,12 @@ def split(examples: Examples) -> dict[str, np.ndarray]:
             "cannot train: 0 examples with a known label",
             hint="labels need decisions whose outcome window has closed, and trades and ledger entries delivered whole up to its end",
         )
-    first, last = examples.assigned_at.min(), examples.assigned_at.max()
-    span = last - first
-    test_from = last - int(span * shares["test_share"])
-    # 99 of 100: one outcome delivered weeks late must not move everybody's boundary; its own example is left out below
-    waits = (examples.label_known_at - examples.assigned_at)[examples.assigned_at < test_from]
-    longest = int(np.quantile(waits, 0.99, method="higher")) if len(waits) else 0
-    calibrate_from = max(test_from - int(span * shares["calibrate_share"]) - longest, first)
+    # Shares of examples and not of days: where a thousand offers begin on one day and stay open for weeks, a part of so many days may
+    # hold next to nothing, or lose its largest campaign to the gap. Offers of one instant are never parted.
     at, known = examples.assigned_at, examples.label_known_at
+    test_from = at[n - 1 - int(n * shares["test_share"])]
+    before = at[known <= test_from]
+    calibrate_from = before[max(len(before) - int(n * shares["calibrate_share"]), 0)] if len(before) else at[0]
     parts = {
         "train": np.flatnonzero((at < calibrate_from) & (known <= calibrate_from)),
         "calibrate": np.flatnonzero((at >= calibrate_from) & (at < test_from) & (known <= test_from)),

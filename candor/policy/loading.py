@@ -157,9 +157,7 @@ def _facts(node: Node, problems: Problems) -> dict[str, Fact]:
     return made
 
 
-def _leaves_out(
-    shop: Node | None, file: str, pack: Node | None, product_lines: set[str], problems: Problems
-) -> dict[str, str]:
+def _leaves_out(shop: Node | None, file: str, pack: Node | None, product_lines: set[str], problems: Problems) -> dict[str, str]:
     """The rules that the shop leaves out, with its reasons. Only a rule about product lines that it does not have can be left out."""
     given = (shop or Node()).get("leaves_out", Node())
     listed: Any = (pack or Node()).get("rules")

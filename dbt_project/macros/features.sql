@@ -35,6 +35,14 @@
     coalesce(sum(activity.{{ column }}){% if days %} filter (where activity.days_ago < {{ days }}){% endif %}, 0)::bigint
 {%- endmacro %}
 
+{#-
+    On how many of the last `days` days (up to 126) the person traded: how often, where a count of trades says how much.
+    One bit per day: or-ing them costs far less than a distinct count.
+-#}
+{% macro trade_days(days) -%}
+    bit_count(bit_or(1::hugeint << least(activity.days_ago, 126)::integer) filter (where activity.trades > 0 and activity.days_ago < {{ days }}))
+{%- endmacro %}
+
 {% macro days_since(condition) -%}
     (min(activity.days_ago){% if condition %} filter (where {{ condition }}){% endif %})::integer
 {%- endmacro %}
@@ -82,6 +90,12 @@
         {{ count_band(total('rewards', 90)) }} as rewards_last_90_days_band,
         {{ total('product_uses', 30) }} as product_uses_last_30_days,
         {{ total('product_uses', 90) }} as product_uses_last_90_days,
+        {{ count_band(trade_days(30)) }} as trade_days_last_30_days_band,
+        {{ count_band(trade_days(90)) }} as trade_days_last_90_days_band,
+        {{ total('offers_made', 365) }} as offers_made_last_365_days,
+        {{ total('offer_outcomes', 90) }} as offer_outcomes_last_90_days,
+        {{ total('offer_outcomes', 365) }} as offer_outcomes_last_365_days,
+        {{ days_since('activity.offer_outcomes > 0') }} as days_since_last_offer_outcome,
         {{ days_since('activity.events > 0') }} as days_since_last_event,
         {{ days_since('activity.trades > 0') }} as days_since_last_trade,
         {{ days_since('activity.deposits > 0') }} as days_since_last_deposit,

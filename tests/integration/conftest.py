@@ -2,72 +2,102 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from benchmarks import fingerprint
 from candor import pipeline
 from candor.settings import PROJECT_ROOT, Settings, load
 
 DAY = datetime(2026, 11, 23, 15, tzinfo=UTC)
-BEFORE = DAY - timedelta(days=1)
-PEOPLE, DAYS, SEED = 900, 40, 11
+BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
+PEOPLE, DAYS, SEED = 1500, 40, 11
 
 
 @dataclass(frozen=True)
 class Shop:
-    """Settings of a state folder in which the day stands, and the run's id."""
+    """Settings of a state folder in which the day stands, and what was seen on the way there."""
 
     settings: Settings
     run_id: str
+    run_id_before: str
+    model_version: str
+    before: Path  # the state folder as it was before the day's run: the day before run, a champion promoted
+    expected: dict[str, str]  # the fingerprint of an undisturbed day
 
     @property
     def published(self) -> Path:
         return self.settings.published_dir / self.run_id
 
+    @property
+    def store(self) -> Path:
+        return self.settings.state_dir / "serving" / "offers.sqlite"
 
-def settings_at(state: Path, landing: Path | None = None) -> Settings:
+
+def settings_at(state: Path, landing: Path) -> Settings:
     """Settings of a state folder, with the hash key that all integration tests share."""
-    env = {
-        "CANDOR_STATE_DIR": str(state),
-        "CANDOR_POLICY_DIR": str(PROJECT_ROOT / "policy"),
-        "CANDOR_HASH_KEY": "0" * 64,
-        "CANDOR_MEMORY_LIMIT": "4GB",
-    }
-    return load(env if landing is None else {**env, "CANDOR_LANDING_DIR": str(landing)})
+    return load(
+        {
+            "CANDOR_STATE_DIR": str(state),
+            "CANDOR_LANDING_DIR": str(landing),
+            "CANDOR_POLICY_DIR": str(PROJECT_ROOT / "policy"),
+            "CANDOR_HASH_KEY": "0" * 64,
+            "CANDOR_MEMORY_LIMIT": "4GB",
+        }
+    )
 
 
-def run_to_the_day(settings: Settings) -> str:
-    """The id of the day's run, after the day before, a training, and the day itself."""
-    pipeline.run(BEFORE, settings)
-    pipeline.train(BEFORE, settings)
-    pipeline.promote(BEFORE, settings)
-    return str(pipeline.run(DAY, settings)["run_id"])
+def run_to_the_day(settings: Settings, keep_before: Path | None = None) -> tuple[str, str, str]:
+    """(id of the day's run, id of the run before, model version), after the day before, a training, and the day itself.
+
+    `keep_before` gets a copy of the state folder as it is before the day.
+    """
+    before = pipeline.run(BEFORE, settings)
+    trained = pipeline.train(BEFORE, settings)
+    promoted = pipeline.promote(BEFORE, settings)
+    assert promoted["promoted"], promoted["message"]
+    if keep_before is not None:
+        shutil.copytree(settings.state_dir, keep_before)
+    day = pipeline.run(DAY, settings)
+    return str(day["run_id"]), str(before["run_id"]), str(trained["model_version"])
 
 
 @pytest.fixture(scope="session")
-def landed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a small shop's deliveries."""
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with `landing` and `truth` of a small shop."""
     from simulation import generate
 
     base = tmp_path_factory.mktemp("shop")
     generate(people=PEOPLE, days=DAYS, seed=SEED, landing=base / "landing", truth=base / "truth", ends_at=DAY)
-    return base / "landing"
+    return base
 
 
 @pytest.fixture(scope="session")
-def shop(landed: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def shop(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """The shop after the day's run. Tests that change it work on a copy."""
-    settings = settings_at(tmp_path_factory.mktemp("state"), landed)
-    return Shop(settings, run_to_the_day(settings))
+    base = tmp_path_factory.mktemp("states")
+    settings = settings_at(base / "state", simulated / "landing")
+    run_id, run_id_before, model_version = run_to_the_day(settings, base / "before")
+    return Shop(settings, run_id, run_id_before, model_version, base / "before", fingerprint.of_state(settings.state_dir))
 
 
 @pytest.fixture
-def copied(shop: Shop, tmp_path: Path) -> Shop:
-    """A copy of the shop that a test may break."""
-    import shutil
+def copied(shop: Shop, tmp_path: Path) -> Iterator[Shop]:
+    """A copy of the shop that a test may break; gone afterwards."""
+    state = tmp_path / "state"
+    shutil.copytree(shop.settings.state_dir, state)
+    yield Shop(
+        settings_at(state, shop.settings.landing_dir),
+        shop.run_id, shop.run_id_before, shop.model_version, shop.before, shop.expected,
+    )  # fmt: skip
+    shutil.rmtree(state)
 
-    shutil.copytree(shop.settings.state_dir, tmp_path / "state")
-    return replace(shop, settings=settings_at(tmp_path / "state", shop.settings.landing_dir))
+
+def differing(expected: dict[str, str], found: dict[str, str]) -> list[str]:
+    """The names whose hashes differ."""
+    return [name for name in sorted(expected.keys() | found.keys()) if expected.get(name) != found.get(name)]

@@ -30,6 +30,20 @@ message_facts as (
 
 ),
 
+assignments as (
+
+    select * from {{ ref('assignments') }}
+
+    where arm = 'shown'
+
+),
+
+offers as (
+
+    select * from {{ ref('stg_catalogue__offers') }}
+
+),
+
 event_days as (
 
     select
@@ -143,6 +157,89 @@ message_days as (
 
 ),
 
+-- An offer counts from just after it was made: the decision whose features these are must not count itself.
+-- It has no silo, because it is what the shop did and no sign of life.
+offers_made as (
+
+    select
+        assignments.person_id,
+        assignments.product_line,
+        assignments.assigned_at,
+        assignments.assigned_at + to_days(offers.outcome_window_days::integer) as window_ends_at,
+        greatest(assignments.assigned_at, assignments.known_at) + interval 1 microsecond as usable_at
+
+    from assignments
+
+    left join offers
+        on
+            assignments.offer_id = offers.offer_id
+            and assignments.offer_version = offers.version
+
+),
+
+offer_days as (
+
+    select
+        person_id,
+        null::varchar as silo,
+        assigned_at::date as occurred_day,
+        usable_at,
+        count(*)::bigint as offers_made
+
+    from offers_made
+
+    group by
+        person_id,
+        occurred_day,
+        usable_at
+
+),
+
+-- A use that several offers may have brought about counts once, from when the first of them and the use are both known.
+uses_after_offers as (
+
+    select
+        product_uses.person_id,
+        product_uses.use_id,
+        product_uses.occurred_at,
+        greatest(product_uses.occurred_at, product_uses.known_at, min(offers_made.usable_at)) as usable_at
+
+    from product_uses
+
+    inner join offers_made
+        on
+            product_uses.person_id = offers_made.person_id
+            and product_uses.product_line = offers_made.product_line
+            and product_uses.occurred_at > offers_made.assigned_at
+            and product_uses.occurred_at <= offers_made.window_ends_at
+
+    group by
+        product_uses.person_id,
+        product_uses.product_line,
+        product_uses.use_id,
+        product_uses.occurred_at,
+        product_uses.known_at
+
+),
+
+outcome_days as (
+
+    select
+        person_id,
+        'exchange' as silo,
+        occurred_at::date as occurred_day,
+        usable_at,
+        count(*)::bigint as offer_outcomes
+
+    from uses_after_offers
+
+    group by
+        person_id,
+        occurred_day,
+        usable_at
+
+),
+
 all_days as (
 
     select * from event_days
@@ -154,6 +251,10 @@ all_days as (
     select * from use_days
     union all by name
     select * from message_days
+    union all by name
+    select * from offer_days
+    union all by name
+    select * from outcome_days
 
 )
 

@@ -65,6 +65,7 @@ assignments_in_window as (
         assignments.assigned_at,
         offers.incentive,
         offers.asset_kind,
+        offers.target_market,
         offers.unit_value_usd,
         offers.outcome_window_days,
         assignments.assigned_at + to_days(offers.outcome_window_days::integer) as window_ends_at
@@ -176,6 +177,7 @@ examples as (
         labelled.channel,
         labelled.incentive,
         labelled.asset_kind,
+        labelled.target_market,
         labelled.unit_value_usd::double as unit_value_usd,
         person_features.*
         exclude (person_id, moment_at),

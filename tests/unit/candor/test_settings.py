@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from candor.errors import SettingsError
-from candor.settings import PROJECT_ROOT, VARIABLES, load
+from candor.settings import PROJECT_ROOT, VARIABLES, as_variables, load
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path):
@@ -47,3 +47,8 @@ def test_the_hash_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path
     assert load(env).hash_key == first
     assert len(first) == 64
     assert stat.S_IMODE((tmp_path / "secrets" / "hash_key").stat().st_mode) == 0o600
+
+
+def test_another_process_given_the_variables_loads_the_same_settings(settings):
+    assert set(as_variables(settings)) == set(VARIABLES)
+    assert load(as_variables(settings)) == settings

@@ -97,7 +97,7 @@ def put_candidates(connection) -> None:
     connection.execute(
         """
 create table staging.stg_catalogue__offers as
-select offer_id, 1 as version, product_line, 'none' as incentive, 'other' as asset_kind, 20.0 as unit_value_usd
+select offer_id, 1 as version, product_line, 'none' as incentive, 'other' as asset_kind, 'everybody' as target_market, 20.0 as unit_value_usd
 from (values ('spot_btc', 'spot'), ('stake_eth', 'staking')) as offers (offer_id, product_line);
 create schema policy;
 create table policy.product_lines as select * from (values ('spot', false), ('staking', false)) as lines (product_line, outcome_needs_offer);

@@ -21,6 +21,7 @@ CATEGORIES = {
     "product_line": ["education", "spot", "staking"],
     "incentive": ["none", "fee_discount"],
     "asset_kind": ["none", "other"],
+    "target_market": ["everybody", "adults who asked for it"],
     "channel": ["web", "app", "email"],
 }
 

@@ -63,8 +63,20 @@ def core_tables(seed: int) -> dict[str, pa.Table]:
     )  # fmt: skip
     occurred, known = times(rows)
     tables["product_uses"] = pa.table(
-        {"person_id": pick(people, rows), "product_line": pick(LINES, rows), "occurred_at": occurred, "known_at": known}
-    )
+        {
+            "use_id": [f"u{number}" for number in range(rows)], "person_id": pick(people, rows), "product_line": pick(LINES, rows),
+            "occurred_at": occurred, "known_at": known,
+        }
+    )  # fmt: skip
+    assigned, known = times(rows)
+    offer = generator.integers(1, 3, rows)
+    tables["assignments"] = pa.table(
+        {
+            "person_id": pick(people, rows), "offer_id": [f"o{number}" for number in offer], "offer_version": np.ones(rows, int),
+            "product_line": [LINES[number - 1] for number in offer], "arm": pick(["shown", "held_out"], rows),
+            "assigned_at": assigned, "known_at": known,
+        }
+    )  # fmt: skip
     occurred, known = times(100)
     never = pa.nulls(100, pa.timestamp("us"))
     tables["messages"] = pa.table(
@@ -74,7 +86,7 @@ def core_tables(seed: int) -> dict[str, pa.Table]:
         }
     )  # fmt: skip
     tables["stg_catalogue__offers"] = pa.table(
-        {"offer_id": ["o1", "o2"], "version": [1, 1], "product_line": ["spot", "staking"]}
+        {"offer_id": ["o1", "o2"], "version": [1, 1], "product_line": ["spot", "staking"], "outcome_window_days": [7, 14]}
     )
     return tables
 
@@ -85,7 +97,8 @@ def features(tables: dict[str, pa.Table], moment: datetime, *, until: datetime |
         for name, table in tables.items():
             connection.register(f"given_{name}", table)
             happened = next(
-                (column for column in ("occurred_at", "traded_at", "sent_at") if column in table.column_names), None
+                (column for column in ("occurred_at", "traded_at", "sent_at", "assigned_at") if column in table.column_names),
+                None,
             )
             only = "" if until is None or happened is None else f"where greatest(known_at, {happened}) <= timestamp '{until}'"
             connection.execute(f"create table {name} as select * from given_{name} {only}")
