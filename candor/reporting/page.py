@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from candor.reporting.terminal import metrics_told, one_line
+from candor.reporting.terminal import metrics_told, one_line, quarantined
 
 STYLE = """
 :root { --ink:#1c2430; --quiet:#66707d; --line:#e3e7ec; --good:#1d7f4e; --bad:#b3261e; --warn:#9a6700; --soft:#f6f8fa; --bar:#3b6fb6 }
@@ -97,6 +97,26 @@ def _flow(summary: dict[str, Any]) -> str:
         for stage in STAGES
     )
     return f'<ol class="flow">{items}</ol>'
+
+
+def _landed(summary: dict[str, Any]) -> str:
+    result = next((stage.get("result", {}) for stage in summary["stages"] if stage["stage"] == "ingest"), {})
+    tables = _table(
+        ("table", "rows read", "loaded", "quarantined", "repeat a key", "known whole up to"),
+        (
+            (
+                name,
+                row["rows_read"],
+                row["rows_loaded"],
+                row["rows_quarantined"],
+                row["duplicate_rows"],
+                row["known_whole_at"] or "never",
+            )
+            for name, row in sorted(result.get("tables", {}).items())
+        ),
+    )
+    refused = quarantined(result)
+    return tables + (f"<p></p>{_table(('table', 'refused because', 'rows'), refused)}" if refused else "")
 
 
 def _gates(summary: dict[str, Any]) -> str:
@@ -193,6 +213,7 @@ def write_page(summary: dict[str, Any], path: Path) -> None:
 <h2>Why not</h2><p class="quiet">Rules that spoke against people, all reasons kept. Restricted ones stand as ELIG_NA.</p>{_why_not(summary["published"])}
 <h2>Did it help</h2>{_lifts(summary["published"])}
 <h2>Model</h2>{model}
+<h2>Landed</h2>{_landed(summary)}
 <h2>Gates</h2>{docs}{_gates(summary)}
 <h2>Stages</h2>{_table(("stage", "status", "seconds", "what"), stage_rows)}
 </main></html>

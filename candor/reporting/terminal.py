@@ -100,15 +100,28 @@ def _print_ingest(console: Any, table: Any, summary: dict[str, Any]) -> None:
     result = stage.get("result", {})
     console.print(
         f"[bold]Landed[/bold]  rows read {result.get('rows_read', 0):,} = loaded {result.get('rows_loaded', 0):,} "
-        f"+ quarantined {result.get('rows_quarantined', 0):,}"
+        f"+ quarantined {result.get('rows_quarantined', 0):,}; "
+        f"{sum(counts['duplicate_rows'] for counts in result.get('tables', {}).values()):,} of them repeat a key"
     )
-    reasons = result.get("quarantine_reasons") or {}
-    if reasons:
-        made = table("Quarantined, and why", "reason", ">rows")
-        for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:10]:
-            made.add_row(reason, f"{count:,}")
+    refused = quarantined(result)
+    if refused:
+        made = table("Quarantined, and why", "table", "reason", ">rows")
+        for name, reason, count in refused[:12]:
+            made.add_row(name, reason, f"{count:,}")
         console.print(made)
+    for problem in result.get("problems", [])[:10]:
+        console.print(f"  problem: {problem}")
     console.print()
+
+
+def quarantined(result: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """(table, reason, rows) of what ingest refused, most first."""
+    found = [
+        (name, reason, count)
+        for name, counts in result.get("tables", {}).items()
+        for reason, count in counts["quarantined_by_reason"].items()
+    ]
+    return sorted(found, key=lambda row: (-row[2], row[0], row[1]))
 
 
 def _print_model(console: Any, summary: dict[str, Any]) -> None:
