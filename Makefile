@@ -29,7 +29,7 @@ check: setup  ## formatting, lint, types, SQL style: looks, never touches
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
-	@.venv/bin/sqlfluff lint --nofail --disable-progress-bar dbt_project/models >/dev/null
+	@.venv/bin/sqlfluff lint --disable-progress-bar --nocolor dbt_project/models
 
 fix: setup  ## format and auto-fix
 	@.venv/bin/ruff format .

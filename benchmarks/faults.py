@@ -382,9 +382,9 @@ def bench(base: Path, *, kills: int, people: int, days: int, seed: int, told: Ca
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--people", type=int, default=1500)
+    parser.add_argument("--people", type=int, default=2500)
     parser.add_argument("--days", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--base", type=Path, default=Path("var/bench-faults"))
     chosen = parser.parse_args()
     good = bench(

@@ -27,7 +27,9 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         outcomes = connection.execute(
             "select coalesce(not_chosen_reason, 'chosen'), count(*) from decisions.ledger group by all order by all"
         ).fetchall()
-        rows, people = connection.execute("select count(*), count(distinct person_id) from decisions.staged_offers").fetchall()[0]
+        rows, people = connection.execute("select count(*), count(distinct person_id) from decisions.staged_offers").fetchall()[
+            0
+        ]
     return {
         "run_id": current.run_id,
         **arms,

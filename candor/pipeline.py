@@ -255,7 +255,7 @@ def prepare_training(as_of: datetime | str, settings: Settings | None = None) ->
     with warehouse.connect(settings) as connection:
         marks = _marks(connection)
     standing = [name for name in BEFORE_TRAINING if marks.get(name) == warehouse.utc(instant)]
-    ran = []
+    ran: list[str] = []
     for name in BEFORE_TRAINING:
         if ran or name not in standing:
             run_stage(name, instant, settings)

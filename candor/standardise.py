@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor import runs
 from candor import settings as settings_module
-from candor.warehouse import connect
+from candor.warehouse import connect, one_row
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,7 +32,7 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
     with connect(settings) as connection:
         runs.current(connection, as_of)
         asked = refresh_phones(connection)
-        known = connection.execute("select count(*), count(*) filter (where is_valid) from state.phone_numbers").fetchone()
+        known = one_row(connection, "select count(*), count(*) filter (where is_valid) from state.phone_numbers")
     return {"phone_numbers_asked": asked, "phone_numbers_known": known[0], "phone_numbers_valid": known[1]}
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from candor import runs
 from candor import settings as settings_module
 from candor.errors import BuildFailed, UsageError
-from candor.warehouse import connect, utc
+from candor.warehouse import connect, one_row, utc
 
 if TYPE_CHECKING:
     from candor.settings import Settings
@@ -167,7 +167,7 @@ def _outcome(layer: str, results: Any, settings: Settings, *, restricted: bool) 
             node, status = result.node, str(result.status)
             if node.resource_type in ("model", "seed"):
                 built = status == "success"
-                rows = connection.execute(f"select count(*) from {node.relation_name}").fetchone()[0] if built else None
+                rows = one_row(connection, f"select count(*) from {node.relation_name}")[0] if built else None
                 seconds = round(result.execution_time, 2)
                 models.append({"name": node.name, "status": status, "rows": rows, "seconds": seconds})
                 counted = f"{rows:>12,}" if built else f"{'-':>12}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from candor.errors import UsageError
 
@@ -61,6 +61,13 @@ def configure(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None
     connection.execute(f"set memory_limit = '{settings.memory_limit}'")
     connection.execute(f"set temp_directory = '{settings.tmp_dir}'")
     connection.execute("set enable_progress_bar = false")
+
+
+def one_row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
+    """The only row of a query that always has one, such as a count."""
+    row = connection.execute(query).fetchone()
+    assert row is not None, query
+    return row
 
 
 def utc(as_of: datetime) -> datetime:

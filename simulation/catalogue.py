@@ -21,6 +21,13 @@ LEDGER_KINDS = {
 _BASE = {"version": 1, "incentive": "none", "asset": None, "asset_kind": "none", "pays_interest": False, "leverage": 1.0, "is_credit": False,
          "requires_transfer": False, "strength": 1.0, "weight": 1.0, "fault": None, "is_promotion": True}  # fmt: skip
 
+# True of everybody an offer reaches, whatever they did: the market permits it and the matrix admits the account. A sentence about
+# what somebody looked at would be false for most.
+WHY_THIS_OFFER = {
+    "en": "You see this because it is open to accounts like yours where you live",
+    "de": "Sie sehen dies, weil es Konten wie Ihrem an Ihrem Wohnort offensteht",
+}
+
 
 def _offer(offer_id: str, line: str, value: float, cost: float, words: str, **more: object) -> dict:
     return {
@@ -154,9 +161,7 @@ def _creative_rows(offer: dict, version: int) -> list[dict]:
                     else f"{words}. Sie entscheiden, ob und wann.",
                     "disclosures": [code for code in disclosures if code not in without],
                     "pressure_flags": pressure,
-                    "why_template": f"Because you looked at {offer['product_line'].replace('_', ' ')} in the last weeks"
-                    if locale == "en-GB"
-                    else "Weil Sie sich in den letzten Wochen damit befasst haben",
+                    "why_template": WHY_THIS_OFFER["en"] if locale == "en-GB" else WHY_THIS_OFFER["de"],
                 }
             )
     return rows

@@ -131,7 +131,23 @@ def input_features(connection: duckdb.DuckDBPyConnection, columns: list[str] | N
     wanted = columns if columns is not None else [column.name for column in rules.allowed]
     _refuse_not_allowed(wanted, rules)
     _refuse_absent(wanted, known)
+    if columns is None and _lines_are_offers(connection):
+        wanted = [name for name in wanted if name != "product_line"]
     return tuple(_feature(connection, rules, name, known) for name in wanted)
+
+
+def _lines_are_offers(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether each product line is one offer's alone, made for an outcome that needs it.
+
+    Such a name tells past offers apart and says nothing of the next one, whose name no training has seen.
+    """
+    row = connection.execute(
+        f"""
+select count(distinct product_line), count(distinct offer_id), count(distinct (product_line, offer_id)), bool_and(outcome_needs_offer)
+from {TABLE}
+"""
+    ).fetchone()
+    return row is not None and bool(row[3]) and row[0] == row[1] == row[2]
 
 
 def _numpy(table: pa.Table, name: str) -> np.ndarray:

@@ -113,6 +113,8 @@ def register(
     known = [found for found in registry.versions(client) if found.model_version == version]
     if known:
         client.set_registered_model_alias(registry.NAME, "candidate", str(known[0].number))
+        if client.get_run(known[0].run_id).info.status != "FINISHED":  # killed between registering and ending the run
+            client.set_terminated(known[0].run_id, "FINISHED")
         return known[0], False
 
     run_id = _log(client, model, version, evaluation, as_of, settings, folder)

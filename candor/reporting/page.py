@@ -100,7 +100,7 @@ def _flow(summary: dict[str, Any]) -> str:
 
 
 def _landed(summary: dict[str, Any]) -> str:
-    result = next((stage.get("result", {}) for stage in summary["stages"] if stage["stage"] == "ingest"), {})
+    result: dict[str, Any] = next((stage.get("result", {}) for stage in summary["stages"] if stage["stage"] == "ingest"), {})
     tables = _table(
         ("table", "rows read", "loaded", "quarantined", "repeat a key", "known whole up to"),
         (

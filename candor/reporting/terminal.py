@@ -96,7 +96,7 @@ def print_summary(as_of: datetime, settings: Settings) -> None:
 
 
 def _print_ingest(console: Any, table: Any, summary: dict[str, Any]) -> None:
-    stage = next((stage for stage in summary["stages"] if stage["stage"] == "ingest"), {})
+    stage: dict[str, Any] = next((stage for stage in summary["stages"] if stage["stage"] == "ingest"), {})
     result = stage.get("result", {})
     console.print(
         f"[bold]Landed[/bold]  rows read {result.get('rows_read', 0):,} = loaded {result.get('rows_loaded', 0):,} "

@@ -94,21 +94,26 @@ other_signals as (
 ),
 
 -- A signal without a region in the country of a residence says nothing that the residence does not.
+-- Two joins by equality alone: with `region is null` as a join condition the engine compared all with all.
 signals as (
 
     select * from residences
 
     union
 
+    select * from other_signals
+    where region is not null
+
+    union
+
     select other_signals.*
     from other_signals
 
-    left join residences
+    anti join residences
         on other_signals.person_id = residences.person_id
         and other_signals.country = residences.country
-        and other_signals.region is null
 
-    where residences.person_id is null
+    where other_signals.region is null
 
 ),
 

@@ -21,7 +21,7 @@ offer_classes as (
         any_value(m_vol_max) as m_vol_max,
         any_value(m_profiles) as m_profiles,
         any_value(m_stages) as m_stages,
-        count(distinct (offer_id, channel)) as offer_channels
+        count(distinct row(offer_id, channel)) as offer_channels
 
     from offer_facts
 

@@ -40,12 +40,14 @@ decided_segments as (
 
     {% if published -%}
     select
+        'candor' as source,
         decision_id,
         segment
 
     from {{ decisions }}
     {%- else -%}
     select
+        null::varchar as source,
         null::varchar as decision_id,
         null::varchar as segment
 
@@ -141,7 +143,7 @@ outcomes_found as (
         on assignments_closed.assignment_id = first_uses.assignment_id
 
     left join decided_segments
-        on assignments_closed.source = 'candor'
+        on assignments_closed.source = decided_segments.source
         and assignments_closed.assignment_id = decided_segments.decision_id
 
     left join training_examples
