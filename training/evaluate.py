@@ -12,6 +12,7 @@ from training.config import config
 from training.dataset import Examples
 
 GRID = 100  # points of the Qini curve
+HALF_NORMAL_MEAN = float(np.sqrt(2 / np.pi))  # mean of |x| for x normal with standard deviation 1
 NOT_APPLICABLE = "not applicable: outcome needs the offer"
 
 
@@ -31,7 +32,12 @@ def evaluate(model: Model, examples: Examples) -> dict[str, Any]:
 
 
 def metrics(label: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-    """AUC, log loss, Brier score and calibration error of probabilities."""
+    """AUC, log loss, Brier score and calibration error of probabilities.
+
+    calibration_error: mean of |predicted - observed| over bins of equally many examples (expected calibration error, Naeini et al. 2015).
+    calibration_noise: what that mean would be for a perfect model with these bins, from the standard error of each observed share.
+    """
+    calibration = calibration_table(label, predicted)
     return {
         "examples": len(label),
         "outcomes": int(label.sum()),
@@ -41,9 +47,8 @@ def metrics(label: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
         "average_precision": _round(average_precision(label, predicted)),
         "log_loss": _round(log_loss(label, predicted)),
         "brier": _round(np.mean((predicted - label) ** 2)),
-        "calibration_error": _round(
-            sum(row["share"] * abs(row["mean_predicted"] - row["observed"]) for row in calibration_table(label, predicted))
-        ),
+        "calibration_error": _round(sum(row["share"] * abs(row["mean_predicted"] - row["observed"]) for row in calibration)),
+        "calibration_noise": _round(sum(row["share"] * row["standard_error"] for row in calibration) * HALF_NORMAL_MEAN),
     }
 
 

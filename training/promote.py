@@ -81,8 +81,11 @@ def refusals(evaluation: dict[str, Any]) -> list[str]:
     reasons = []
     if overall["auc"] is None or overall["auc"] < told["min_auc"]:
         reasons.append(f"AUC {overall['auc']} is below {told['min_auc']}")
-    if overall["calibration_error"] > told["max_calibration_error"]:
-        reasons.append(f"calibration error {overall['calibration_error']} is above {told['max_calibration_error']}")
+    if overall["calibration_error"] > told["max_calibration_error"] + overall["calibration_noise"]:
+        reasons.append(
+            f"calibration error {overall['calibration_error']} is above {told['max_calibration_error']}, "
+            f"and by more than the {overall['calibration_noise']} that chance gives at this many examples"
+        )
     for name, among, least in (
         ("lift", "all test examples", told["min_lift_lower_bound"]),
         ("lift_top", "the half the model prefers", told["min_top_lift_lower_bound"]),

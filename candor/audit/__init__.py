@@ -8,6 +8,7 @@ of the phone library), core.people.lifecycle_stage, and the policy's tables. It 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -69,22 +70,20 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
     with connect(settings) as connection:
         pinned = runs.current(connection, as_of)
         hashed = staged_hash(connection)
-        given = read(connection, pinned)
-    rules = rulebooks.load(settings.state_dir / "policy" / pinned.policy_version, settings.shop)
-    context = Context(utc(as_of), pinned.run_id, rules)
-    listed = checks(context)
-
-    given.raw(settings, context.as_of).check_complete(RAW_TABLES)
-    found, counts = _judge(given, settings, context, listed)
+        rules = rulebooks.load(settings.state_dir / "policy" / pinned.policy_version, settings.shop)
+        context = Context(utc(as_of), pinned.run_id, rules)
+        listed = checks(context)
+        verdict = _judge(read(connection, pinned), settings, context, listed)
+    found, counts, rows = verdict.found, verdict.counts, verdict.rows
     folder = runs.report_dir(settings, pinned)
     _write_restricted(found, settings.restricted_published_dir / pinned.run_id, settings)
 
-    rows, broken = given.staged.height, found["decision_id"].n_unique()
+    broken = found["decision_id"].n_unique()
     content = {
         "run_id": pinned.run_id,
         "as_of": pinned.as_of.isoformat(),
         "rows_audited": rows,
-        "people_audited": given.staged["person_id"].n_unique(),
+        "people_audited": verdict.people,
         "violations": broken,
         # With no violation in n rows the one-sided 95 % upper bound of the rate is 3/n; of no rows nothing follows.
         "bound_3_over_n": 3 / rows if rows and not broken else None,
@@ -104,8 +103,35 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
     raise _refusal(found, content, incident)
 
 
-def _judge(given: Inputs, settings: Settings, context: Context, listed: list[Any]) -> tuple[pl.DataFrame, dict[str, Any]]:
-    return violations(wide_rows(given, settings, context), listed)
+@dataclass(frozen=True)
+class _Verdict:
+    """What the checks said about all staged rows."""
+
+    found: pl.DataFrame  # one row per staged offer and check it breaks
+    counts: dict[str, dict[str, Any]]  # per code: rule, rows it applied to, violations
+    rows: int
+    people: int
+
+
+def _judge(parts: Iterable[Inputs], settings: Settings, context: Context, listed: list[Any]) -> _Verdict:
+    """The parts judged one after the other, so that memory does not grow with people; a person is never split over parts."""
+    import polars as pl
+
+    found: list[pl.DataFrame] = []
+    counts: dict[str, dict[str, Any]] = {}
+    rows = people = 0
+    for number, given in enumerate(parts):
+        if number == 0:
+            given.raw(settings, context.as_of).check_complete(RAW_TABLES)
+        broken, counted = violations(wide_rows(given, settings, context), listed)
+        found.append(broken)
+        for code, count in counted.items():
+            sums = counts.setdefault(code, {**count, "rows": 0, "violations": 0})
+            sums["rows"] += count["rows"]
+            sums["violations"] += count["violations"]
+        rows += given.staged.height
+        people += given.staged["person_id"].n_unique()
+    return _Verdict(pl.concat(found).sort("decision_id", "rule", "code"), counts, rows, people)
 
 
 def _open_counts(found: pl.DataFrame, counts: dict[str, Any], listed: list[Any], rows: int) -> dict[str, Any]:

@@ -1,12 +1,15 @@
-"""What the audit takes from the warehouse: staged rows, identities, arms, pins. Read whole, as Arrow; nothing is computed in SQL."""
+"""What the audit takes from the warehouse: staged rows, identities, arms, pins. Read as Arrow, some people at a time; nothing is
+computed in SQL."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from candor.audit.raw import Raw
+from candor.errors import AuditFailed
 
 if TYPE_CHECKING:
     import duckdb
@@ -15,14 +18,16 @@ if TYPE_CHECKING:
     from candor.runs import Run
     from candor.settings import Settings
 
+# One wide row per staged offer takes about 4 KB while it is judged, and people have seven: 200,000 people are some 6 GB.
+PEOPLE_AT_A_TIME = 200_000
 DECISION_COLUMNS = ["decision_id", "batch_seq", "person_id", "channel", "is_promotion", "is_chosen", "send_after", "as_of"]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The staged rows and what identity, experiments and earlier runs say about their persons."""
+    """The staged rows of some persons and what identity, experiments and earlier runs say about these persons."""
 
-    staged: pl.DataFrame
+    staged: pl.DataFrame  # with is_twice: whether another staged row, of whomever, has the same decision_id
     identifiers: pl.DataFrame  # person_id, identifier_kind, identifier of the staged persons
     stages: pl.DataFrame  # person_id, u_stage
     arms: pl.DataFrame  # person_id, arm, batch_seq
@@ -36,32 +41,52 @@ class Inputs:
         return Raw(settings, as_of, self.deliveries, self.all_deliveries)
 
 
-def read(connection: duckdb.DuckDBPyConnection, run: Run) -> Inputs:
-    """Everything the audit needs, cut to the persons that have a staged row."""
+def read(connection: duckdb.DuckDBPyConnection, run: Run, *, people_at_a_time: int = PEOPLE_AT_A_TIME) -> Iterator[Inputs]:
+    """Everything the audit needs, in parts that have all rows of their persons and together every staged row; at least one part.
+
+    Raises AuditFailed when a staged row is in no part.
+    """
     import polars as pl
 
-    staged = _table(connection, "decisions", "staged_offers")
-    people = staged.select("person_id").unique()
-    identifiers = _table(connection, "identity", "person_identifiers", ["person_id", "identifier_kind", "identifier"])
-    stages = _table(connection, "core", "people", ["person_id", "lifecycle_stage"]).rename({"lifecycle_stage": "u_stage"})
-    arms = _table(connection, "state", "arms", ["person_id", "arm", "batch_seq"])
+    ids = _table(connection, "decisions", "staged_offers", ["person_id", "decision_id"])
+    twice = ids.filter(pl.col("decision_id").is_duplicated()).select("decision_id").unique()
+    people = ids.select(pl.col("person_id").drop_nulls().unique().sort())
+    rows = ids.height
+    del ids
     pins = _table(connection, "state", "pins").filter(pl.col("as_of") == run.as_of.replace(tzinfo=None))
     deliveries = _table(connection, "state", "deliveries")
-    return Inputs(
-        staged=staged,
-        identifiers=identifiers.join(people, on="person_id", how="semi"),
-        stages=stages.join(people, on="person_id", how="semi"),
-        arms=arms.filter(pl.col("batch_seq") <= run.batch_seq).join(people, on="person_id", how="semi"),
-        past_decisions=_past_decisions(connection, run, people),
-        phone_numbers=_table(
-            connection, "state", "phone_numbers", ["raw", "country", "phone_std", "phone_country", "is_valid"]
-        ),
-        deliveries=deliveries.join(pins, on="delivery_id", how="semi"),
-        all_deliveries=deliveries,
-    )
+    phone_numbers = _table(connection, "state", "phone_numbers", ["raw", "country", "phone_std", "phone_country", "is_valid"])
+    read_rows = 0
+    for start in range(0, max(len(people), 1), people_at_a_time):
+        wanted = people.slice(start, people_at_a_time)
+        between = (wanted["person_id"][0], wanted["person_id"][-1]) if wanted.height else ("", "")
+        staged = _table(connection, "decisions", "staged_offers", between=between)
+        read_rows += staged.height
+        identifiers = _table(
+            connection, "identity", "person_identifiers", ["person_id", "identifier_kind", "identifier"], between
+        )
+        stages = _table(connection, "core", "people", ["person_id", "lifecycle_stage"], between)
+        arms = _table(connection, "state", "arms", ["person_id", "arm", "batch_seq"], between)
+        yield Inputs(
+            staged=staged.with_columns(pl.col("decision_id").is_in(twice["decision_id"].implode()).alias("is_twice")),
+            identifiers=identifiers.join(wanted, on="person_id", how="semi"),
+            stages=stages.rename({"lifecycle_stage": "u_stage"}).join(wanted, on="person_id", how="semi"),
+            arms=arms.filter(pl.col("batch_seq") <= run.batch_seq).join(wanted, on="person_id", how="semi"),
+            past_decisions=_past_decisions(connection, run, wanted, between),
+            phone_numbers=phone_numbers,
+            deliveries=deliveries.join(pins, on="delivery_id", how="semi"),
+            all_deliveries=deliveries,
+        )
+    if read_rows != rows:
+        raise AuditFailed(
+            f"{rows:,} offers are staged, {read_rows:,} could be assigned to a person",
+            hint="a staged offer has no person_id; nothing was published, yesterday's offers are still live",
+        )
 
 
-def _past_decisions(connection: duckdb.DuckDBPyConnection, run: Run, people: pl.DataFrame) -> pl.DataFrame:
+def _past_decisions(
+    connection: duckdb.DuckDBPyConnection, run: Run, people: pl.DataFrame, between: tuple[str, str]
+) -> pl.DataFrame:
     """Pushed promotions that runs before this one published, with the instant each was to be sent."""
     import polars as pl
 
@@ -70,7 +95,7 @@ def _past_decisions(connection: duckdb.DuckDBPyConnection, run: Run, people: pl.
     if not _exists(connection, "state", "decisions"):  # nothing was ever published
         return pl.DataFrame(schema={"person_id": pl.String, "decision_id": pl.String, "at": pl.Datetime("us")})
     return (
-        _table(connection, "state", "decisions", DECISION_COLUMNS)
+        _table(connection, "state", "decisions", DECISION_COLUMNS, between)
         .filter(pl.col("batch_seq") < run.batch_seq, pl.col("is_chosen"), pl.col("is_promotion").fill_null(True))
         .filter(pl.col("channel").is_in(PUSHED))
         .join(people, on="person_id", how="semi")
@@ -86,11 +111,19 @@ def _exists(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> bo
     return found is not None
 
 
-def _table(connection: duckdb.DuckDBPyConnection, schema: str, name: str, columns: list[str] | None = None) -> pl.DataFrame:
+def _table(
+    connection: duckdb.DuckDBPyConnection,
+    schema: str,
+    name: str,
+    columns: list[str] | None = None,
+    between: tuple[str, str] | None = None,
+) -> pl.DataFrame:
+    """The table, or its rows of the persons from the first to the last of `between`."""
     import polars as pl
 
     chosen = ", ".join(f'"{column}"' for column in columns) if columns else "*"
-    arrow = connection.execute(f"select {chosen} from {schema}.{name}").to_arrow_table()
+    some = "" if between is None else " where person_id between ? and ?"
+    arrow = connection.execute(f"select {chosen} from {schema}.{name}{some}", list(between or ())).to_arrow_table()
     frame = pl.from_arrow(arrow)
     assert isinstance(frame, pl.DataFrame)
     return frame.with_columns(

@@ -30,7 +30,9 @@ def metrics_told(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """Each metric with its interval, where it has one, as text."""
     told = []
     for name, value in metrics.items():
-        if isinstance(value, dict):
+        if isinstance(value, str):
+            told.append((name.replace("_", " "), value))
+        elif isinstance(value, dict):
             told.append((name.replace("_", " "), f"{value['value']:.4f}  [{value['lower']:.4f}, {value['upper']:.4f}]"))
         elif isinstance(value, int | float):
             told.append((name.replace("_", " "), f"{value:.4f}"))

@@ -50,7 +50,31 @@ def client(settings: Settings) -> MlflowClient:
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
     settings.mlflow_dir.mkdir(parents=True, exist_ok=True)
+    _make_store(settings.mlflow_tracking_uri)
     return MlflowClient(tracking_uri=settings.mlflow_tracking_uri, registry_uri=settings.mlflow_tracking_uri)
+
+
+def _make_store(uri: str) -> None:
+    """Give MLflow's SQLite file its tables beside its place, then put it there whole.
+
+    MLflow makes its tables one by one, and refuses a file that has some of them: a kill in between would end every later run.
+    """
+    from mlflow import MlflowClient
+
+    prefix = "sqlite:///"
+    path = Path(uri.removeprefix(prefix))
+    if not uri.startswith(prefix) or path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)  # of a killed process that had the same number
+    MlflowClient(tracking_uri=f"{prefix}{beside}", registry_uri=f"{prefix}{beside}").search_experiments(max_results=1)
+    try:
+        os.link(beside, path)  # the first of two racing processes wins
+    except FileExistsError:
+        pass
+    finally:
+        beside.unlink()
 
 
 def instant_text(instant: datetime) -> str:

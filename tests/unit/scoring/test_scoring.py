@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -143,6 +144,35 @@ def test_a_pair_without_line_activity_gets_the_zeros_of_training(opened, model):
         f"select distinct line_ever_used, days_since_last_line_use from ({query}) where key_offer_id = 'stake_eth'"
     ).fetchall()
     assert found == [(0.0, None)]
+
+
+def test_where_the_outcome_needs_the_offer_holding_it_out_gives_zero_and_only_there(opened, model):
+    opened.execute("update policy.product_lines set outcome_needs_offer = true where product_line = 'staking'")
+    scoring.score_candidates(opened, model, batch_rows=2048)
+    found = opened.execute(
+        "select offer_id, min(p_if_held_out) > 0, max(p_if_held_out) = 0, min(p_if_shown) > 0 from decisions.scores group by all order by all"
+    ).fetchall()
+    assert found == [("spot_btc", True, False, True), ("stake_eth", False, True, True)]
+
+
+def test_a_model_of_outcomes_that_need_the_offer_scores_no_others(opened, model):
+    shown = replace(model, learner="shown", boosters={"shown": constant_booster()})
+    opened.execute("update policy.product_lines set outcome_needs_offer = true")
+    scoring.score_candidates(opened, shown, batch_rows=2048)
+    assert opened.execute("select max(p_if_held_out), min(p_if_shown) > 0 from decisions.scores").fetchone() == (0.0, True)
+    opened.execute("update policy.product_lines set outcome_needs_offer = false where product_line = 'spot'")
+    with pytest.raises(ArtifactError, match="was trained on outcomes that need the offer"):
+        scoring.score_candidates(opened, shown, batch_rows=2048)
+
+
+def constant_booster():
+    """A booster that gives everybody the same margin."""
+
+    class Booster:
+        def predict(self, table, raw_score):
+            return np.full(table.num_rows, -2.0)
+
+    return Booster()
 
 
 def test_a_missing_feature_stops_scoring_and_is_named(opened, model):

@@ -51,6 +51,17 @@ def test_lift_is_the_plain_difference_of_shares():
     assert found["lift"]["lower"] < plain < found["lift"]["upper"]
 
 
+def test_the_noise_of_calibration_is_what_a_perfect_model_shows():
+    chance = np.random.default_rng(3)
+    predicted = chance.uniform(0.02, 0.3, 4000)
+    errors, noises = [], []
+    for _ in range(60):
+        found = evaluate.metrics((chance.uniform(size=4000) < predicted).astype(float), predicted)
+        errors.append(found["calibration_error"])
+        noises.append(found["calibration_noise"])
+    assert np.mean(errors) == pytest.approx(np.mean(noises), rel=0.1)
+
+
 def test_calibration_error_is_zero_for_the_base_rate_and_large_for_a_shift():
     label = np.tile([1, 0, 0, 0], 500)
     assert evaluate.metrics(label, np.full(2000, 0.25))["calibration_error"] == pytest.approx(0, abs=1e-9)

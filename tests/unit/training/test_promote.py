@@ -12,11 +12,11 @@ import training
 from candor import warehouse
 from candor.errors import UsageError
 from candor.scoring import registry
-from training import promote
+from training import evaluate, promote
 from training.config import config
 
 GOOD = {
-    "overall": {"auc": 0.75, "calibration_error": 0.01},
+    "overall": {"auc": 0.75, "calibration_error": 0.01, "calibration_noise": 0.005},
     "uplift": {
         "lift": {"value": 0.02, "lower": 0.01, "upper": 0.03},
         "lift_top": {"value": 0.03, "lower": -0.01, "upper": 0.05},
@@ -51,6 +51,11 @@ def warehouse_file(settings):
             lambda e: e["overall"].update(calibration_error=0.05), ["calibration error 0.05 is above 0.04"], id="off_scale"
         ),
         pytest.param(
+            lambda e: e["overall"].update(calibration_error=0.05, calibration_noise=0.01),
+            [],
+            id="off_scale_by_what_chance_gives",
+        ),
+        pytest.param(
             lambda e: e["uplift"]["lift"].update(lower=-0.001), ["lift among all test examples is"], id="lift_not_proven"
         ),
         pytest.param(
@@ -72,6 +77,33 @@ def test_thresholds_refuse_with_all_reasons(change, said):
     assert len(reasons) == len(said)
     for reason, start in zip(reasons, said, strict=True):
         assert reason.startswith(start)
+
+
+def test_thresholds_that_need_a_held_out_arm_are_said_to_be_not_applicable():
+    evaluation = copy.deepcopy(GOOD)
+    assert promote.not_applicable(evaluation) == []
+    evaluation["uplift"] = {"not_applicable": evaluate.NOT_APPLICABLE}
+    assert promote.refusals(evaluation) == []
+    assert promote.not_applicable(evaluation) == [
+        "min_lift_lower_bound: not applicable: outcome needs the offer",
+        "min_top_lift_lower_bound: not applicable: outcome needs the offer",
+    ]
+
+
+def test_a_shop_whose_outcomes_need_the_offer_trains_on_the_shown_arm_alone(warehouse_file, quick, capsys):
+    settings = warehouse_file
+    with warehouse.connect(settings) as opened:
+        opened.execute("update features.training_examples set outcome_needs_offer = true")
+        held_out = opened.execute("select count(*) from features.training_examples where not is_exposed").fetchone()[0]
+    made = training.run(made_examples.AS_OF, settings)
+    assert made["learner"] == "shown"
+    assert made["examples"]["labelled"] == 6000 - held_out
+    assert made["metrics"]["lift"] == evaluate.NOT_APPLICABLE
+    assert promote.run(made_examples.AS_OF, settings)["promoted"]
+    assert "min_lift_lower_bound: not applicable: outcome needs the offer" in capsys.readouterr().out
+    client = registry.client(settings)
+    with registry.fetched(client, registry.versions(client)[0]) as model:
+        assert set(model.boosters) == {"shown"}
 
 
 def test_training_twice_registers_once_and_promotion_is_remembered(warehouse_file, quick, capsys):
