@@ -74,9 +74,10 @@ def print_summary(as_of: datetime, settings: Settings) -> None:
     if audit := summary["audit"]:
         bound = audit.get("bound_3_over_n")
         told = f"at most {bound:.2g} of rows wrong with 95 % confidence (3/n)" if bound else "no rows, so no bound"
-        console.print(
-            f"[bold]Audit[/bold]  {audit['rows_audited']:,} rows audited, {audit['violations']:,} violations; {told}\n"
-        )
+        console.print(f"[bold]Audit[/bold]  {audit['rows_audited']:,} rows audited, {audit['violations']:,} violations; {told}")
+        for rule, why in audit.get("rules_left_out", {}).items():
+            console.print(f"  rule {rule} does not concern this shop: {why}")
+        console.print()
     _print_model(console, summary)
     _print_published(console, table, summary)
     if summary["assumptions"]:
