@@ -1,9 +1,9 @@
 """Time and memory of every stage at growing numbers of people: `python -m benchmarks.stages --people 10000 100000 1000000`.
 
 Every stage runs in a process of its own, so that its peak memory is its own too. Prints seconds, rows a second, the growth exponent
-between sizes (1 = linear), peak memory, and which share of each size is start-up rather than work: what the same stage costs at 100
-people, where there is next to nothing to do. Results are kept as JSON beside the state after every size; a stage that fails ends
-its size, and the table says so.
+between sizes (1 = linear), peak memory, and which share of each size is start-up rather than work: what the same stage costs at 1,000
+people, where there is next to nothing to do (fewer have too few outcomes to train on). Results are kept as JSON beside the state after
+every size; a stage that fails ends its size, and the table says so.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from candor.pipeline import BEFORE_TRAINING, NAMES
 
 DAY = datetime(2026, 11, 23, 15, tzinfo=UTC)
-NEXT_TO_NOTHING = 100
+NEXT_TO_NOTHING = 1_000
 EVERYTHING = "ingest of all days"
 
 

@@ -150,7 +150,7 @@ def test_a_day_run_a_second_time_after_a_restatement_gives_the_same_bytes_and_th
         == ingested["rows_loaded"] + ingested["rows_quarantined"]
         == sum(row[0] for row in counted.values())
     )
-    assert ingested["tables"]["crm.contacts"]["unknown_columns"] == ["colour"]
+    assert "colour" in ingested["tables"]["crm.contacts"]["unknown_columns"]
     assert ingested["tables"]["exchange.ledger_entries"]["keys_with_different_values"] >= 1
     assert told["published"]["offers"]["offers"] > 0
     with warehouse.connect(shop.settings) as connection:

@@ -161,7 +161,7 @@ BY_HAND = {
         "ROW_HELD_OUT",
     ),
     "the same decision twice": (
-        "insert into decisions.staged_offers select * from decisions.staged_offers order by decision_id limit 1",
+        "insert into decisions.staged_offers select * from decisions.kept where {one}",
         "ROW_TWICE",
     ),
     "a person nobody knows": ("update decisions.staged_offers set person_id = 'p-nobody' where {one}", "ROW_UNKNOWN_PERSON"),
