@@ -4,6 +4,7 @@ DATA ?= crypto
 PEOPLE ?= 5000
 DAYS ?= 60
 SEED ?= 7
+BENCH_PEOPLE ?= 10000 100000 1000000
 export DBT_USE_COLORS := 0
 
 .PHONY: help setup run test check fix unit dbt-test up down bench bench-faults golden clean
@@ -47,8 +48,8 @@ up: setup  ## Airflow and MLflow on 127.0.0.1; prints their addresses and, once,
 down:  ## stop both
 	@$(PY) -m ops.services down
 
-bench: setup  ## stage times at 10 k, 100 k and 1 M people (PEOPLE="10000 100000" for fewer)
-	@$(PY) -m benchmarks.stages
+bench: setup  ## stage times at growing numbers of people: BENCH_PEOPLE="10000 100000 1000000"
+	@$(PY) -m benchmarks.stages --people $(BENCH_PEOPLE)
 
 bench-faults: setup  ## kill every stage at random instants and compare the bytes with an undisturbed run
 	@$(PY) -m benchmarks.faults
