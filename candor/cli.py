@@ -132,7 +132,8 @@ def trace(row_hash: Annotated[str, typer.Argument(help="32 hex digits, as found 
 
     found = ingest.trace(row_hash, load())
     for place in found:
-        _say(str(place))
+        refused = f", quarantined: {', '.join(place.reasons)}" if place.reasons else ""
+        _say(f"{place.table}  delivery {place.delivery}  {place.file} line {place.line}{refused}")
     if not found:
         raise CandorError(f"no landed row has the hash {row_hash}", hint="row_hash columns of var/published hold 32 hex digits")
 
