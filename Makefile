@@ -17,6 +17,7 @@ help:  ## every target
 	@test -x .venv/bin/python || python3.11 -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@.venv/bin/python -c "import lightgbm" 2>/dev/null || { echo "LightGBM cannot load; on Debian: apt-get install libgomp1"; exit 1; }
 	@touch $@
 
 setup: .venv/.installed  ## the virtual environment, from the lock file
