@@ -21,7 +21,7 @@ import pyarrow as pa
 from candor.errors import CandorError, UsageError
 from candor.settings import load
 from examples.complete_journey import shift
-from training import dataset, evaluate, learners
+from training import dataset, learners, ranking
 from training.config import config
 
 SPLIT = datetime(2017, 9, 1, tzinfo=UTC)
@@ -80,8 +80,8 @@ order by examples.assigned_at, examples.assignment_id
         "rows": int(is_late.sum()),
         "base_rate": float(label[is_late].mean()),
         "features": len(names),
-        "counting": evaluate.auc(label[is_late], past[is_late]),
-        "lightgbm": evaluate.auc(label[is_late], predicted),
+        "counting": ranking.auc(label[is_late], past[is_late]),
+        "lightgbm": ranking.auc(label[is_late], predicted),
     }
 
 

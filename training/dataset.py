@@ -13,6 +13,7 @@ from candor.errors import CandorError, UsageError
 from candor.scoring.artifact import Feature, check_columns
 from candor.warehouse import utc
 from training.config import Registry, config, registry
+from training.ranking import auc
 
 if TYPE_CHECKING:
     import duckdb
@@ -168,8 +169,6 @@ from (select md5(row({names})::varchar) as row_hash from {TABLE})
 
 def refuse_leaks(examples: Examples, limit: float) -> None:
     """Raise DatasetError when one column alone ranks the outcomes better than honest behaviour can."""
-    from training.evaluate import auc
-
     leaky = []
     for name in examples.inputs.column_names:
         values = examples.inputs.column(name).to_numpy()

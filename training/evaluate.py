@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from candor.scoring.artifact import Model
 from training.config import config
 from training.dataset import Examples
+from training.ranking import auc
 
 GRID = 100  # points of the Qini curve
 HALF_NORMAL_MEAN = float(np.sqrt(2 / np.pi))  # mean of |x| for x normal with standard deviation 1
@@ -54,16 +54,6 @@ def metrics(label: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
 
 def _round(value: float | None) -> float | None:
     return None if value is None else round(float(value), 6)
-
-
-def auc(label: np.ndarray, score: np.ndarray) -> float | None:
-    """Probability that a positive outranks a negative, ties counting half; None when there is only one kind."""
-    positives = int(label.sum())
-    negatives = len(label) - positives
-    if positives == 0 or negatives == 0:
-        return None
-    ranks = rankdata(score)
-    return float((ranks[label == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def log_loss(label: np.ndarray, predicted: np.ndarray) -> float:
