@@ -108,6 +108,13 @@ def one_size(base: Path, people: int, *, days: int, seed: int, champion_of: int 
     return size
 
 
+def _measured_before(base: Path) -> dict[int, dict[str, Any]]:
+    """The sizes that an earlier call measured to the end, by people."""
+    kept = base / "results.json"
+    sizes = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else []
+    return {size["people"]: size for size in sizes if not size["failed"]}
+
+
 def report(results: list[dict[str, Any]]) -> str:
     """The table of stages by size, with exponents and start-up shares."""
     smallest, *sizes = results
@@ -155,13 +162,16 @@ def main() -> None:
         metavar="PEOPLE",
         help="from this many people on, run the day once, from nothing, with the champion trained at the size before",
     )
+    parser.add_argument("--resume", action="store_true", help="keep the sizes that an earlier call in the same --base measured to the end")
     chosen = parser.parse_args()
     base = chosen.base.resolve()
     base.mkdir(parents=True, exist_ok=True)
+    kept = _measured_before(base) if chosen.resume else {}
     results: list[dict[str, Any]] = []
     for people in (NEXT_TO_NOTHING, *chosen.people):
         champion_of = results[-1]["people"] if results and chosen.one_day_from and people >= chosen.one_day_from else None
-        results.append(one_size(base, people, days=chosen.days, seed=chosen.seed, champion_of=champion_of))
+        size = kept.get(people) or one_size(base, people, days=chosen.days, seed=chosen.seed, champion_of=champion_of)
+        results.append(size)
         (base / "results.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
     print(report(results))
     if any(size["failed"] for size in results):
