@@ -25,7 +25,8 @@ setup: .venv/.installed  ## the virtual environment, from the lock file
 run: setup  ## one day end to end under Airflow: DATA=crypto (PEOPLE=5000 DAYS=60 SEED=7) or DATA=complete-journey
 	@$(PY) -m ops.first_run --data $(DATA) --people $(PEOPLE) --days $(DAYS) --seed $(SEED)
 
-test: check dbt-test unit  ## everything CI runs: checks, then tests; changes no file
+test: check  ## everything CI runs: checks, then tests on every core; changes no file
+	@$(PY) -m pytest tests -n auto --dist loadfile
 
 check: setup  ## formatting, lint, types, SQL style: looks, never touches
 	@.venv/bin/ruff format --check --quiet .
@@ -40,8 +41,8 @@ fix: setup  ## format and auto-fix
 dbt-test: setup  ## dbt's unit tests of SQL
 	@$(PY) -m pytest tests/models
 
-unit: setup  ## Python tests
-	@$(PY) -m pytest tests --ignore=tests/models
+unit: setup  ## the quick tests of Python code
+	@$(PY) -m pytest tests/unit -n auto --dist loadfile
 
 up: setup  ## Airflow and MLflow on 127.0.0.1; prints their addresses and, once, the login
 	@$(PY) -m ops.services up

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import fingerprint
-from candor.pipeline import NAMES, STAGES
+from candor.pipeline import NAMES
 
 DAY = datetime(2026, 11, 23, 15, tzinfo=UTC)
 KEY = "0" * 64
@@ -196,19 +196,19 @@ def disturb_day(
     as_of: datetime,
     seconds: dict[str, float],
     *,
-    kills: int,
+    stages: list[str],
     chance: random.Random,
     told: Callable[[str], None],
     again: float,
 ) -> Counter[str]:
-    """Kill the run of `as_of` in `state` `kills` times, then let it end; gives the kills by stage.
+    """Kill the run of `as_of` in `state` once in each of `stages`, then let it end; gives the kills by stage.
 
-    Instants are drawn evenly over the stages, then within the stage: drawn over time, the short ones, publishing among them, would
-    hardly ever be hit. After a kill the run starts from the beginning with probability `again`, else with the stage that died.
+    The instant is drawn within the stage. After a kill the run starts from the beginning with probability `again`, else with the
+    stage that died.
     """
     hit: Counter[str] = Counter()
     first = NAMES[0]
-    targets = sorted((chance.randrange(len(STAGES)), chance.random()) for _ in range(kills))
+    targets = sorted((NAMES.index(name), chance.random()) for name in stages)
     text = as_of.isoformat()
     for place, fraction in targets:
         process = _start(state, REMAINING, first, text) if first != NAMES[0] else _start(state, CANDOR, "run", "--as-of", text)
@@ -229,6 +229,17 @@ def disturb_day(
         told(f"  killed in {stage:<14} then again from {first}")
     _finish(_start(state, REMAINING, first, text), state)
     return hit
+
+
+def drawn_stages(kills: int, chance: random.Random) -> list[str]:
+    """Stages to be killed in: each once, in a random order, before any comes again.
+
+    Drawn over time, the short ones, publishing among them, would hardly ever be hit.
+    """
+    drawn: list[str] = []
+    while len(drawn) < kills:
+        drawn += chance.sample(NAMES, len(NAMES))
+    return drawn[:kills]
 
 
 def publish_again(state: Path, as_of: datetime) -> None:
@@ -367,12 +378,12 @@ def bench(base: Path, *, kills: int, people: int, days: int, seed: int, told: Ca
     told(f"the run of {after:%Y-%m-%d} ({sum(by_stage.values()):.1f} s undisturbed), yesterday's offers live:")
     hit: Counter[str] = Counter()
     seen = Seen()
-    while total < kills:
+    waiting = drawn_stages(kills - total, chance)
+    while waiting:
+        stages, waiting = waiting[:KILLS_PER_RUN], waiting[KILLS_PER_RUN:]
         disturbed = _fresh(base / "disturbed", standing)
         with Readers(disturbed / "serving" / "offers.sqlite") as readers:
-            this = disturb_day(
-                disturbed, after, by_stage, kills=min(KILLS_PER_RUN, kills - total), chance=chance, told=told, again=0.2
-            )
+            this = disturb_day(disturbed, after, by_stage, stages=stages, chance=chance, told=told, again=0.2)
         total, hit = total + this.total(), hit + this
         seen.add(readers.seen)
         wrong += differing(expected, fingerprint.of_state(disturbed))

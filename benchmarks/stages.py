@@ -2,7 +2,8 @@
 
 Every stage runs in a process of its own, so that its peak memory is its own too. Prints seconds, rows a second, the growth exponent
 between sizes (1 = linear), peak memory, and which share of each size is start-up rather than work: what the same stage costs at 1,000
-people, where there is next to nothing to do (fewer have too few outcomes to train on). Results are kept as JSON beside the state after
+people, where there is next to nothing to do (fewer have too few outcomes to train on). What Airflow adds to a day is measured at that
+size too: the day once more through `daily_offers`, less what its stages took. Results are kept as JSON beside the state after
 every size; a stage that fails ends its size, and the table says so.
 """
 
@@ -108,6 +109,24 @@ def one_size(base: Path, people: int, *, days: int, seed: int, champion_of: int 
     return size
 
 
+def airflow_seconds(base: Path) -> dict[str, float]:
+    """What Airflow itself adds to a day: {seconds, tasks}. Runs the day of the smallest size once more, through `daily_offers`."""
+    from candor.settings import load
+    from ops import airflow_env
+    from ops.first_run import airflow_command, stage_seconds
+
+    state = base / str(NEXT_TO_NOTHING)
+    settings = load({"CANDOR_STATE_DIR": str(state), "CANDOR_HASH_KEY": "0" * 64})
+    env = airflow_env.prepare(settings)
+    whole = measured(airflow_command("daily_offers", DAY, settings), env, state / "bench-logs" / "airflow.log")
+    inside = stage_seconds(DAY, settings)
+    print(
+        f"  {NEXT_TO_NOTHING:>9,} people  the day in Airflow   {whole['seconds']:>8.1f} s, {inside:.1f} s of them in stages",
+        flush=True,
+    )
+    return {"seconds": round(whole["seconds"] - inside, 1), "tasks": len(NAMES) + 1}
+
+
 def _measured_before(base: Path) -> dict[int, dict[str, Any]]:
     """The sizes that an earlier call measured to the end, by people."""
     kept = base / "results.json"
@@ -130,6 +149,12 @@ def report(results: list[dict[str, Any]]) -> str:
     totals = [sum(size["stages"][name]["seconds"] for name in NAMES if name in size["stages"]) for size in sizes]
     lines.append(f"{'the day, all stages':<22}" + "".join(f"{total:>17.0f} s" for total in totals))
     lines.append(f"{'rows landed':<22}" + "".join(f"{size['rows_landed']:>19,}" for size in sizes))
+    if airflow := smallest.get("airflow"):
+        shares = [airflow["seconds"] / (airflow["seconds"] + total) if total else 0.0 for total in totals]
+        lines.append(f"{'Airflow, of the day':<22}" + "".join(f"{share:>19.1%}" for share in shares))
+        lines.append(
+            f"Airflow adds {airflow['seconds']:.0f} s to a day: one process (`airflow dags test`), {airflow['tasks']} tasks"
+        )
     lines += [f"{size['people']:,} people: {size['failed'].splitlines()[0]}" for size in sizes if size["failed"]]
     return "\n".join(lines)
 
@@ -162,7 +187,9 @@ def main() -> None:
         metavar="PEOPLE",
         help="from this many people on, run the day once, from nothing, with the champion trained at the size before",
     )
-    parser.add_argument("--resume", action="store_true", help="keep the sizes that an earlier call in the same --base measured to the end")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the sizes that an earlier call in the same --base measured to the end"
+    )
     chosen = parser.parse_args()
     base = chosen.base.resolve()
     base.mkdir(parents=True, exist_ok=True)
@@ -171,6 +198,8 @@ def main() -> None:
     for people in (NEXT_TO_NOTHING, *chosen.people):
         champion_of = results[-1]["people"] if results and chosen.one_day_from and people >= chosen.one_day_from else None
         size = kept.get(people) or one_size(base, people, days=chosen.days, seed=chosen.seed, champion_of=champion_of)
+        if people == NEXT_TO_NOTHING and not size["failed"] and "airflow" not in size:
+            size["airflow"] = airflow_seconds(base)
         results.append(size)
         (base / "results.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
     print(report(results))

@@ -149,7 +149,10 @@ def simulate(
     """Make up a crypto shop: six silos in the landing contract, with planted truth."""
     from simulation import generate
 
-    counts = generate(people=people, days=days, seed=seed, landing=landing.resolve(), truth=truth.resolve())
+    def progress(line: str) -> None:
+        typer.echo(f"  {line}", err=True)
+
+    counts = generate(people=people, days=days, seed=seed, landing=landing.resolve(), truth=truth.resolve(), progress=progress)
     _say(", ".join(f"{name} {value:,}" for name, value in counts.items() if isinstance(value, int)))
 
 

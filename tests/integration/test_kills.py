@@ -12,6 +12,8 @@ import pytest
 from benchmarks import faults, fingerprint
 from tests.integration.conftest import BEFORE, DAY, SEED, Shop, differing
 
+DBT_STAGES = ["staging", "core", "decide"]
+
 
 @pytest.fixture(autouse=True)
 def _same_landing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,7 +29,15 @@ def test_five_kills_of_a_day_leave_the_bytes_of_an_undisturbed_run_and_readers_s
     seconds = faults.stage_seconds(shop.settings.state_dir, DAY)
     told: list[str] = []
     with faults.Readers(state / "serving" / "offers.sqlite") as readers:
-        hit = faults.disturb_day(state, DAY, seconds, kills=5, chance=random.Random(SEED), told=told.append, again=0.0)
+        hit = faults.disturb_day(
+            state,
+            DAY,
+            seconds,
+            stages=[*DBT_STAGES, "score", "publish"],
+            chance=random.Random(SEED),
+            told=told.append,
+            again=0.0,
+        )
         faults.publish_again(state, DAY)
     with capsys.disabled():
         print("\n" + "\n".join(told) + f"\n  {readers.seen}")
