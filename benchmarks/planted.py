@@ -107,9 +107,24 @@ def _items(connection: duckdb.DuckDBPyConnection, truth: Path) -> None:
     connection.execute(
         f"""
         create or replace temp table items as
-        with owned as (
-            select distinct true_person, kind, identifier from read_parquet('{part_files(truth, "person_identifiers")}')
-            where kind not in ('email', 'phone')
+        with people as (
+            select * from read_parquet('{part_files(truth, "people")}')
+        ), cookies as (
+            select true_person, anonymous_id from people
+            union all select true_person, second_anonymous_id from people where second_anonymous_id is not null
+        ), owned as (
+            select true_person, kind, identifier from read_parquet('{part_files(truth, "person_identifiers")}')
+            where kind in ('account_id', 'contact_id', 'wallet')
+            union all
+            select true_person, 'anonymous_id', anonymous_id from cookies
+            union all
+            -- A cookie has one owner, and a device those whose cookies were on it (who linked a wallet by it has it too).
+            select distinct true_person, 'device_id', landed_events.device_id
+            from landed_events inner join cookies using (anonymous_id)
+            where landed_events.device_id is not null
+            union all
+            select people.true_person, 'device_id', people.device_id
+            from people inner join raw.wallets__wallet_links as links on people.device_id = links.device_id
             union all
             select distinct true_person, kind, identifier from read_parquet('{part_files(truth, "record_claims")}')
             where record_id in (select account_id from raw.exchange__accounts union all select contact_id from raw.crm__contacts)
