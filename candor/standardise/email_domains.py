@@ -25,7 +25,6 @@ _FORWARDING = """
     slmail.me anonaddy.com anonaddy.me addy.io passmail.net passinbox.com
 """
 FORWARDING = frozenset(_FORWARDING.split())
-)
 
 
 def refresh(connection: duckdb.DuckDBPyConnection) -> int:
