@@ -11,6 +11,7 @@ import typer
 
 from candor import pipeline, runs
 from candor.errors import CandorError
+from candor.identity.resolution.command import resolve as identity_resolve
 from candor.identity.wallets.command import graph as wallet_graph
 
 app = typer.Typer(
@@ -183,6 +184,8 @@ def policy_check() -> None:
     loaded = policy.load(settings.policy_dir, settings.shop)
     _say(f"policy {loaded.version} is sound")
 
+
+identity_app.command("resolve")(identity_resolve)
 
 for _stage in pipeline.STAGES:
     _stage_command(_stage)
