@@ -188,7 +188,7 @@ def _like_funder(graph: TransferGraph, look: Look) -> Floats:
     who = np.flatnonzero((parent >= 0) & ~look.is_hub[np.maximum(parent, 0)])
     if len(who) == 0 or len(wallet) == 0:
         return says
-    share = np.bincount(hub, minlength=graph.count) / max(1, len(np.unique(wallet)))
+    share = np.bincount(hub, minlength=graph.count) / max(1, int(np.count_nonzero(np.bincount(wallet))))
     # One owner's next wallet repeats a step with probability 0.8: scripts skip some.
     repeats = np.log(0.8 / np.clip(share, 1e-6, 0.8))
     leaves_out = np.log(0.2 / np.maximum(1 - share, 0.2))

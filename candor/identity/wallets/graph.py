@@ -7,12 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np  # noqa: TID253 - arrays throughout; the façade imports this module only when it runs
-
-if TYPE_CHECKING:
-    import duckdb
 
 Ints = np.ndarray
 Floats = np.ndarray
@@ -82,17 +78,6 @@ def starts_of(*keys: np.ndarray) -> Ints:
     for key in keys:
         change[1:] |= key[1:] != key[:-1]
     return np.flatnonzero(change)
-
-
-def load(connection: duckdb.DuckDBPyConnection) -> TransferGraph:
-    """The graph of the temp tables that `reading.intern` left."""
-    counted = connection.execute("select max(node) + 1 from wallet_ids").fetchone()
-    assert counted is not None
-    rows = connection.execute(
-        "select source, target, kind, occurred, amount from wallet_rows order by source, target, occurred, amount, kind"
-    ).fetchnumpy()
-    columns = {name: np.ma.getdata(values) for name, values in rows.items()}
-    return build(int(counted[0]), **columns)
 
 
 def build(count: int, source: Ints, target: Ints, kind: Ints, occurred: Floats, amount: Floats) -> TransferGraph:

@@ -261,7 +261,7 @@ def _habits(graph: TransferGraph, groups: Groups, is_hub: Bools, members: Ints) 
     if len(wallet) == 0:
         return np.zeros(graph.count)
     everywhere = np.bincount(hub, minlength=graph.count)
-    users = max(1, len(np.unique(wallet)))
+    users = max(1, int(np.count_nonzero(np.bincount(wallet))))
     _, place, number = np.unique(at * np.int64(graph.count) + hub, return_inverse=True, return_counts=True)
     here = number[place]
     share = (here - 1 + 0.5) / members[at]  # without the wallet itself
