@@ -1,21 +1,17 @@
 with
 
-agents as (
-
-    select distinct user_agent from {{ ref('stg_events__events') }}
-    where user_agent is not null
-
-),
-
+-- candor.agents has judged each distinct agent, by rules and a public list of crawlers.
 judged as (
 
     select
         user_agent,
-        {{ declares_a_bot('user_agent') }} as is_declared,
-        {{ is_headless('user_agent') }} as is_headless
-    from agents
+        is_declared,
+        is_headless,
+        is_no_browser,
+        rule
+    from {{ source('state', 'user_agents') }}
 
 )
 
 select * from judged
-where is_declared or is_headless
+where is_declared or is_headless or is_no_browser
