@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np  # noqa: TID253 - arrays throughout; the façade imports this module only when it runs
 
-from candor.identity.wallets.graph import Bools, Floats, Ints, TransferGraph
+from candor.identity.wallets.graph import Bools, Floats, Ints, TransferGraph, starts_of
 
 # rho, how much strangers around one centre resemble each other. 0.1 is what surveys of natural clusters (villages, schools) find at
 # the high end; it lets a star count as at most ten independent witnesses.
@@ -98,7 +98,8 @@ def centres(graph: TransferGraph, side: Side, is_hub: Bools, doubt: Ints, *, fir
     # hub (bit 62), doubt (60 and 61), rank, node: the smallest wins, and the node is read back from the low 32 bits
     first_bits = (is_hub.astype(np.int64) << 62) | (np.minimum(doubt, 3).astype(np.int64) << 60) | (rank << 32)
     key = first_bits[side.other] | side.other
-    begin, lengths = _segments(side.own)
+    begin = starts_of(side.own)
+    lengths = np.diff(np.append(begin, len(side.own)))
     if first_only and graph.has_times and len(begin):
         when = graph.first[side.pair]
         earliest = np.fmin.reduceat(when, begin)
@@ -108,11 +109,6 @@ def centres(graph: TransferGraph, side: Side, is_hub: Bools, doubt: Ints, *, fir
         centre[side.own[begin]] = np.minimum.reduceat(key, begin) & 0xFFFFFFFF
     centre[is_hub] = NOBODY
     return centre
-
-
-def _segments(own: Ints) -> tuple[Ints, Ints]:
-    begin = np.flatnonzero(np.append(True, own[1:] != own[:-1])) if len(own) else np.zeros(0, dtype=np.int64)
-    return begin, np.diff(np.append(begin, len(own)))
 
 
 def around(centre: Ints, is_hub: Bools) -> Groups:
@@ -160,7 +156,9 @@ def _second_centres(
     if len(who) == 0:
         return second, says
     key = label[who] * np.int64(graph.count) + opposite[who]
-    values, number = np.unique(key, return_counts=True)
+    key = np.sort(key)
+    begin = starts_of(key)
+    values, number = key[begin], np.diff(np.append(begin, len(key)))
     group = values // graph.count
     order = np.lexsort((values, -number, group))
     best = order[np.append(True, group[order][1:] != group[order][:-1])]
