@@ -31,6 +31,7 @@ app.add_typer(policy_app, name="policy")
 identity_app = typer.Typer(no_args_is_help=True, help="Who is who.")
 app.add_typer(identity_app, name="identity")
 identity_app.command("graph")(wallet_graph)
+identity_app.command("resolve")(identity_resolve)
 
 AsOf = Annotated[
     str,
@@ -184,8 +185,6 @@ def policy_check() -> None:
     loaded = policy.load(settings.policy_dir, settings.shop)
     _say(f"policy {loaded.version} is sound")
 
-
-identity_app.command("resolve")(identity_resolve)
 
 for _stage in pipeline.STAGES:
     _stage_command(_stage)

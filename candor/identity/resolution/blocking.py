@@ -51,10 +51,10 @@ def parts(columns: Sequence[Column]) -> list[Part]:
         if column.kind == "given":
             add("given", "given")
             add("left(given, 1)", "given")
-            add("sounds(given)", "given")
+            add("given_sound", "given")
         elif column.kind == "family":
             add("family", "family")
-            add("sounds(family)", "family")
+            add("family_sound", "family")
             add("left(family, 4)", "family")
             add("both_names", "given", "family")
         elif column.kind == "date":

@@ -95,7 +95,7 @@ def standardise(connection: duckdb.DuckDBPyConnection) -> list[Column]:
     pieces, columns = [], []
     if {"first_name", "last_name", "full_name"} & set(have):
         _names(connection, have)
-        pieces += ["given", "family", "more_names", "both_names"]
+        pieces += ["given", "given_sound", "family", "family_sound", "family_words", "more_names", "both_names"]
         columns += [Column("given", "given", "first_name"), Column("family", "family", "last_name")]
         columns += [Column("more_names", "words", "full_name")]
     if "birth_date" in have:
@@ -163,7 +163,8 @@ def _names(connection: duckdb.DuckDBPyConnection, have: list[str]) -> None:
                 list_concat(coalesce(before_comma, []), coalesce(after_comma, []), coalesce(words(given_words), [])) as all_words
             from chosen
         )
-        select uid, nullif(given, '') as given, family,
+        select uid, nullif(given, '') as given, sounds(nullif(given, '')) as given_sound,
+            family, sounds(family) as family_sound, words(family) as family_words,
             nullif(list_sort(list_distinct(list_filter(all_words,
                 word -> word <> given and not list_contains(coalesce(words(family), []), word)))), []) as more_names,
             case when given is not null and family is not null then least(given, family) || ' ' || greatest(given, family) end as both_names
@@ -260,7 +261,10 @@ def _other(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[list[str],
         kind = "code"
     else:
         kind = "phrase" if several > 0.2 else "text"
-    return [f"clean(given.{quoted}) as {_quoted(standard)}"], Column(standard, kind, role)
+    made = [f"clean(given.{quoted}) as {_quoted(standard)}"]
+    if kind == "phrase":
+        made.append(f"words(clean(given.{quoted})) as {_quoted(standard + '_words')}")
+    return made, Column(standard, kind, role)
 
 
 def _says_something(connection: duckdb.DuckDBPyConnection, column: Column) -> bool:
