@@ -64,6 +64,21 @@ def own_words(raw: Raw, identifiers: pl.DataFrame, accounts: pl.DataFrame) -> pl
     ).unique()
 
 
+def claimed_wallets(raw: Raw, identifiers: pl.DataFrame) -> pl.LazyFrame:
+    """(person_id, wallet_address) that the person's accounts and devices claim and have not unlinked, whether or not identity believed it.
+
+    Identity believes no claim with a typing error in the address, nor one that too many make. What restricts still counts.
+    """
+    import polars as pl
+
+    given = ["wallet_address", "account_id", "device_id", "unlinked_at"]
+    rows = raw.current("wallets.wallet_links", ["link_id"], given).filter(
+        pl.col("unlinked_at").is_null() | (pl.col("unlinked_at") > raw.as_of)
+    )
+    owned = [of_kind(identifiers, kind).join(rows, on=kind, how="inner") for kind in ("account_id", "device_id")]
+    return pl.concat([claims.select("person_id", "wallet_address") for claims in owned]).unique()
+
+
 def kyc_records(raw: Raw, accounts: pl.DataFrame) -> pl.DataFrame:
     """Of each open account the record that counts: the latest by (source_updated_at, verified_at, kyc_id); ties are all kept."""
     import polars as pl

@@ -7,30 +7,49 @@ current_rows as (
 
 ),
 
+-- The name is spelled out first: its reason looks it up among the placeholders.
+spelled as (
+
+    select
+        *,
+        {{ name_spelled('full_name') }} as name_spelled
+
+    from current_rows
+
+),
+
 standardised as (
 
     select
-        current_rows.kyc_id,
-        current_rows.account_id,
-        current_rows.full_name,
-        {{ name_std('current_rows.full_name') }} as name_std,
-        current_rows.birth_date,
-        current_rows.residence_country,
-        current_rows.residence_region,
-        current_rows.nationality,
-        current_rows.tier,
-        current_rows.status,
-        current_rows.risk_band,
-        current_rows.risk_scored_at,
-        current_rows.pep,
-        current_rows.client_class,
-        current_rows.verified_at,
-        current_rows.expires_at,
-        current_rows.source_updated_at,
-        current_rows.row_hash,
-        current_rows.known_at
+        spelled.kyc_id,
+        spelled.account_id,
+        spelled.full_name,
+        case when {{ name_reason('spelled.full_name', 'spelled.name_spelled') }} is null then spelled.name_spelled end as name_std,
+        spelled.full_name is not null and {{ name_reason('spelled.full_name', 'spelled.name_spelled') }} is null as name_valid,
+        {{ name_reason('spelled.full_name', 'spelled.name_spelled') }} as name_reason,
+        spelled.birth_date,
+        case when {{ birth_date_reason('spelled.birth_date') }} is null then spelled.birth_date end as birth_date_std,
+        spelled.birth_date is not null and {{ birth_date_reason('spelled.birth_date') }} is null as birth_date_valid,
+        {{ birth_date_reason('spelled.birth_date') }} as birth_date_reason,
+        spelled.residence_country,
+        spelled.residence_region,
+        case when {{ region_reason('spelled.residence_country', 'spelled.residence_region') }} is null then spelled.residence_region end as residence_region_std,
+        spelled.residence_region is not null and {{ region_reason('spelled.residence_country', 'spelled.residence_region') }} is null as residence_region_valid,
+        {{ region_reason('spelled.residence_country', 'spelled.residence_region') }} as residence_region_reason,
+        spelled.nationality,
+        spelled.tier,
+        spelled.status,
+        spelled.risk_band,
+        spelled.risk_scored_at,
+        spelled.pep,
+        spelled.client_class,
+        spelled.verified_at,
+        spelled.expires_at,
+        spelled.source_updated_at,
+        spelled.row_hash,
+        spelled.known_at
 
-    from current_rows
+    from spelled
 
 )
 
