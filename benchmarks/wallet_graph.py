@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 
 from benchmarks import wallet_worlds
-from benchmarks.wallet_worlds import DEPOSIT, FARM, HUB, ORDINARY, SERVICE, World
+from benchmarks.wallet_worlds import DEPOSIT, FARM, HUB, ORDINARY, World
 from candor.identity.clusters import components
 from candor.identity.wallets import Clustering, cluster_transfers, reading
 

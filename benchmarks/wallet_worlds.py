@@ -228,7 +228,7 @@ def _funding(maker: Maker, size: int) -> tuple[np.ndarray, np.ndarray]:
     begin = rng.uniform(0, 0.7 * YEAR)
     start = begin + np.sort(rng.uniform(0, rng.choice([0.05, 1, 10]) * DAY, size))
     alike = rng.random() < 0.6
-    amount = np.full(size, 0.05) if alike else rng.uniform(0.03, 0.3, size)
+    amount = np.full(size, float(f"{rng.lognormal(-3, 0.7):.1g}")) if alike else rng.uniform(0.03, 0.3, size)
     return start, amount
 
 

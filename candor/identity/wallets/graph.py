@@ -142,8 +142,8 @@ def _passed_on(count: int, source: Ints, target: Ints, kind: Ints, amount: Float
     if count * width <= 8 * len(source):
         keys = np.arange(count * width)  # few kinds: counting is cheaper than sorting
     else:
-        keys, place = np.unique(np.concatenate([sender, receiver]), return_inverse=True)
-        sender, receiver = place[: len(source)], place[len(source) :]
+        keys = np.unique(np.concatenate([sender, receiver]))
+        sender, receiver = np.searchsorted(keys, sender), np.searchsorted(keys, receiver)
     sent = np.bincount(sender, weights=paid, minlength=len(keys))
     received = np.bincount(receiver, weights=paid, minlength=len(keys))
     # Up to a tenth stays behind as fees and dust; a wallet cannot send more than it received, rounding aside, unless rows are missing.

@@ -27,6 +27,8 @@ from candor.identity.wallets.graph import Bools, Floats, Ints, TransferGraph, st
 RESEMBLANCE = 0.1
 # The share of a farm's wallets that fit the script. Published clusters have a few wallets that also lived a life of their own.
 FITTING = 0.9
+# Two thirds of a group must fit it, below that it is a mixture.
+MAJORITY = 2 / 3
 # Before looking at its wallets: one centre in twenty with a given number of wallets owns them, and the larger, the less likely.
 PRIOR = -3.0
 # A link needs 20 : 1 after looking. Joining strangers is worse than missing a pair.
@@ -39,16 +41,19 @@ NOBODY = -1
 @dataclass(frozen=True)
 class Groups:
     """Wallets put together for one reason, each in at most one group: `label` per wallet (NOBODY if none), `node` per label the
-    wallet in the middle (NOBODY if none), `close` per label whether its wallets may know each other without that being a life outside."""
+    wallet in the middle (NOBODY if none), `close` per label whether its wallets may know each other without that being a life outside,
+    `also` another node in the middle (NOBODY if none)."""
 
     label: Ints
     node: Ints
     close: Bools
+    also: Ints
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Per wallet how well it fits its group (nats) and whether it shows anything; per group its size, witnesses and log-odds.
+    """Per wallet how well it fits its group (nats) and whether it shows anything; per group its size, witnesses, the mean fit and
+    the share of those that fit, and its log-odds.
 
     `alone` is what a wallet's acquaintances say by themselves; `second` is the rare counterparty that most of a group share.
     """
@@ -60,6 +65,7 @@ class Verdict:
     members: Ints
     witnesses: Ints
     mean_fit: Floats
+    fitting: Floats
     log_odds: Floats
     second: Ints
 
@@ -114,7 +120,7 @@ def centres(graph: TransferGraph, side: Side, is_hub: Bools, doubt: Ints, *, fir
 def around(centre: Ints, is_hub: Bools) -> Groups:
     """The groups of wallets around one centre; those around a hub do not become siblings by it."""
     node = np.arange(len(centre))
-    return Groups(centre, node, ~is_hub)
+    return Groups(centre, node, ~is_hub, np.full(len(centre), NOBODY))
 
 
 def judge(
@@ -137,10 +143,14 @@ def judge(
     fit = np.where(informative, fit, 0.0)
     witnesses = np.bincount(label[member], weights=informative[member], minlength=size).astype(np.int64)
     mean_fit = np.bincount(label[member], weights=fit[member], minlength=size) / np.maximum(witnesses, 1)
+    fitting = np.bincount(label[member], weights=(informative & (fit > 0))[member], minlength=size) / np.maximum(witnesses, 1)
     effective = witnesses / (1.0 + np.maximum(witnesses - 1, 0) * RESEMBLANCE)
     before = PRIOR - np.log(np.maximum(members, 1)) - _service(graph, side, is_hub, groups)
     log_odds = np.where(witnesses >= 2, before + effective * mean_fit, before)
-    return Verdict(groups, fit, np.where(informative, alone, 0.0), informative, members, witnesses, mean_fit, log_odds, second)
+    # Averages hide a farm among strangers; where a third does not fit the group is no owner's, however well the others do.
+    log_odds = np.where(fitting >= MAJORITY, log_odds, np.minimum(log_odds, before))
+    alone = np.where(informative, alone, 0.0)
+    return Verdict(groups, fit, alone, informative, members, witnesses, mean_fit, fitting, log_odds, second)
 
 
 def _second_centres(
@@ -208,7 +218,7 @@ def _outside(own: Ints, other: Ints, groups: Groups, second: Ints) -> Bools:
     mine, theirs = groups.label[own], groups.label[other]
     at, there = np.maximum(mine, 0), np.maximum(theirs, 0)
     in_group = mine >= 0
-    middle = in_group & (groups.node[at] == other)
+    middle = in_group & ((groups.node[at] == other) | (groups.also[at] == other))
     sibling = in_group & (theirs == mine) & groups.close[at]
     child = (theirs >= 0) & (groups.node[there] == own)
     return ~(middle | sibling | child | (in_group & (second[at] == other)))
@@ -254,7 +264,7 @@ def _habits(graph: TransferGraph, groups: Groups, is_hub: Bools, members: Ints) 
     wallet, hub = hub_uses(graph, is_hub)
     label = groups.label
     at = label[wallet]
-    keep = (at >= 0) & (hub != groups.node[np.maximum(at, 0)])
+    keep = (at >= 0) & (hub != groups.node[np.maximum(at, 0)]) & (hub != groups.also[np.maximum(at, 0)])
     wallet, hub, at = wallet[keep], hub[keep], at[keep]
     if len(wallet) == 0:
         return np.zeros(graph.count)
