@@ -15,6 +15,7 @@ from candor.identity.wallets.stars import (
     NOBODY,
     Groups,
     Verdict,
+    acquaintances,
     around,
     centres,
     hub_uses,
@@ -180,7 +181,7 @@ def chain_groups(graph: TransferGraph, look: Look, alike: Floats) -> Groups:
 
     funded = look.stars["funded"]
     parent = look.centre["funded"]
-    thin = funded.informative & (funded.alone > 0)
+    thin = (funded.informative & (funded.alone > 0)) | _shares_all(graph, look)
     child = np.flatnonzero((parent >= 0) & ~look.is_hub & ~look.is_hub[np.maximum(parent, 0)])
     # the first of a run was funded by a hub, or by nobody seen
     begins = graph.in_degree[parent[child]] == 0
@@ -191,6 +192,23 @@ def chain_groups(graph: TransferGraph, look: Look, alike: Floats) -> Groups:
     inside[parent[child]] = True
     nobody = np.full(graph.count, NOBODY)
     return Groups(np.where(inside, label, NOBODY), nobody, np.ones(graph.count, dtype=bool), nobody)
+
+
+def _shares_all(graph: TransferGraph, look: Look) -> Bools:
+    """Wallets that have no acquaintance but those that they share with their funder, or with a wallet that they funded."""
+    own, other = acquaintances(graph, look.is_hub)
+    parent = look.centre["funded"]
+    key = own * graph.count + other
+    mine = parent[own]
+    has = np.flatnonzero((mine >= 0) & ~look.is_hub[np.maximum(mine, 0)])
+    wanted = mine[has] * graph.count + other[has]
+    place = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
+    hit = key[place] == wanted if len(key) else np.zeros(0, dtype=bool)
+    inside = (other == mine) | (parent[other] == own)
+    inside[has[hit]] = True
+    inside[place[hit]] = True
+    outside = np.bincount(own[~inside], minlength=graph.count)
+    return (outside == 0) & (graph.degree >= 2) & ~look.is_hub & (parent >= 0)
 
 
 def like_funder(graph: TransferGraph, look: Look) -> Floats:

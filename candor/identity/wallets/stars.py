@@ -35,6 +35,8 @@ PRIOR = -3.0
 NEEDED = 3.0
 # No single trait may decide by itself: e^4, about 55 : 1.
 MOST = 4.0
+# An acquaintance of a fifth of the group is the group's, not a wallet's own.
+COMMON = 0.2
 NOBODY = -1
 
 
@@ -192,11 +194,10 @@ def _alone(
     graph: TransferGraph, groups: Groups, second: Ints, is_hub: Bools, member: Ints, members: Ints
 ) -> tuple[Floats, Bools]:
     """What having, or not having, acquaintances outside the group says about each wallet, and which wallets show anything."""
-    one, other = graph.source, graph.target
-    plain = ~is_hub[one] & ~is_hub[other]
-    one, other = one[plain], other[plain]
-    private = np.bincount(one[_outside(one, other, groups, second)], minlength=graph.count)
-    private += np.bincount(other[_outside(other, one, groups, second)], minlength=graph.count)
+    own, other = acquaintances(graph, is_hub)
+    outside = _outside(own, other, groups, second)
+    own, other = own[outside], other[outside]
+    private = np.bincount(own[~_common(graph, groups, members, own, other)], minlength=graph.count)
     label = groups.label
     informative = (graph.degree >= 2) & (label >= 0)
     is_alone = private == 0
@@ -211,6 +212,34 @@ def _alone(
     rate = strangers[level]
     says = np.where(is_alone, np.log(FITTING / rate), np.log((1 - FITTING) / (1 - rate + 1e-9)))
     return np.where(informative, np.clip(says, -MOST, MOST), 0.0), informative
+
+
+def acquaintances(graph: TransferGraph, is_hub: Bools) -> tuple[Ints, Ints]:
+    """Each two nodes that are no hubs and dealt with each other, once each way, sorted."""
+    one, other = graph.source, graph.target
+    plain = ~is_hub[one] & ~is_hub[other]
+    single = plain & ~graph.reciprocal
+    key = np.concatenate(
+        [one[plain] * np.int64(graph.count) + other[plain], other[single] * np.int64(graph.count) + one[single]]
+    )
+    key.sort()
+    return key // graph.count, key % graph.count
+
+
+def _common(graph: TransferGraph, groups: Groups, members: Ints, own: Ints, other: Ints) -> Bools:
+    """Which acquaintances outside are those of at least two, and a fifth, of the group: a small contract or shop, nobody's friend."""
+    label = groups.label[own]
+    at = np.maximum(label, 0)
+    common = np.zeros(len(own), dtype=bool)
+    possible = np.flatnonzero((label >= 0) & (members[at] >= 2) & (graph.degree[other] >= 2))
+    key = label[possible] * np.int64(graph.count) + other[possible]
+    order = np.argsort(key, kind="stable")
+    begin = starts_of(key[order])
+    lengths = np.diff(np.append(begin, len(order)))
+    number = np.repeat(lengths, lengths)
+    place = possible[order]
+    common[place] = (number >= 2) & (number >= COMMON * members[label[place]])
+    return common
 
 
 def _outside(own: Ints, other: Ints, groups: Groups, second: Ints) -> Bools:
