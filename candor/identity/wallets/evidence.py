@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np  # noqa: TID253 - arrays throughout; the façade imports this module only when it runs
 
-from candor.identity.wallets import twins
+from candor.identity.wallets import communities, twins
 from candor.identity.wallets.graph import Bools, Floats, Ints, TransferGraph
 from candor.identity.wallets.hubs import Look
 from candor.identity.wallets.stars import (
@@ -22,8 +22,16 @@ from candor.identity.wallets.stars import (
     judge,
 )
 
-FUNDER, COLLECTOR, DEPOSIT, CHAIN, BURST, TWINS = range(6)
-NAMES = ("common_funder", "common_collector", "deposit_address", "funding_chain", "exchange_burst", "same_rare_counterparties")
+FUNDER, COLLECTOR, DEPOSIT, CHAIN, BURST, TWINS, CIRCLE = range(7)
+NAMES = (
+    "common_funder",
+    "common_collector",
+    "deposit_address",
+    "funding_chain",
+    "exchange_burst",
+    "same_rare_counterparties",
+    "closed_circle",
+)
 
 
 # Behaving like one's funder by e^2, seven times as much as by chance, outweighs one acquaintance outside a chain.
@@ -75,6 +83,10 @@ def collect(graph: TransferGraph, look: Look) -> tuple[Memberships, dict[str, Ve
     groups, surprise = twins.groups(graph, look)
     verdicts["twins"] = judge(graph, look.views["funded"], look.is_hub, groups, look.centre["swept"], witness=surprise)
     found.append(_accepted(graph, look, verdicts["twins"], TWINS))
+    for number, circles in enumerate(communities.levels(graph, look)):
+        verdict = judge(graph, look.views["funded"], look.is_hub, circles, look.centre["swept"], sought=True)
+        verdicts[f"circle {number}"] = verdict
+        found.append(_accepted(graph, look, verdict, CIRCLE))
     if graph.has_times:
         # Who funded first decides about links; for the score the later ones count too.
         nobody = np.zeros(graph.count, dtype=np.int64)
@@ -90,7 +102,9 @@ def _accepted(graph: TransferGraph, look: Look, verdict: Verdict, reason: int) -
     groups, size = verdict.groups, len(verdict.groups.node)
     label = groups.label
     hub_in_middle = (groups.node >= 0) & look.is_hub[np.maximum(groups.node, 0)]
-    enough = (verdict.log_odds >= NEEDED) & (~hub_in_middle | (reason in (BURST, TWINS)))
+    # Four friends can look like anything; what was looked for must show in five.
+    enough = verdict.members >= (twins.FEWEST if reason in (TWINS, CIRCLE) else 2)
+    enough &= (verdict.log_odds >= NEEDED) & (~hub_in_middle | (reason in (BURST, TWINS)))
     member = np.flatnonzero((label >= 0) & enough[np.maximum(label, 0)] & ~look.is_hub)
     at = label[member]
     informative = verdict.informative[member]

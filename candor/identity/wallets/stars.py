@@ -126,9 +126,19 @@ def around(centre: Ints, is_hub: Bools) -> Groups:
 
 
 def judge(
-    graph: TransferGraph, side: Side, is_hub: Bools, groups: Groups, opposite: Ints, *, witness: Floats | float = 0.0
+    graph: TransferGraph,
+    side: Side,
+    is_hub: Bools,
+    groups: Groups,
+    opposite: Ints,
+    *,
+    witness: Floats | float = 0.0,
+    sought: bool = False,
 ) -> Verdict:
-    """Every group, judged. `opposite` is each wallet's centre on the other side, `witness` what else speaks for each wallet (nats)."""
+    """Every group, judged. `opposite` is each wallet's centre on the other side, `witness` what else speaks for each wallet (nats).
+
+    `sought`: the groups were looked for by who knows whom, so knowing nobody else proves less, and one hub in common nothing.
+    """
     label, size = groups.label, len(groups.node)
     member = np.flatnonzero(label != NOBODY)
     members = np.bincount(label[member], minlength=size)
@@ -136,7 +146,8 @@ def judge(
     second, shared = _second_centres(graph, groups, opposite, is_hub, member, members)
     alone, informative = _alone(graph, groups, second, is_hub, member, members)
     elsewhere = _elsewhere(graph, side, is_hub, groups, members)
-    others = _habits(graph, groups, is_hub, members) + _alike(graph, side, groups) + witness
+    others = _habits(graph, groups, is_hub, members, without_best=sought) + _alike(graph, side, groups) + witness
+    alone = np.minimum(alone, 0.5) if sought else alone
     structure = np.where(informative, alone + shared + elsewhere, 0.0)
     # Habits, amounts and times count only where the structure does not speak against.
     speaking = np.bincount(label[member], weights=structure[member], minlength=size) > 0
@@ -288,8 +299,11 @@ def _service(graph: TransferGraph, side: Side, is_hub: Bools, groups: Groups) ->
     return np.where(groups.node >= 0, against[np.maximum(groups.node, 0)], 0.0)
 
 
-def _habits(graph: TransferGraph, groups: Groups, is_hub: Bools, members: Ints) -> Floats:
-    """What the hubs a wallet uses say: as popular as anywhere (0), or the same few as its siblings use."""
+def _habits(graph: TransferGraph, groups: Groups, is_hub: Bools, members: Ints, *, without_best: bool) -> Floats:
+    """What the hubs a wallet uses say: as popular as anywhere (0), or the same few as its siblings use.
+
+    `without_best` leaves out each wallet's most telling hub: colleagues share an employer, neighbours a shop.
+    """
     wallet, hub = hub_uses(graph, is_hub)
     label = groups.label
     at = label[wallet]
@@ -306,6 +320,10 @@ def _habits(graph: TransferGraph, groups: Groups, is_hub: Bools, members: Ints) 
     ratio = np.clip(np.log(share / by_chance), -1.0, MOST)
     total = np.bincount(wallet, weights=ratio, minlength=graph.count)
     used = np.bincount(wallet, minlength=graph.count)
+    if without_best:
+        best = np.full(graph.count, -np.inf)
+        np.maximum.at(best, wallet, ratio)
+        total, used = total - np.where(used > 0, best, 0.0), used - (used > 0)
     # Half of what independence would give, for at most three hubs: strangers of one market use the same contracts too.
     says = np.clip(0.5 * total / np.maximum(used, 1) * np.minimum(used, 3), -1.0, MOST)
     return np.where((label >= 0) & (members[np.maximum(label, 0)] >= 2), says, 0.0)
