@@ -38,14 +38,14 @@
 
 {#-
     `providers` is the joined seed: only a provider known to ignore dots or plus tags has them taken out. An address that consists of
-    its tag alone (+shop@…) keeps it.
+    its tag alone (+shop@…) keeps it. `valid` is email_valid where that is already known.
 -#}
-{% macro email_std(column, providers) -%}
+{% macro email_std(column, providers, valid=none) -%}
     {%- set local -%}
         coalesce(nullif(regexp_extract(lower(trim({{ column }})), '^([^@+]+)', 1), ''), regexp_extract(lower(trim({{ column }})), '^([^@]+)', 1))
     {%- endset -%}
     case
-        when not {{ email_valid(column) }} then null
+        when not {{ valid or email_valid(column) }} then null
         when {{ providers }}.domain is null then lower(trim({{ column }}))
         else
             case
@@ -108,6 +108,11 @@
     {%- set format = wallet_format(column, answers) -%}
     case
         when {{ column }} is null then null
+        -- Nearly all rows end here, after one comparison.
+        when
+            coalesce({{ formats }}, 'any') in ('any', 'evm')
+            and regexp_full_match(trim({{ column }}), '0[xX]([0-9a-f]{40}|[0-9A-F]{40})')
+            then null
         when {{ answers }}.reason = 'checksum' then 'checksum'
         when {{ format }} is null and regexp_full_match(trim({{ column }}), '0[xX]([0-9a-f]*|[0-9A-F]*)') then 'length'
         when {{ format }} is null and {{ answers }}.raw is null then 'not_asked'

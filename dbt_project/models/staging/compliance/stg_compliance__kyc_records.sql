@@ -18,38 +18,50 @@ spelled as (
 
 ),
 
+judged as (
+
+    select
+        *,
+        {{ name_reason('full_name', 'name_spelled') }} as name_reason,
+        {{ birth_date_reason('birth_date') }} as birth_date_reason,
+        {{ region_reason('residence_country', 'residence_region') }} as residence_region_reason
+
+    from spelled
+
+),
+
 standardised as (
 
     select
-        spelled.kyc_id,
-        spelled.account_id,
-        spelled.full_name,
-        case when {{ name_reason('spelled.full_name', 'spelled.name_spelled') }} is null then spelled.name_spelled end as name_std,
-        spelled.full_name is not null and {{ name_reason('spelled.full_name', 'spelled.name_spelled') }} is null as name_valid,
-        {{ name_reason('spelled.full_name', 'spelled.name_spelled') }} as name_reason,
-        spelled.birth_date,
-        case when {{ birth_date_reason('spelled.birth_date') }} is null then spelled.birth_date end as birth_date_std,
-        spelled.birth_date is not null and {{ birth_date_reason('spelled.birth_date') }} is null as birth_date_valid,
-        {{ birth_date_reason('spelled.birth_date') }} as birth_date_reason,
-        spelled.residence_country,
-        spelled.residence_region,
-        case when {{ region_reason('spelled.residence_country', 'spelled.residence_region') }} is null then spelled.residence_region end as residence_region_std,
-        spelled.residence_region is not null and {{ region_reason('spelled.residence_country', 'spelled.residence_region') }} is null as residence_region_valid,
-        {{ region_reason('spelled.residence_country', 'spelled.residence_region') }} as residence_region_reason,
-        spelled.nationality,
-        spelled.tier,
-        spelled.status,
-        spelled.risk_band,
-        spelled.risk_scored_at,
-        spelled.pep,
-        spelled.client_class,
-        spelled.verified_at,
-        spelled.expires_at,
-        spelled.source_updated_at,
-        spelled.row_hash,
-        spelled.known_at
+        judged.kyc_id,
+        judged.account_id,
+        judged.full_name,
+        case when judged.name_reason is null then judged.name_spelled end as name_std,
+        judged.full_name is not null and judged.name_reason is null as name_valid,
+        judged.name_reason,
+        judged.birth_date,
+        case when judged.birth_date_reason is null then judged.birth_date end as birth_date_std,
+        judged.birth_date is not null and judged.birth_date_reason is null as birth_date_valid,
+        judged.birth_date_reason,
+        judged.residence_country,
+        judged.residence_region,
+        case when judged.residence_region_reason is null then judged.residence_region end as residence_region_std,
+        judged.residence_region is not null and judged.residence_region_reason is null as residence_region_valid,
+        judged.residence_region_reason,
+        judged.nationality,
+        judged.tier,
+        judged.status,
+        judged.risk_band,
+        judged.risk_scored_at,
+        judged.pep,
+        judged.client_class,
+        judged.verified_at,
+        judged.expires_at,
+        judged.source_updated_at,
+        judged.row_hash,
+        judged.known_at
 
-    from spelled
+    from judged
 
 )
 

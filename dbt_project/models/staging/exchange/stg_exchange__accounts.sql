@@ -41,65 +41,79 @@ spelled as (
 
 ),
 
-standardised as (
+judged as (
 
     select
-        spelled.account_id,
-        spelled.email,
-        {{ email_std('spelled.email', 'email_providers') }} as email_std,
-        {{ email_valid('spelled.email') }} as email_valid,
-        {{ email_reason('spelled.email') }} as email_reason,
-        coalesce(email_domains.is_disposable, false) as email_is_disposable,
-        {{ email_is_role('spelled.email') }} as email_is_role,
-        spelled.phone,
-        phone_numbers.phone_std,
-        phone_numbers.phone_country,
-        coalesce(phone_numbers.is_valid, false) as phone_valid,
-        {{ phone_reason('spelled.phone', 'phone_numbers') }} as phone_reason,
-        spelled.full_name,
-        case when {{ name_reason('spelled.full_name', 'spelled.name_spelled') }} is null then spelled.name_spelled end as name_std,
-        spelled.full_name is not null and {{ name_reason('spelled.full_name', 'spelled.name_spelled') }} is null as name_valid,
-        {{ name_reason('spelled.full_name', 'spelled.name_spelled') }} as name_reason,
-        spelled.birth_date,
-        case when {{ birth_date_reason('spelled.birth_date') }} is null then spelled.birth_date end as birth_date_std,
-        spelled.birth_date is not null and {{ birth_date_reason('spelled.birth_date') }} is null as birth_date_valid,
-        {{ birth_date_reason('spelled.birth_date') }} as birth_date_reason,
-        spelled.postal_code,
-        case when {{ postal_code_reason('spelled.postal_code') }} is null then {{ postal_code_std('spelled.postal_code') }} end as postal_code_std,
-        spelled.postal_code is not null and {{ postal_code_reason('spelled.postal_code') }} is null as postal_code_valid,
-        {{ postal_code_reason('spelled.postal_code') }} as postal_code_reason,
-        spelled.country_code,
-        spelled.region_code,
-        case when {{ region_reason('spelled.country_code', 'spelled.region_code') }} is null then spelled.region_code end as region_std,
-        spelled.region_code is not null and {{ region_reason('spelled.country_code', 'spelled.region_code') }} is null as region_valid,
-        {{ region_reason('spelled.country_code', 'spelled.region_code') }} as region_reason,
-        spelled.pending_country,
-        spelled.pending_region,
-        spelled.time_zone,
-        time_zones.name as time_zone_std,
-        spelled.language,
-        spelled.contracting_entity,
-        spelled.created_at,
-        spelled.closed_at,
-        spelled.is_test,
-        spelled.source_updated_at,
-        spelled.row_hash,
-        spelled.known_at
+        *,
+        {{ email_reason('email') }} as email_reason,
+        {{ name_reason('full_name', 'name_spelled') }} as name_reason,
+        {{ birth_date_reason('birth_date') }} as birth_date_reason,
+        {{ postal_code_reason('postal_code') }} as postal_code_reason,
+        {{ region_reason('country_code', 'region_code') }} as region_reason
 
     from spelled
 
+),
+
+standardised as (
+
+    select
+        judged.account_id,
+        judged.email,
+        {{ email_std('judged.email', 'email_providers', valid='(judged.email_reason is null and judged.email is not null)') }} as email_std,
+        judged.email is not null and judged.email_reason is null as email_valid,
+        judged.email_reason,
+        coalesce(email_domains.is_disposable, false) as email_is_disposable,
+        {{ email_is_role('judged.email') }} as email_is_role,
+        judged.phone,
+        phone_numbers.phone_std,
+        phone_numbers.phone_country,
+        coalesce(phone_numbers.is_valid, false) as phone_valid,
+        {{ phone_reason('judged.phone', 'phone_numbers') }} as phone_reason,
+        judged.full_name,
+        case when judged.name_reason is null then judged.name_spelled end as name_std,
+        judged.full_name is not null and judged.name_reason is null as name_valid,
+        judged.name_reason,
+        judged.birth_date,
+        case when judged.birth_date_reason is null then judged.birth_date end as birth_date_std,
+        judged.birth_date is not null and judged.birth_date_reason is null as birth_date_valid,
+        judged.birth_date_reason,
+        judged.postal_code,
+        case when judged.postal_code_reason is null then {{ postal_code_std('judged.postal_code') }} end as postal_code_std,
+        judged.postal_code is not null and judged.postal_code_reason is null as postal_code_valid,
+        judged.postal_code_reason,
+        judged.country_code,
+        judged.region_code,
+        case when judged.region_reason is null then judged.region_code end as region_std,
+        judged.region_code is not null and judged.region_reason is null as region_valid,
+        judged.region_reason,
+        judged.pending_country,
+        judged.pending_region,
+        judged.time_zone,
+        time_zones.name as time_zone_std,
+        judged.language,
+        judged.contracting_entity,
+        judged.created_at,
+        judged.closed_at,
+        judged.is_test,
+        judged.source_updated_at,
+        judged.row_hash,
+        judged.known_at
+
+    from judged
+
     left join email_providers
-        on {{ email_domain('spelled.email') }} = email_providers.domain
+        on {{ email_domain('judged.email') }} = email_providers.domain
 
     left join email_domains
-        on {{ email_domain('spelled.email') }} = email_domains.domain
+        on {{ email_domain('judged.email') }} = email_domains.domain
 
     left join phone_numbers
-        on spelled.phone = phone_numbers.raw
-        and coalesce(spelled.country_code, '') = phone_numbers.country
+        on judged.phone = phone_numbers.raw
+        and coalesce(judged.country_code, '') = phone_numbers.country
 
     left join time_zones
-        on trim(spelled.time_zone) = time_zones.name
+        on trim(judged.time_zone) = time_zones.name
 
 )
 
