@@ -16,6 +16,8 @@ from candor.identity.wallets.stars import NOBODY, Groups, acquaintances
 # Moves settle within about ten sweeps of either half; what still moves then only trades equals.
 SWEEPS = 20
 LEVELS = 3
+# When one node in a thousand moves, a sweep is not worth its time.
+SETTLED = 1e-3
 # Spreads neighbouring numbers over both halves (Knuth's multiplicative hash).
 SPREAD = 2_654_435_761
 
@@ -44,7 +46,7 @@ def levels(graph: TransferGraph, look: Look) -> list[Groups]:
         label[names] = inside
         nobody = np.full(len(used), NOBODY)
         found.append(Groups(label, nobody, np.ones(len(used), dtype=bool), nobody))
-        one, two, weight = _aggregated(len(used), circle[one], circle[two], weight)
+        one, two, weight = _summed(len(used), circle[one], circle[two], weight)
         count = len(used)
     return found
 
@@ -53,40 +55,45 @@ def _moved(count: int, one: Ints, two: Ints, weight: Floats) -> Ints:
     """Each node's community after local moves; `one` is sorted, every edge is there both ways, loops once."""
     strength = np.bincount(one, weights=weight, minlength=count)
     total = strength.sum()
-    loop = one == two
-    proper_one, proper_two, proper_weight = one[~loop], two[~loop], weight[~loop]
-    community = np.arange(count)
+    proper = one != two
     half = (np.arange(count) * SPREAD >> 16) & 1
-    moved_before = True
+    parts = [np.flatnonzero(proper & (half[one] == side)) for side in (0, 1)]
+    sides = [(one[part], two[part], weight[part]) for part in parts]
+    community = np.arange(count)
     for sweep in range(SWEEPS):
-        key = proper_one * np.int64(count) + community[proper_two]
-        order = np.argsort(key, kind="stable")
-        begin = starts_of(key[order])
-        if len(begin) == 0:
-            break
-        node, target = key[order][begin] // count, key[order][begin] % count
-        shared = np.add.reduceat(proper_weight[order], begin)
+        own, other, value = sides[sweep % 2]
+        node, target, shared = _summed(count, own, community[other], value)
+        if len(node) == 0:
+            continue
         mass = np.bincount(community, weights=strength, minlength=count)
         stays = target == community[node]
         # the node itself is no reason to stay where it is
         gain = shared - strength[node] * (mass[target] - np.where(stays, strength[node], 0.0)) / total
-        here = -strength * (mass[community] - strength) / total
-        here[node[stays]] = gain[stays]
-        best = np.lexsort((target, -gain, node))
-        best = best[starts_of(node[best])]
-        better = (gain[best] > here[node[best]] + 1e-9) & (half[node[best]] == sweep % 2)
-        chosen = best[better]
+        begin = starts_of(node)
+        mine = node[begin]
+        here = -strength[mine] * (mass[community[mine]] - strength[mine]) / total
+        here[np.searchsorted(mine, node[stays])] = gain[stays]
+        # of equal gains the smallest community, which comes first
+        most = np.maximum.reduceat(gain, begin)
+        is_best = np.flatnonzero(gain == np.repeat(most, np.diff(np.append(begin, len(node)))))
+        best = is_best[starts_of(node[is_best])]
+        chosen = best[most > here + 1e-9]
         community[node[chosen]] = target[chosen]
-        if len(chosen) == 0 and not moved_before:
+        if sweep > 3 and len(chosen) <= SETTLED * count:
             break
-        moved_before = len(chosen) > 0
     return community
 
 
-def _aggregated(count: int, one: Ints, two: Ints, weight: Floats) -> tuple[Ints, Ints, Floats]:
-    """The graph of communities: weights summed, loops kept."""
+def _summed(count: int, one: Ints, two: Ints, weight: Floats) -> tuple[Ints, Ints, Floats]:
+    """Each pair (one, two) once, sorted, with its weight."""
     key = one * np.int64(count) + two
+    if len(weight) and weight.min() == weight.max():
+        key.sort()  # equal weights need no order, and sorting alone is much faster
+        begin = starts_of(key)
+        shared = np.diff(np.append(begin, len(key))) * weight[0]
+        return key[begin] // count, key[begin] % count, shared
     order = np.argsort(key, kind="stable")
-    begin = starts_of(key[order])
-    found = key[order][begin]
-    return found // count, found % count, np.add.reduceat(weight[order], begin)
+    key = key[order]
+    begin = starts_of(key)
+    shared = np.add.reduceat(weight[order], begin) if len(begin) else weight
+    return key[begin] // count, key[begin] % count, shared

@@ -22,7 +22,7 @@ from candor.identity.wallets.stars import (
     judge,
 )
 
-FUNDER, COLLECTOR, DEPOSIT, CHAIN, BURST, TWINS, CIRCLE = range(7)
+FUNDER, COLLECTOR, DEPOSIT, CHAIN, BURST, TWINS, SERVICE, CIRCLE = range(8)
 NAMES = (
     "common_funder",
     "common_collector",
@@ -30,10 +30,15 @@ NAMES = (
     "funding_chain",
     "exchange_burst",
     "same_rare_counterparties",
+    "rare_service",
     "closed_circle",
 )
 
 
+# Something that sends back to a tenth of those who sent to it is a service of somebody else's (a swap, a bridge), no collector.
+PAYS_BACK = 0.1
+# What says the least: it holds what nothing else claims, and joins only groups that it mostly consists of.
+WEAK = (SERVICE, CIRCLE)
 # Behaving like one's funder by e^2, seven times as much as by chance, outweighs one acquaintance outside a chain.
 CLOSE = 2.0
 
@@ -65,8 +70,11 @@ def collect(graph: TransferGraph, look: Look) -> tuple[Memberships, dict[str, Ve
     rest = np.where(claimed, NOBODY, look.centre["swept"])
     swept = judge(graph, look.views["swept"], look.is_hub, around(rest, look.is_hub), look.centre["funded"])
     verdicts["swept_rest"] = swept
-    found.append(_accepted(graph, look, swept, COLLECTOR))
+    pays_back = np.bincount(graph.target[graph.reciprocal & ~look.is_hub[graph.source]], minlength=graph.count)
+    serves = pays_back >= PAYS_BACK * graph.in_degree
+    found.append(_accepted(graph, look, swept, COLLECTOR, where=~serves))
     claimed[found[-1][1]] = True
+    found.append(_accepted(graph, look, swept, SERVICE, where=serves))
 
     found.append(_deposits(graph, look, swept))
     alike = like_funder(graph, look)
@@ -97,14 +105,16 @@ def collect(graph: TransferGraph, look: Look) -> tuple[Memberships, dict[str, Ve
     return _joined(found), verdicts
 
 
-def _accepted(graph: TransferGraph, look: Look, verdict: Verdict, reason: int) -> tuple[Ints, Ints, Bools, int, Ints, Floats]:
+def _accepted(
+    graph: TransferGraph, look: Look, verdict: Verdict, reason: int, where: Bools | bool = True
+) -> tuple[Ints, Ints, Bools, int, Ints, Floats]:
     """Group, wallet, is middle; reason; and per group its node and log-odds, for the groups with enough odds."""
     groups, size = verdict.groups, len(verdict.groups.node)
     label = groups.label
     hub_in_middle = (groups.node >= 0) & look.is_hub[np.maximum(groups.node, 0)]
     # Four friends can look like anything; what was looked for must show in five.
-    enough = verdict.members >= (twins.FEWEST if reason in (TWINS, CIRCLE) else 2)
-    enough &= (verdict.log_odds >= NEEDED) & (~hub_in_middle | (reason in (BURST, TWINS)))
+    enough = verdict.members >= (twins.FEWEST if reason in (TWINS, *WEAK) else 2)
+    enough &= (verdict.log_odds >= NEEDED) & (~hub_in_middle | (reason in (BURST, TWINS))) & where
     member = np.flatnonzero((label >= 0) & enough[np.maximum(label, 0)] & ~look.is_hub)
     at = label[member]
     informative = verdict.informative[member]
@@ -117,7 +127,7 @@ def _accepted(graph: TransferGraph, look: Look, verdict: Verdict, reason: int) -
     member, at = member[fits], at[fits]
     middles = np.unique(at)
     middle = groups.node[middles]
-    is_wallet = (middle >= 0) & ~look.is_hub[np.maximum(middle, 0)] & (reason != TWINS)
+    is_wallet = (middle >= 0) & ~look.is_hub[np.maximum(middle, 0)] & (reason not in (TWINS, SERVICE))
     # The rare counterparty that nearly all members share, and hardly anybody else, is the owner's too.
     return (
         np.concatenate([at, middles[is_wallet]]),

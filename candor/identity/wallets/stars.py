@@ -286,15 +286,15 @@ def _elsewhere(graph: TransferGraph, side: Side, is_hub: Bools, groups: Groups, 
 
 
 def _service(graph: TransferGraph, side: Side, is_hub: Bools, groups: Groups) -> Floats:
-    """Nats against each centre for the strangers that deal with it only the other way round.
+    """Nats against each centre for the wallets that deal with it the other way round.
 
-    A funder is paid by few whom it did not fund, a collector pays few who did not send to it; contracts and exchanges by many.
+    A funder is paid by few whom it did not fund; contracts and exchanges are paid by many. A collector sends to few at all, while a contract
+    pays back what was swapped; who both funds and collects is judged as a funder.
     """
-    opposite_own, opposite_other = (
-        (graph.source, graph.target) if side.own is not graph.source else (graph.target, graph.source)
-    )
-    strange = ~is_hub[opposite_own] & ~graph.reciprocal
-    number = np.bincount(opposite_other[strange], minlength=graph.count)
+    collects = side.own is graph.source
+    own, other = (graph.target, graph.source) if collects else (graph.source, graph.target)
+    strange = ~is_hub[own] & (collects | ~graph.reciprocal)
+    number = np.bincount(other[strange], minlength=graph.count)
     against = np.minimum(0.5 * number, 6.0)  # half a nat each: friends pay too
     return np.where(groups.node >= 0, against[np.maximum(groups.node, 0)], 0.0)
 

@@ -73,15 +73,23 @@ def test_a_wallet_is_alone_when_it_knows_nobody_but_hubs_outside_its_group(made,
     groups = stars.around(label, is_hub)
     sends, gets = neighbours(graph)
     verdict = stars.judge(graph, side, is_hub, groups, np.full(graph.count, NOBODY))
-    for wallet in np.flatnonzero(verdict.informative).tolist():
+    known_by = defaultdict(set)  # of each group: who outside it knows which of its wallets
+
+    def is_outside(wallet: int, other: int) -> bool:
         mine = label[wallet]
+        sibling = label[other] == mine and not is_hub[mine]
+        return not is_hub[other] and other != mine and label[other] != wallet and not sibling
+
+    for wallet in np.flatnonzero(label != NOBODY).tolist():
+        for other in sends[wallet] | gets[wallet]:
+            if is_outside(wallet, other):
+                known_by[label[wallet], other].add(wallet)
+    for wallet in np.flatnonzero(verdict.informative).tolist():
+        size = (label == label[wallet]).sum()
         outside = [
             other
             for other in sends[wallet] | gets[wallet]
-            if not is_hub[other]
-            and other != mine
-            and label[other] != wallet
-            and not (label[other] == mine and not is_hub[mine])
+            if is_outside(wallet, other) and len(known_by[label[wallet], other]) < max(2, 0.2 * size)
         ]
         assert (verdict.alone[wallet] >= 0) == (not outside)
 
