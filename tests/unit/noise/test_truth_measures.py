@@ -77,7 +77,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
                 ('k3', 'ac-cat', 'Cat C', '1990-01-01', 'verified', '2026-01-01', '2026-01-01', 'c', false),
                 ('k4', 'ac-cat', 'Cat C', '1991-01-01', 'verified', '2026-01-01', '2026-01-01', 'd', false),
                 ('k5', 'ac-dan', 'Dan D', '1990-01-01', 'verified', '2026-01-01', '2026-01-01', 'e', false),
-                ('k6', 'ac-dan', 'Don D', '1990-01-01', 'rejected', '2026-01-01', '2026-01-01', 'f', false)
+                ('k6', 'ac-dan', 'Don D', '1990-01-01', 'verified', '2026-01-01', '2026-01-01', 'f', false),
+                ('k7', 'ac-ann', 'Nan A', '1980-01-01', 'rejected', '2026-01-01', '2026-01-01', 'g', false)
             """
         )
     return state, truth
@@ -147,7 +148,7 @@ def test_likeness_joins_overall_and_not_deterministically(connection, run) -> No
 
 
 def test_kyc_records_that_disagree_are_counted_by_birth_date_or_name_and_only_verified_ones(connection, run) -> None:
-    assert planted.kyc_disagreements(connection) == (1, 2)
+    assert planted.kyc_disagreements(connection) == (2, 3)
 
 
 def test_a_machine_counts_as_removed_when_half_of_its_events_are_removed_as_a_machines(connection, run) -> None:
