@@ -85,7 +85,7 @@ def _person_facts(
         known,
         given.stages.lazy(),
         arms,
-        people.kyc_facts(records, accounts),
+        people.kyc_facts(raw, records, accounts),
         people.regimes(raw, book, accounts, records, given.identifiers, given.phone_numbers),
         people.risk_profile(raw, given.identifiers),
         screening.facts(raw, given.identifiers, accounts, everybody, claimed),

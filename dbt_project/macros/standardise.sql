@@ -183,6 +183,11 @@
     end
 {%- endmacro %}
 
+{#- The date that an age may be worked out from: none that would make somebody of age for want of a better one. A date in the future counts. -#}
+{% macro birth_date_of_age(records) -%}
+    case when coalesce({{ records }}.birth_date_reason, 'in_the_future') = 'in_the_future' then {{ records }}.birth_date end
+{%- endmacro %}
+
 {#- Ingest has refused what is no ISO 3166 code; a region of another country than the one beside it is left to judge here. -#}
 {% macro region_reason(country, region) -%}
     case when split_part({{ region }}, '-', 1) <> {{ country }} then 'of_another_country' end

@@ -231,6 +231,22 @@ LEAKS = {
         edit("exchange.accounts", "ac-gb", birth_date=date(2010, 1, 1)),
         {"AGE_UNDER_18"},
     ),
+    "birth_date_a_placeholder": (
+        GB_WEB,
+        both(
+            edit("compliance.kyc_records", "ky-gb", birth_date=date(1970, 1, 1)),
+            edit("exchange.accounts", "ac-gb", birth_date=date(1900, 1, 1)),
+        ),
+        {"AGE_UNDER_18_UNKNOWN"},
+    ),
+    "nobody_alive_is_that_old": (
+        GB_WEB,
+        both(
+            edit("compliance.kyc_records", "ky-gb", birth_date=None),
+            edit("exchange.accounts", "ac-gb", birth_date=date(1903, 11, 22)),
+        ),
+        {"AGE_UNDER_18_UNKNOWN"},
+    ),
     "birth_date_unknown": (
         GB_WEB,
         both(edit("compliance.kyc_records", "ky-gb", birth_date=None), edit("exchange.accounts", "ac-gb", birth_date=None)),
@@ -501,6 +517,13 @@ LEAKS = {
 
 
 HARMLESS = {
+    "oldest_of_all": (
+        GB_WEB,
+        both(
+            edit("compliance.kyc_records", "ky-gb", birth_date=None),
+            edit("exchange.accounts", "ac-gb", birth_date=date(1903, 11, 23)),
+        ),
+    ),
     "listed_wallet_that_was_unlinked": (
         GB_WEB,
         both(
