@@ -54,6 +54,20 @@ def compare(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], ta
     return Pairs(np.asarray(result["l"])[order], np.asarray(result["r"])[order], level[order].astype(np.int8))
 
 
+def compare_again(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], numbers: Sequence[int], pairs: Pairs) -> Pairs:
+    """`pairs` with the columns of these numbers compared anew, after table `records` changed."""
+    import pyarrow
+
+    if not numbers:
+        return pairs
+    connection.register("again", pyarrow.table({"l": pairs.left, "r": pairs.right}))
+    fresh = compare(connection, [columns[number] for number in numbers], "again")
+    connection.unregister("again")
+    level = pairs.level.copy()
+    level[:, list(numbers)] = fresh.level
+    return Pairs(pairs.left, pairs.right, level)
+
+
 def _case(column: Column) -> str:
     whens = " ".join(
         f"when {level.condition} then {number}" if level.condition != "else" else f"else {number}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from candor.errors import UsageError
-from candor.identity.resolution import blocking, clustering, dependence, evidence, learning, model, standardise
+from candor.identity.resolution import blocking, clustering, dependence, evidence, kin, learning, model, standardise
 from candor.identity.resolution.columns import Column, rename
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ def _resolve(
     pairs = _with_pairs_inside(connection, columns, pairs, loose)
     odds = learning.score(columns, pairs, weights, frequency)
     group = clustering.cluster(records, pairs.left, pairs.right, odds, least=least, unique=mask)
-    # the second time with what the first found: how frequent a value is among persons rather than among their records
+    # the second time with what the first found: which values go together, and how frequent one is among persons rather than records
+    again = kin.learn(connection, columns, group)
+    pairs, strangers = (evidence.compare_again(connection, columns, again, some) for some in (pairs, strangers))
     frequency = [None if code is None else learning.frequencies(code, group) for code in codes]
     weights = fixed or learning.learn(columns, pairs, strangers, all_pairs, frequency, depends)
     told(f"scoring {len(pairs):,} pairs with Splink")

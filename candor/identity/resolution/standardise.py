@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from candor.errors import UsageError
 from candor.identity.resolution.columns import KEYS, ROLES, Column
+from candor.identity.resolution.kin import KINDS
 
 if TYPE_CHECKING:
     import duckdb
@@ -119,6 +120,9 @@ def standardise(connection: duckdb.DuckDBPyConnection) -> list[Column]:
     joins += " left join dates using (uid)" if "born" in pieces else ""
     listed = ", ".join(["uid", *expressions])
     connection.execute(f"create or replace table records as select {listed} from given{joins} order by uid")
+    for column in columns:
+        if column.kind in KINDS:
+            connection.execute(f'alter table records add column "kin_{column.name}" varchar[]')
     columns = [column for column in columns if _says_something(connection, column) and not _repeats_the_name(connection, column, columns)]
     if not columns:
         raise UsageError(
