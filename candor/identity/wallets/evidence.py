@@ -8,7 +8,7 @@ import numpy as np  # noqa: TID253 - arrays throughout; the façade imports this
 
 from candor.identity.wallets import communities, twins
 from candor.identity.wallets.graph import Bools, Floats, Ints, TransferGraph
-from candor.identity.wallets.hubs import Look
+from candor.identity.wallets.hubs import LARGEST_OWNER, Look
 from candor.identity.wallets.stars import (
     MOST,
     NEEDED,
@@ -114,6 +114,7 @@ def _accepted(
     hub_in_middle = (groups.node >= 0) & look.is_hub[np.maximum(groups.node, 0)]
     # Four friends can look like anything; what was looked for must show in five.
     enough = verdict.members >= (twins.FEWEST if reason in (TWINS, *WEAK) else 2)
+    enough &= verdict.members <= LARGEST_OWNER * look.heads
     enough &= (verdict.log_odds >= NEEDED) & (~hub_in_middle | (reason in (BURST, TWINS))) & where
     member = np.flatnonzero((label >= 0) & enough[np.maximum(label, 0)] & ~look.is_hub)
     at = label[member]
