@@ -130,7 +130,7 @@ def _accepted(
     middles = np.unique(at)
     middle = groups.node[middles]
     is_wallet = (middle >= 0) & ~look.is_hub[np.maximum(middle, 0)] & (reason not in (TWINS, SERVICE))
-    label, wallet = [at, middles[is_wallet]], [member, middle[is_wallet]]
+    held_by, wallet = [at, middles[is_wallet]], [member, middle[is_wallet]]
     if reason in (FUNDER, COLLECTOR):
         # The rare counterparty that the group shares, and hardly anybody else has, is the owner's too.
         second = verdict.second[middles]
@@ -138,11 +138,11 @@ def _accepted(
         sharing = np.bincount(at, weights=opposite[member] == verdict.second[at], minlength=size)[middles]
         own = (second >= 0) & ~look.is_hub[np.maximum(second, 0)] & (second != middle) & (sharing >= 2)
         own &= sharing >= SHARED * graph.degree[np.maximum(second, 0)]
-        label.append(middles[own])
+        held_by.append(middles[own])
         wallet.append(second[own])
-    sizes = [len(part) for part in label]
+    sizes = [len(part) for part in held_by]
     is_middle = np.repeat(np.arange(len(sizes)) > 0, sizes)
-    return np.concatenate(label), np.concatenate(wallet), is_middle, reason, groups.node, verdict.log_odds
+    return np.concatenate(held_by), np.concatenate(wallet), is_middle, reason, groups.node, verdict.log_odds
 
 
 def _joined(found: list[tuple[Ints, Ints, Bools, int, Ints, Floats]]) -> Memberships:
