@@ -24,9 +24,10 @@ THRESHOLD = 0.5
 LOOSE = -3.0
 # Of pairs inside such groups at most this many per record are compared.
 INSIDE_PER_RECORD = 60
-# A source is taken to hold each person once if, of its sure pairs (log2 odds above SURE), under one in 200 lie within it ...
+# A source is taken to hold each person once if it has under one sure pair (log2 odds above SURE) within for 50 with other sources: relatives
+# and namesakes alone make one in a hundred, a customer file that nobody cleans five in a hundred and more ...
 SURE = 6.0
-UNIQUE_SHARE = 0.005
+UNIQUE_SHARE = 0.02
 # ... and there are enough sure pairs with other sources to tell; a bit mask of 64 bits has room for 62 sources.
 UNIQUE_PAIRS = 30
 UNIQUE_SOURCES = 62
