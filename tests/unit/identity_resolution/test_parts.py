@@ -119,7 +119,7 @@ def test_the_day_that_stands_for_an_unknown_day_is_found() -> None:
 
 @pytest.mark.parametrize("surnames", [["Smith"], ["Smith", "Jones"]], ids=["everybody_smith", "two_names"])
 def test_a_name_that_everybody_bears_does_not_explode_the_pairs(surnames: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocking, "PAIRS_PER_RECORD", 3)
+    monkeypatch.setattr(blocking, "PAIRS_PER_RECORD", 2)
     count = 3000
     connection, columns = records_of(
         {
