@@ -30,8 +30,9 @@ def with_copies(frame: pl.DataFrame, rng: np.random.Generator, *, near: bool) ->
     return pl.concat([frame, copies])
 
 
-def bots(count: int, begin: int, end: int, rng: np.random.Generator, who: str, salt: str) -> pl.DataFrame:
-    """Events of machines: some declare themselves, a fifth stay below any rate limit, the rest are fast."""
+def bots(count: int, begin: int, end: int, rng: np.random.Generator, who: str, salt: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Events of machines, and the truth about them (anonymous_id, kind): some declare themselves, a fifth stay below any
+    rate limit (slow), the rest are fast."""
     slow = np.arange(count) % round(1 / rates.SLOW_BOT_SHARE) == 0
     declared = (rng.random(count) < rates.DECLARED_BOT_SHARE) & ~slow
     share = (end - begin) / (60 * DAY)
@@ -55,14 +56,16 @@ def bots(count: int, begin: int, end: int, rng: np.random.Generator, who: str, s
         .select(pl.coalesce("b", "h"))
         .to_series()
     )
-    return pl.DataFrame(
+    names = ids("an", number, f"{who}bots")
+    kinds = pick(("fast", "slow", "declared"), np.where(declared, 2, slow.astype(np.int64)))
+    events = pl.DataFrame(
         {
             "event_id": ids("ev", np.arange(total), f"{salt}bots"),
             "occurred_at": times(at),
             "received_at": times(at + 400_000),
             "event_name": pick(NAMES, name),
             "channel": pick(CHANNELS, np.zeros(total, dtype=np.int64)),
-            "anonymous_id": ids("an", number, f"{who}bots").gather(pl.Series(bot)),
+            "anonymous_id": names.gather(pl.Series(bot)),
             "session_id": ids("se", bot * 10_000 + (at - begin) // DAY, f"{salt}bots"),
             "user_agent": agent.gather(pl.Series(bot)),
             "ip_country": pick(("US", "DE", "SG"), number[bot] % 3),
@@ -71,6 +74,7 @@ def bots(count: int, begin: int, end: int, rng: np.random.Generator, who: str, s
             "_kind": np.full(total, BOT, dtype=np.int8),
         }
     )
+    return events, pl.DataFrame({"anonymous_id": names, "kind": kinds})
 
 
 def hub_events(

@@ -226,10 +226,12 @@ def probabilities(people: pl.DataFrame, offer_id: str) -> tuple[np.ndarray, np.n
 
 def identifiers(crowd: pl.DataFrame) -> pl.DataFrame:
     """One row per true person and identifier of theirs: true_person, kind, identifier (standardised)."""
+    # Who never comes by themselves may still meet an offer on the website.
+    crowd = crowd.with_columns(is_seen=pl.col("has_web") | pl.col("has_account") | pl.col("has_contact"))
     have = [
         ("has_account", "account_id", "account_id"), ("has_account", "second_account_id", "account_id"), ("has_contact", "contact_id", "contact_id"),
-        ("has_web", "device_id", "device_id"), ("has_web", "second_device_id", "device_id"), ("has_web", "shared_device_id", "device_id"),
-        ("has_web", "anonymous_id", "anonymous_id"), ("has_web", "second_anonymous_id", "anonymous_id"),
+        ("is_seen", "device_id", "device_id"), ("is_seen", "second_device_id", "device_id"), ("is_seen", "shared_device_id", "device_id"),
+        ("is_seen", "anonymous_id", "anonymous_id"), ("is_seen", "second_anonymous_id", "anonymous_id"),
         ("has_account", "account_email", "email"), ("has_contact", "contact_email", "email"), ("has_account", "phone", "phone"),
     ]  # fmt: skip
     frames = [

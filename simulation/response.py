@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from simulation import activity, campaign, compliance, mess, rates, records
+from simulation import truth as truth_of
 from simulation.books import Books
 from simulation.catalogue import OFFERS
 from simulation.landing import Landing, last_covered
@@ -71,7 +72,9 @@ def respond(*, published: Path | None, landing: Path, truth: Path, as_of: dateti
         trades, ledger = activity.use_rows(crowd, pl.concat([uses, won.select("person", "line", "at")]), rng, salt)
         other, transfers = activity.extras(crowd, begin, end, hot, rng, salt, history=False)
         visits = activity.sessions(crowd, begin, end, rng, history=False)
-        machines = mess.bots(max(1, round(len(crowd) * rates.BOTS_PER_PERSON)), begin, end, rng, f"{world}-{first}-", salt)
+        bots = max(1, round(len(crowd) * rates.BOTS_PER_PERSON))
+        machines, kinds_of_machines = mess.bots(bots, begin, end, rng, f"{world}-{first}-", salt)
+        books.keep("bots", kinds_of_machines, part)
         mine = [activity.session_events(crowd, visits, rng, salt), events, machines]
         made_today = {
             "exchange.trades": trades, "exchange.ledger_entries": pl.concat([ledger, other]), "wallets.transfers": transfers,
@@ -81,6 +84,11 @@ def respond(*, published: Path | None, landing: Path, truth: Path, as_of: dateti
             books.land_activity(table, frame, ACTIVITY_KEYS[table], part, rng, _waiting(waiting, table, part))
         entities = _records(crowd, begin, end, rng, world, salt)
         entities |= {"crm.messages": messages, "surveys.responses": surveys}
+        books.keep(
+            "versions",
+            truth_of.versions({table: entities[table] for table in ("compliance.restrictions", "crm.messages")}),
+            part,
+        )
         if part == 0:
             entities["market.prices"] = _prices(waiting, begin, end, world)
         for table, columns in desk.columns.items():

@@ -12,6 +12,7 @@ import polars as pl
 
 from simulation import activity, campaign, catalogue, compliance, mess, rates, records
 from simulation import people as population
+from simulation import truth as truth_of
 from simulation.books import Books
 from simulation.landing import Landing
 from simulation.tools import DAY, HOUR, generator, ids, micros
@@ -80,8 +81,10 @@ def _records(books: Books, crowd: pl.DataFrame, as_ofs: list[int], days: int, *,
     desk.add("crm.contacts", contacts)
     desk.add("crm.consents", records.consents(crowd, end, seed))
     desk.add("crm.preferences", records.preferences(crowd, end, seed))
-    desk.add("wallets.wallet_links", records.wallet_links(crowd, holders[:hubs], records.hot_wallet(seed), end, seed))
-    desk.add("compliance.kyc_records", compliance.kyc_records(crowd, where, end, seed))
+    links = records.wallet_links(crowd, holders[:hubs], records.hot_wallet(seed), end, seed)
+    desk.add("wallets.wallet_links", links)
+    kyc_records = compliance.kyc_records(crowd, where, end, seed)
+    desk.add("compliance.kyc_records", kyc_records)
     runs, hits = compliance.screening(crowd, [at - 2 * HOUR for at in (begin - 2 * DAY, begin - DAY, *as_ofs)], seed)
     if part == 0:
         desk.add("compliance.screening_runs", runs)
@@ -92,6 +95,12 @@ def _records(books: Books, crowd: pl.DataFrame, as_ofs: list[int], days: int, *,
 
     books.keep("people", crowd, part)
     books.keep("person_identifiers", population.identifiers(crowd), part)
+    books.keep("record_claims", truth_of.claims(crowd, accounts, contacts), part)
+    entities = {
+        "exchange.accounts": accounts, "crm.contacts": contacts, "wallets.wallet_links": links, "compliance.kyc_records": kyc_records,
+        "compliance.restrictions": restrictions,
+    }  # fmt: skip
+    books.keep("versions", truth_of.versions(entities), 2 * part + 1)
     books.keep("responses", population.responses(crowd), part)
     books.tally("people_sharing", (crowd["shares"] > 0).sum())
     books.tally("people_split", (crowd["split_crm"] | crowd["split_web"]).sum())
@@ -119,6 +128,7 @@ def _activity(books: Books, crowd: pl.DataFrame, as_ofs: list[int], *, hubs: int
     offer_events, messages, surveys = campaign.exposures(crowd, made, won, rng, salt)
     desk.add("catalogue.past_assignments", campaign.assignment_rows(crowd, made))
     desk.add("crm.messages", messages)
+    books.keep("versions", truth_of.versions({"crm.messages": messages}), 2 * part)
     desk.add("surveys.responses", pl.concat([surveys, campaign.standing_surveys(crowd, begin, end, rng, salt)], how="diagonal"))
     books.keep_effects(crowd, made, won, lost, end, rates.OUTCOME_DAYS, part)
     books.tally("assignments", len(made))
@@ -141,7 +151,9 @@ def _activity(books: Books, crowd: pl.DataFrame, as_ofs: list[int], *, hubs: int
     visits = activity.sessions(crowd, past, begin, rng, history=True)
     visits = pl.concat([visits, activity.sessions(crowd, begin, end, rng, history=False)])
     events = activity.session_events(crowd, visits, rng, salt)
-    machines = mess.bots(max(1, round(len(crowd) * rates.BOTS_PER_PERSON)), begin, end, rng, f"{seed}-{first}-", salt)
+    bots = max(1, round(len(crowd) * rates.BOTS_PER_PERSON))
+    machines, kinds_of_machines = mess.bots(bots, begin, end, rng, f"{seed}-{first}-", salt)
+    books.keep("bots", kinds_of_machines, part)
     qa_account, library_device = hub_names()
     hub = mess.hub_events(records.holders(crowd)[:hubs], crowd[:hubs], qa_account, library_device, begin, end, rng, salt)
     books.land_activity(

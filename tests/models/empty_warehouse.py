@@ -47,7 +47,7 @@ def make(settings: Settings) -> None:
             for table_name, table in source["tables"].items():
                 _make_raw(connection, f"{schema}.{source_name}__{table_name}", table["columns"])
         runs.prepare(connection)
-        connection.execute(standardise.PHONE_TABLE)
+        standardise.prepare(connection)
         connection.execute(ELSEWHERE)
 
 

@@ -156,12 +156,15 @@ def test_a_fifth_of_the_machines_stays_below_an_event_an_hour() -> None:
     from simulation import mess
 
     begin = micros(ENDS_AT) - 60 * DAY
-    made = mess.bots(50, begin, begin + 60 * DAY, generator(1, "bots"), "who", "salt")
+    made, kinds = mess.bots(50, begin, begin + 60 * DAY, generator(1, "bots"), "who", "salt")
     hourly = made.group_by("anonymous_id", pl.col("occurred_at").dt.truncate("1h")).len()
     fastest = hourly.group_by("anonymous_id").agg(pl.col("len").max())
-    assert fastest.filter(pl.col("len") <= 5).height == 10
-    declared = made.filter(pl.col("user_agent").str.contains("(?i)bot|curl|python"))["anonymous_id"].n_unique()
-    assert 10 <= declared <= 30
+    slow = fastest.filter(pl.col("len") <= 5)["anonymous_id"]
+    assert len(slow) == 10
+    assert set(kinds.filter(pl.col("kind") == "slow")["anonymous_id"]) == set(slow)
+    declared = made.filter(pl.col("user_agent").str.contains("(?i)bot|curl|python"))["anonymous_id"].unique()
+    assert 10 <= len(declared) <= 30
+    assert set(kinds.filter(pl.col("kind") == "declared")["anonymous_id"]) == set(declared)
 
 
 def test_shared_identifiers_are_landed_as_shared(shop: Path) -> None:

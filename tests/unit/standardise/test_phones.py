@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from candor import standardise
+from candor.standardise import phones
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,14 @@ from candor import standardise
     ],
 )
 def test_a_phone_number_is_read_as_its_country_writes_it(raw, country, expected):
-    assert standardise.phone(raw, country) == expected
+    assert phones.phone(raw, country) == expected
 
 
 @pytest.fixture
 def connection():
     connection = duckdb.connect(":memory:")
     connection.execute("create schema raw")
-    for table in standardise.PHONE_SOURCES:
+    for table in phones.SOURCES:
         connection.execute(f"create table {table} (phone varchar, country_code varchar)")
     yield connection
     connection.close()
@@ -41,17 +41,17 @@ def connection():
 
 def test_each_pair_is_asked_once_and_its_answer_kept(connection, monkeypatch):
     asked = []
-    answer = standardise.phone
-    monkeypatch.setattr(standardise, "phone", lambda raw, country: asked.append((raw, country)) or answer(raw, country))
+    answer = phones.phone
+    monkeypatch.setattr(phones, "phone", lambda raw, country: asked.append((raw, country)) or answer(raw, country))
     connection.execute(
         "insert into raw.exchange__accounts values ('020 7946 0958', 'GB'), ('020 7946 0958', 'GB'), ('020 7946 0958', null), (null, 'GB')"
     )
     connection.execute("insert into raw.crm__contacts values ('020 7946 0958', 'GB'), ('call me', 'GB')")
 
-    assert standardise.refresh_phones(connection) == 3
-    assert standardise.refresh_phones(connection) == 0
+    assert phones.refresh(connection) == 3
+    assert phones.refresh(connection) == 0
     connection.execute("insert into raw.crm__contacts values ('030 123456', 'DE')")
-    assert standardise.refresh_phones(connection) == 1
+    assert phones.refresh(connection) == 1
 
     assert sorted(asked) == [("020 7946 0958", ""), ("020 7946 0958", "GB"), ("030 123456", "DE"), ("call me", "GB")]
     kept = connection.execute("select raw, country, phone_std, is_valid from state.phone_numbers order by all").fetchall()

@@ -1,0 +1,242 @@
+"""Which groups of wallets are one owner's, each with its reason: deposit address, common funder, common collector, chain, burst."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np  # noqa: TID253 - arrays throughout; the façade imports this module only when it runs
+
+from candor.identity.wallets.graph import Bools, Floats, Ints, TransferGraph
+from candor.identity.wallets.hubs import Look
+from candor.identity.wallets.stars import (
+    MOST,
+    NEEDED,
+    NOBODY,
+    Groups,
+    Verdict,
+    hub_uses,
+    judge,
+)
+
+FUNDER, COLLECTOR, DEPOSIT, CHAIN, BURST = range(5)
+NAMES = ("common_funder", "common_collector", "deposit_address", "funding_chain", "exchange_burst")
+
+
+@dataclass(frozen=True)
+class Memberships:
+    """One row per wallet and group that holds it: group, wallet, whether it is the group's middle, and per group its reason,
+    its node in the middle or beyond (NOBODY if none) and its log-odds."""
+
+    group: Ints
+    wallet: Ints
+    is_middle: Bools
+    reason: Ints
+    via: Ints
+    log_odds: Floats
+
+
+def collect(graph: TransferGraph, look: Look) -> tuple[Memberships, dict[str, Verdict]]:
+    """All groups that reach the needed odds, and every verdict that was reached, for the score."""
+    verdicts: dict[str, Verdict] = dict(look.stars)
+    found: list[tuple[Ints, Ints, Bools, int, Ints, Floats]] = []
+
+    funded = verdicts["funded"]
+    found.append(_accepted(graph, look, funded, FUNDER))
+    claimed = np.zeros(graph.count, dtype=bool)
+    claimed[found[-1][1]] = True
+
+    # A contract that a farm uses is surrounded by the farm's wallets; it is judged by the others, and is nobody's collector by that.
+    rest = np.where(claimed, NOBODY, look.centre["swept"])
+    swept = judge(
+        graph, look.views["swept"], look.is_hub, Groups(rest, np.arange(graph.count), ~look.is_hub), look.centre["funded"]
+    )
+    verdicts["swept_rest"] = swept
+    found.append(_accepted(graph, look, swept, COLLECTOR))
+    claimed[found[-1][1]] = True
+
+    found.append(_deposits(graph, look, swept))
+    chains = chain_groups(graph, look)
+    verdicts["chain"] = _judge_chains(graph, look, chains)
+    found.append(_accepted(graph, look, verdicts["chain"], CHAIN))
+
+    bursts = burst_groups(graph, look)
+    if bursts is not None:
+        groups, surprise = bursts
+        verdicts["burst"] = judge(graph, look.views["funded"], look.is_hub, groups, look.centre["swept"], witness=surprise)
+        found.append(_accepted(graph, look, verdicts["burst"], BURST))
+    return _joined(found), verdicts
+
+
+def _accepted(graph: TransferGraph, look: Look, verdict: Verdict, reason: int) -> tuple[Ints, Ints, Bools, int, Ints, Floats]:
+    """Group, wallet, is middle; reason; and per group its node and log-odds, for the groups with enough odds."""
+    groups, size = verdict.groups, len(verdict.groups.node)
+    label = groups.label
+    hub_in_middle = (groups.node >= 0) & look.is_hub[np.maximum(groups.node, 0)]
+    enough = (verdict.log_odds >= NEEDED) & (~hub_in_middle | (reason == BURST))
+    member = np.flatnonzero((label >= 0) & enough[np.maximum(label, 0)] & ~look.is_hub)
+    at = label[member]
+    informative = verdict.informative[member]
+    # A wallet that shows nothing follows the others when nearly all of them fit.
+    fitting = np.bincount(at, weights=informative & (verdict.fit[member] > 0), minlength=size)
+    clear = fitting >= 0.8 * np.maximum(verdict.witnesses, 1)
+    fits = np.where(informative, verdict.fit[member] > 0, clear[at] & (reason != BURST))
+    # One that lacks the group's second centre and has a life of its own may be a stranger who was merely paid.
+    fits &= ~(informative & (verdict.alone[member] < 0) & (verdict.fit[member] < verdict.mean_fit[at] / 2))
+    member, at = member[fits], at[fits]
+    middles = np.unique(at)
+    middle = groups.node[middles]
+    is_wallet = (middle >= 0) & ~look.is_hub[np.maximum(middle, 0)]
+    # The rare counterparty that nearly all members share, and hardly anybody else, is the owner's too.
+    return (
+        np.concatenate([at, middles[is_wallet]]),
+        np.concatenate([member, middle[is_wallet]]),
+        np.concatenate([np.zeros(len(member), dtype=bool), np.ones(int(is_wallet.sum()), dtype=bool)]),
+        reason,
+        groups.node,
+        verdict.log_odds,
+    )
+
+
+def _joined(found: list[tuple[Ints, Ints, Bools, int, Ints, Floats]]) -> Memberships:
+    group, wallet, middle, reason, via, odds = [], [], [], [], [], []
+    offset = 0
+    for label, member, is_middle, why, node, log_odds in found:
+        used, place = np.unique(label, return_inverse=True)
+        group.append(place + offset)
+        wallet.append(member)
+        middle.append(is_middle)
+        reason.append(np.full(len(used), why))
+        via.append(node[used])
+        odds.append(log_odds[used])
+        offset += len(used)
+    return Memberships(*(np.concatenate(parts) for parts in (group, wallet, middle, reason, via, odds)))
+
+
+def _deposits(graph: TransferGraph, look: Look, swept: Verdict) -> tuple[Ints, Ints, Bools, int, Ints, Floats]:
+    """Wallets that send to one deposit address: a node whose only recipient is an exchange, that is, a hub nearly all of whose
+    senders do nothing else (Victor 2020, section 4.1; the amounts' and times' limits there are replaced by what the graph shows).
+
+    Somebody else's payment straight into the address is told by the payer's own address at the same exchange.
+    """
+    is_hub = look.is_hub
+    last = np.full(graph.count, NOBODY, dtype=np.int64)
+    single = graph.out_degree[graph.source] == 1
+    last[graph.source[single]] = graph.target[single]
+    forwards = (last >= 0) & ~is_hub & is_hub[np.maximum(last, 0)]
+    exchange = np.maximum(last, 0)
+    # senders: everybody but the exchange itself, which tops up gas
+    pays = forwards[graph.target] & ~is_hub[graph.source] & (graph.source != exchange[graph.target])
+    sender, address, times = graph.source[pays], graph.target[pays], graph.transfers[pays]
+    senders = np.bincount(address, minlength=graph.count)
+    forwarders = np.bincount(exchange[forwards & (senders > 0)], minlength=graph.count)
+    share = np.clip((forwarders + 0.5) / (graph.in_degree + 1.0), 0.02, 0.98)
+    says = np.log(share / (1 - share))[exchange]
+    known = np.isfinite(graph.passed_on)
+    says = says + np.where(known, np.where(graph.passed_on >= 0.5, 1.0, -2.0), 0.0)
+    # Each sender belongs to the address it uses most at that exchange, of two equal ones to the more private.
+    order = np.lexsort((address, senders[address], -times, exchange[address], sender))
+    own_first = np.append(
+        True, (sender[order][1:] != sender[order][:-1]) | (exchange[address[order]][1:] != exchange[address[order]][:-1])
+    )
+    chosen = order[own_first] if len(order) else order
+    sender, address = sender[chosen], address[chosen]
+    number = np.bincount(address, minlength=graph.count)
+    others = np.maximum(swept.log_odds, -3.0) + 3.0
+    log_odds = says - np.log(np.maximum(number, 2) / 2) + others
+    enough = (number >= 2) & (log_odds >= NEEDED)
+    keep = enough[address]
+    middles = np.flatnonzero(enough)
+    return (
+        np.concatenate([address[keep], middles]).astype(np.int64),
+        np.concatenate([sender[keep], middles]).astype(np.int64),
+        np.concatenate([np.zeros(int(keep.sum()), dtype=bool), np.ones(len(middles), dtype=bool)]),
+        DEPOSIT,
+        np.arange(graph.count),
+        log_odds,
+    )
+
+
+def chain_groups(graph: TransferGraph, look: Look) -> Groups:
+    """Runs of wallets each funded by the one before, where no wallet of the run knows anybody outside it (peel chains, funding trees)."""
+    from candor.identity.clusters import components
+
+    funded = look.stars["funded"]
+    parent = look.centre["funded"]
+    thin = funded.informative & (funded.alone > 0)
+    # the first of a run was funded by a hub, or by nobody seen
+    child = np.flatnonzero((parent >= 0) & thin & ~look.is_hub & ~look.is_hub[np.maximum(parent, 0)])
+    child = child[thin[parent[child]] | (graph.in_degree[parent[child]] == 0)]
+    label = components(graph.count, parent[child].astype(np.int32), child.astype(np.int32)).astype(np.int64)
+    inside = np.zeros(graph.count, dtype=bool)
+    inside[child] = True
+    inside[parent[child]] = True
+    return Groups(np.where(inside, label, NOBODY), np.full(graph.count, NOBODY), np.ones(graph.count, dtype=bool))
+
+
+def _judge_chains(graph: TransferGraph, look: Look, groups: Groups) -> Verdict:
+    """Chains judged as groups; besides, each wallet by how like its funder it behaves."""
+    return judge(graph, look.views["funded"], look.is_hub, groups, look.centre["swept"], witness=_like_funder(graph, look))
+
+
+def _like_funder(graph: TransferGraph, look: Look) -> Floats:
+    """Nats by which a wallet's hubs are its funder's hubs, more than by chance; 0 when there is no funder or no hub."""
+    from scipy.sparse import csr_matrix
+
+    wallet, hub = hub_uses(graph, look.is_hub)
+    says = np.zeros(graph.count)
+    parent = look.centre["funded"]
+    who = np.flatnonzero((parent >= 0) & ~look.is_hub[np.maximum(parent, 0)])
+    if len(who) == 0 or len(wallet) == 0:
+        return says
+    share = np.bincount(hub, minlength=graph.count) / max(1, len(np.unique(wallet)))
+    # One owner's next wallet repeats a step with probability 0.8: scripts skip some.
+    repeats = np.log(0.8 / np.clip(share, 1e-6, 0.8))
+    leaves_out = np.log(0.2 / np.maximum(1 - share, 0.2))
+    shape = (graph.count, graph.count)
+    uses = csr_matrix((np.ones(len(wallet)), (wallet, hub)), shape=shape)
+    gain = csr_matrix((np.minimum(repeats, MOST)[hub] - leaves_out[hub], (wallet, hub)), shape=shape)
+    both = np.asarray(gain[who].multiply(uses[parent[who]]).sum(axis=1)).ravel()
+    without = np.bincount(wallet, weights=leaves_out[hub], minlength=graph.count)[who]
+    used = np.bincount(wallet, minlength=graph.count)[who]
+    says[who] = np.clip(0.5 * (both + without) / np.maximum(used, 1) * np.minimum(used, 3), -1.0, MOST)
+    return says
+
+
+def burst_groups(graph: TransferGraph, look: Look) -> tuple[Groups, Floats] | None:
+    """Wallets that a hub funded first, with the same amount, in quick succession; and what the quickness says. None without both columns.
+
+    Quick is a gap that would be shorter in one case of ten if this amount left the hub evenly over the hub's active time.
+    """
+    if not (graph.has_times and graph.has_amounts):
+        return None
+    side, parent = look.views["funded"], look.centre["funded"]
+    mine = parent[side.own]
+    ours = (mine >= 0) & (side.other == mine) & look.is_hub[np.maximum(mine, 0)] & ~look.is_hub[side.own]
+    wallet, pair = side.own[ours], side.pair[ours]
+    known = np.isfinite(graph.first[pair]) & (graph.token[pair] >= 0)
+    wallet, pair = wallet[known], pair[known]
+    if len(wallet) == 0:
+        return None
+    hub, token, when = graph.source[pair].astype(np.int64), graph.token[pair], graph.first[pair]
+    span = np.zeros(graph.count)
+    low, high = np.full(graph.count, np.inf), np.full(graph.count, -np.inf)
+    np.minimum.at(low, hub, when)
+    np.maximum.at(high, hub, when)
+    seen = np.isfinite(low)
+    span[seen] = high[seen] - low[seen]
+    order = np.lexsort((wallet, when, token, hub))
+    wallet, hub, token, when = wallet[order], hub[order], token[order], when[order]
+    new = np.append(True, (hub[1:] != hub[:-1]) | (token[1:] != token[:-1]))
+    stream = np.cumsum(new) - 1
+    number = np.bincount(stream)[stream]
+    quick = -np.log(0.9) * span[hub] / np.maximum(number, 1)  # P(gap < quick) = 0.1 for a Poisson stream
+    gap = np.append(np.inf, when[1:] - when[:-1])
+    run = np.cumsum(new | (gap > quick)) - 1
+    length = np.bincount(run)
+    label = np.full(graph.count, NOBODY, dtype=np.int64)
+    label[wallet] = np.where(length[run] >= 3, run, NOBODY)
+    surprise = np.zeros(graph.count)
+    surprise[wallet] = 1.0  # less than the ln 10 of one gap, because exchanges pay out in batches
+    node = np.full(len(length), NOBODY, dtype=np.int64)
+    node[run] = hub
+    return Groups(label, node, np.ones(len(length), dtype=bool)), surprise

@@ -1,0 +1,77 @@
+"""Which nodes touch too many strangers to say who anybody is: exchanges, bridges, routers, airdrops, mixers, burn addresses.
+
+Nothing is listed. A node is suspected by its degree, against the graph's own degrees, and judged by whether the wallets around it know each
+other otherwise: a farm's funder has as many counterparties as a small exchange, but its wallets have no life of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np  # noqa: TID253 - arrays throughout; the façade imports this module only when it runs
+
+from candor.identity.wallets.graph import Bools, Ints, TransferGraph
+from candor.identity.wallets.stars import NEEDED, Side, Verdict, around, centres, judge, sides
+
+# Below this nobody is called a hub, whatever the graph: an ordinary wallet has dealings with ten others.
+SMALLEST = 10
+# Releasing a funder changes what its wallets look like, once, and a doubted centre sends its wallets to their next
+# candidate; after the third round nothing much moved on any graph tried.
+ROUNDS = 3
+
+
+def h_index(degree: Ints) -> int:
+    """The largest h such that h nodes have a degree of at least h (Hirsch 2005): where a graph's heads begin, whatever its size."""
+    ordered = np.sort(degree)[::-1]
+    return int((ordered >= np.arange(1, len(ordered) + 1)).sum())
+
+
+@dataclass(frozen=True)
+class Look:
+    """The graph with its hubs: both views of the pairs, each wallet's centre on both sides, and the stars around them judged."""
+
+    is_hub: Bools
+    views: dict[str, Side]
+    centre: dict[str, Ints]
+    stars: dict[str, Verdict]
+
+
+def find(graph: TransferGraph) -> Look:
+    """Which nodes are hubs, and every star judged with these hubs."""
+    heads = max(h_index(graph.degree), SMALLEST)
+    views = sides(graph)
+    doubt = {side: np.zeros(graph.count, dtype=np.int64) for side in views}
+    look = _look(graph, views, graph.degree >= heads, doubt)
+    for _ in range(ROUNDS):
+        for side, other in (("funded", views["funded"].other), ("swept", views["swept"].other)):
+            # Half of those who could have chosen it did, and nothing held them together: let them try their next candidate.
+            fan = np.bincount(other[~look.is_hub[views[side].own]], minlength=graph.count)
+            star = look.stars[side]
+            doubt[side] += (star.members >= 2) & (2 * star.members >= fan) & (star.log_odds < 0)
+        look = _look(graph, views, _revised(graph, look, heads), doubt)
+    return look
+
+
+def _look(graph: TransferGraph, views: dict[str, Side], is_hub: Bools, doubt: dict[str, Ints]) -> Look:
+    centre = {
+        "funded": centres(graph, views["funded"], is_hub, doubt["funded"], first_only=True),
+        "swept": centres(graph, views["swept"], is_hub, doubt["swept"], first_only=False),
+    }
+    stars = {
+        "funded": judge(graph, views["funded"], is_hub, around(centre["funded"], is_hub), centre["swept"]),
+        "swept": judge(graph, views["swept"], is_hub, around(centre["swept"], is_hub), centre["funded"]),
+    }
+    return Look(is_hub, views, centre, stars)
+
+
+def _revised(graph: TransferGraph, look: Look, heads: int) -> Bools:
+    """Owners among the suspected are released, and middling nodes that are surrounded by strangers become hubs."""
+    owns = np.zeros(graph.count, dtype=bool)
+    strangers = np.zeros(graph.count, dtype=bool)
+    for side, degree in (("funded", graph.out_degree), ("swept", graph.in_degree)):
+        star = look.stars[side]
+        # An owner's wallets are most of what the centre deals with; an exchange may have one farm among its customers.
+        owns |= (star.log_odds >= NEEDED) & (star.members >= 0.5 * graph.degree)
+        # Half of what makes a head, and eight witnesses, so that somebody with many friends is no hub.
+        strangers |= (degree >= heads / 2) & (star.witnesses >= 8) & (star.mean_fit < 0)
+    return ((graph.degree >= heads) & ~owns) | (strangers & ~owns)

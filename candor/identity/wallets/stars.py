@@ -1,0 +1,306 @@
+"""How likely it is that all wallets around one centre, a common funder or a common collector, are one owner's.
+
+A star is evaluated the way a jury would: what do its wallets do that wallets of strangers around the same centre would not? Each trait
+is a log-likelihood ratio in nats between "one owner" and "strangers", and what strangers do is measured in the graph at hand, wallets of
+like activity compared (no constant depends on how large the graph is). The traits:
+
+- alone: outside the star the wallet knows only hubs. Strangers have friends.
+- second centre: the wallets share another rare counterparty, above all one collector (Victor 2020, multi-participation and aggregation).
+- habits: the wallets use the same hubs, more than these hubs' popularity explains (Trusta Labs' similar activities).
+- amounts and times: equal amounts, or all within a short time (Arbitrum Foundation's and Hop's reports). Services and airdrops do this
+  too, so it only ever strengthens what the structure says already.
+
+Wallets of one star are alike for reasons other than ownership too, so k wallets never count as k witnesses: their number is
+deflated by Kish's design effect, k / (1 + (k - 1) rho) (Kish 1965).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np  # noqa: TID253 - arrays throughout; the façade imports this module only when it runs
+
+from candor.identity.wallets.graph import Bools, Floats, Ints, TransferGraph
+
+# rho, how much strangers around one centre resemble each other. 0.1 is what surveys of natural clusters (villages, schools) find at
+# the high end; it lets a star count as at most ten independent witnesses.
+RESEMBLANCE = 0.1
+# The share of a farm's wallets that fit the script. Published clusters have a few wallets that also lived a life of their own.
+FITTING = 0.9
+# Before looking at its wallets: one centre in twenty with a given number of wallets owns them, and the larger, the less likely.
+PRIOR = -3.0
+# A link needs 20 : 1 after looking. Joining strangers is worse than missing a pair.
+NEEDED = 3.0
+# No single trait may decide by itself: e^4, about 55 : 1.
+MOST = 4.0
+NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Wallets put together for one reason, each in at most one group: `label` per wallet (NOBODY if none), `node` per label the
+    wallet in the middle (NOBODY if none), `close` per label whether its wallets may know each other without that being a life outside."""
+
+    label: Ints
+    node: Ints
+    close: Bools
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Per wallet how well it fits its group (nats) and whether it shows anything; per group its size, witnesses and log-odds.
+
+    `alone` is what a wallet's acquaintances say by themselves; `second` is the rare counterparty that most of a group share.
+    """
+
+    groups: Groups
+    fit: Floats
+    alone: Floats
+    informative: Bools
+    members: Ints
+    witnesses: Ints
+    mean_fit: Floats
+    log_odds: Floats
+    second: Ints
+
+
+@dataclass(frozen=True)
+class Side:
+    """The pairs seen from one side: `own` is the wallet judged, `other` its candidate centre; sorted by own."""
+
+    own: Ints
+    other: Ints
+    pair: Ints
+
+
+def sides(graph: TransferGraph) -> dict[str, Side]:
+    """Both views: who funded a wallet, and whom it sent to."""
+    incoming = graph.by_target
+    return {
+        "funded": Side(graph.target[incoming], graph.source[incoming], incoming),
+        "swept": Side(graph.source, graph.target, np.arange(len(graph.source))),
+    }
+
+
+def centres(graph: TransferGraph, side: Side, is_hub: Bools, doubt: Ints, *, first_only: bool) -> Ints:
+    """For each wallet the one centre it can be judged around: who funded it first, or else the most promising candidate.
+
+    A centre that is no hub comes first; of those, one that was not doubted in an earlier look; of those, the one with the largest fan of
+    wallets that never dealt with it the other way round (a contract pays back what was swapped), and then the largest fan. Among hubs
+    the smallest comes first. Hubs themselves have no centre.
+    """
+    plain = ~is_hub[side.own]
+    fan = np.bincount(side.other[plain], minlength=graph.count)
+    one_way = np.bincount(side.other[plain & ~graph.reciprocal[side.pair]], minlength=graph.count)
+    order = np.lexsort((-fan, -one_way, np.where(is_hub, graph.degree, 0), is_hub))
+    rank = np.empty(graph.count, dtype=np.int64)
+    rank[order] = np.arange(graph.count)
+    # hub (bit 62), doubt (60 and 61), rank, node: the smallest wins, and the node is read back from the low 32 bits
+    first_bits = (is_hub.astype(np.int64) << 62) | (np.minimum(doubt, 3).astype(np.int64) << 60) | (rank << 32)
+    key = first_bits[side.other] | side.other
+    begin, lengths = _segments(side.own)
+    if first_only and graph.has_times and len(begin):
+        when = graph.first[side.pair]
+        earliest = np.fmin.reduceat(when, begin)
+        key[when > np.repeat(earliest, lengths)] = np.iinfo(np.int64).max
+    centre = np.full(graph.count, NOBODY, dtype=np.int64)
+    if len(begin):
+        centre[side.own[begin]] = np.minimum.reduceat(key, begin) & 0xFFFFFFFF
+    centre[is_hub] = NOBODY
+    return centre
+
+
+def _segments(own: Ints) -> tuple[Ints, Ints]:
+    begin = np.flatnonzero(np.append(True, own[1:] != own[:-1])) if len(own) else np.zeros(0, dtype=np.int64)
+    return begin, np.diff(np.append(begin, len(own)))
+
+
+def around(centre: Ints, is_hub: Bools) -> Groups:
+    """The groups of wallets around one centre; those around a hub do not become siblings by it."""
+    node = np.arange(len(centre))
+    return Groups(centre, node, ~is_hub)
+
+
+def judge(
+    graph: TransferGraph, side: Side, is_hub: Bools, groups: Groups, opposite: Ints, *, witness: Floats | float = 0.0
+) -> Verdict:
+    """Every group, judged. `opposite` is each wallet's centre on the other side, `witness` what else speaks for each wallet (nats)."""
+    label, size = groups.label, len(groups.node)
+    member = np.flatnonzero(label != NOBODY)
+    members = np.bincount(label[member], minlength=size)
+    at = np.maximum(label, 0)
+    second, shared = _second_centres(graph, groups, opposite, is_hub, member, members)
+    alone, informative = _alone(graph, groups, second, is_hub, member, members)
+    elsewhere = _elsewhere(graph, side, is_hub, groups, members)
+    others = _habits(graph, groups, is_hub, members) + _alike(graph, side, groups) + witness
+    structure = np.where(informative, alone + shared + elsewhere, 0.0)
+    # Habits, amounts and times count only where the structure does not speak against.
+    speaking = np.bincount(label[member], weights=structure[member], minlength=size) > 0
+    fit = structure + np.where(speaking[at], others, np.minimum(others, 0.0))
+    informative = informative & (label >= 0)
+    fit = np.where(informative, fit, 0.0)
+    witnesses = np.bincount(label[member], weights=informative[member], minlength=size).astype(np.int64)
+    mean_fit = np.bincount(label[member], weights=fit[member], minlength=size) / np.maximum(witnesses, 1)
+    effective = witnesses / (1.0 + np.maximum(witnesses - 1, 0) * RESEMBLANCE)
+    before = PRIOR - np.log(np.maximum(members, 1)) - _service(graph, side, is_hub, groups)
+    log_odds = np.where(witnesses >= 2, before + effective * mean_fit, before)
+    return Verdict(groups, fit, np.where(informative, alone, 0.0), informative, members, witnesses, mean_fit, log_odds, second)
+
+
+def _second_centres(
+    graph: TransferGraph, groups: Groups, opposite: Ints, is_hub: Bools, member: Ints, members: Ints
+) -> tuple[Ints, Floats]:
+    """Per group the rare centre that most of its wallets share on the other side, and what sharing it says about each wallet."""
+    label = groups.label
+    second = np.full(len(groups.node), NOBODY, dtype=np.int64)
+    says = np.zeros(graph.count)
+    others = opposite[member]
+    usable = (others != NOBODY) & (~is_hub[np.maximum(others, 0)] | (others == groups.node[label[member]]))
+    who = member[usable]
+    if len(who) == 0:
+        return second, says
+    key = label[who] * np.int64(graph.count) + opposite[who]
+    values, number = np.unique(key, return_counts=True)
+    group = values // graph.count
+    order = np.lexsort((values, -number, group))
+    best = order[np.append(True, group[order][1:] != group[order][:-1])]
+    best = best[number[best] >= 2]
+    second[group[best]] = values[best] % graph.count
+    count = np.zeros(len(second))
+    count[group[best]] = number[best]
+    at = label[member]
+    has = second[at] != NOBODY
+    does = has & (opposite[member] == second[at])
+    everywhere = np.bincount(opposite[opposite != NOBODY], minlength=graph.count)
+    wallets = max(1, int((opposite != NOBODY).sum()))
+    share = (count[at] - 0.5) / members[at]
+    by_chance = (everywhere[np.maximum(second[at], 0)] - count[at] + 1.0) / wallets
+    ratio = np.where(does, share / by_chance, (1 - share) / np.maximum(1 - by_chance, 1e-9))
+    says[member] = np.where(has, np.clip(np.log(np.maximum(ratio, 1e-9)), -1.0, MOST), 0.0)
+    return second, says
+
+
+def _alone(
+    graph: TransferGraph, groups: Groups, second: Ints, is_hub: Bools, member: Ints, members: Ints
+) -> tuple[Floats, Bools]:
+    """What having, or not having, acquaintances outside the group says about each wallet, and which wallets show anything."""
+    one, other = graph.source, graph.target
+    plain = ~is_hub[one] & ~is_hub[other]
+    one, other = one[plain], other[plain]
+    private = np.bincount(one[_outside(one, other, groups, second)], minlength=graph.count)
+    private += np.bincount(other[_outside(other, one, groups, second)], minlength=graph.count)
+    label = groups.label
+    informative = (graph.degree >= 2) & (label >= 0)
+    is_alone = private == 0
+    level = np.minimum(np.log2(np.maximum(graph.degree, 1)).astype(int), 7)
+    # One vote per group, not per wallet: one farm of thousands must not become what strangers look like.
+    judged = member[informative[member]]
+    weight = 1.0 / np.maximum(members[label[judged]], 1)
+    overall = (weight * is_alone[judged]).sum() / max(weight.sum(), 1e-9)
+    voters = np.bincount(level[judged], weights=weight, minlength=8)
+    alone_votes = np.bincount(level[judged], weights=weight * is_alone[judged], minlength=8)
+    strangers = np.clip((alone_votes + 5 * overall) / (voters + 5), 0.05, FITTING)
+    rate = strangers[level]
+    says = np.where(is_alone, np.log(FITTING / rate), np.log((1 - FITTING) / (1 - rate + 1e-9)))
+    return np.where(informative, np.clip(says, -MOST, MOST), 0.0), informative
+
+
+def _outside(own: Ints, other: Ints, groups: Groups, second: Ints) -> Bools:
+    """Whether `other` is somebody outside own's group: not in its middle, nor its second centre, nor a sibling, nor its child."""
+    mine, theirs = groups.label[own], groups.label[other]
+    at, there = np.maximum(mine, 0), np.maximum(theirs, 0)
+    in_group = mine >= 0
+    middle = in_group & (groups.node[at] == other)
+    sibling = in_group & (theirs == mine) & groups.close[at]
+    child = (theirs >= 0) & (groups.node[there] == own)
+    return ~(middle | sibling | child | (in_group & (second[at] == other)))
+
+
+def _elsewhere(graph: TransferGraph, side: Side, is_hub: Bools, groups: Groups, members: Ints) -> Floats:
+    """What it says that a wallet also got funds straight from a hub that it never sent to, as from an exchange.
+
+    Only where nobody knows who came first: with times the first funder is the centre anyway. Nothing is said about collectors.
+    """
+    says = np.zeros(graph.count)
+    if graph.has_times or len(side.own) == 0 or side.own is graph.source:
+        return says
+    from_hub = is_hub[side.other] & ~is_hub[side.own] & ~graph.reciprocal[side.pair]
+    label = groups.label
+    at = np.maximum(label[side.own], 0)
+    from_hub &= side.other != groups.node[at]
+    has = np.bincount(side.own[from_hub], minlength=graph.count) > 0
+    member = np.flatnonzero(label != NOBODY)
+    weight = 1.0 / np.maximum(members[label[member]], 1)
+    base = np.clip((weight * ~has[member]).sum() / max(weight.sum(), 1e-9), 0.05, 0.95)
+    # 0.7, not FITTING: airdrops reach the wallets of farms too, that is what these are for.
+    says[member] = np.where(has[member], np.log(0.3 / (1 - base)), np.log(0.7 / base))
+    return np.clip(says, -1.0, 1.0)
+
+
+def _service(graph: TransferGraph, side: Side, is_hub: Bools, groups: Groups) -> Floats:
+    """Nats against each centre for the strangers that deal with it only the other way round.
+
+    A funder is paid by few whom it did not fund, a collector pays few who did not send to it; contracts and exchanges by many.
+    """
+    opposite_own, opposite_other = (
+        (graph.source, graph.target) if side.own is not graph.source else (graph.target, graph.source)
+    )
+    strange = ~is_hub[opposite_own] & ~graph.reciprocal
+    number = np.bincount(opposite_other[strange], minlength=graph.count)
+    against = np.minimum(0.5 * number, 6.0)  # half a nat each: friends pay too
+    return np.where(groups.node >= 0, against[np.maximum(groups.node, 0)], 0.0)
+
+
+def _habits(graph: TransferGraph, groups: Groups, is_hub: Bools, members: Ints) -> Floats:
+    """What the hubs a wallet uses say: as popular as anywhere (0), or the same few as its siblings use."""
+    wallet, hub = hub_uses(graph, is_hub)
+    label = groups.label
+    at = label[wallet]
+    keep = (at >= 0) & (hub != groups.node[np.maximum(at, 0)])
+    wallet, hub, at = wallet[keep], hub[keep], at[keep]
+    if len(wallet) == 0:
+        return np.zeros(graph.count)
+    everywhere = np.bincount(hub, minlength=graph.count)
+    users = max(1, len(np.unique(wallet)))
+    _, place, number = np.unique(at * np.int64(graph.count) + hub, return_inverse=True, return_counts=True)
+    here = number[place]
+    share = (here - 1 + 0.5) / members[at]  # without the wallet itself
+    by_chance = (everywhere[hub] - here + 1.0) / (users + 1.0)
+    ratio = np.clip(np.log(share / by_chance), -1.0, MOST)
+    total = np.bincount(wallet, weights=ratio, minlength=graph.count)
+    used = np.bincount(wallet, minlength=graph.count)
+    # Half of what independence would give, for at most three hubs: strangers of one market use the same contracts too.
+    says = np.clip(0.5 * total / np.maximum(used, 1) * np.minimum(used, 3), -1.0, MOST)
+    return np.where((label >= 0) & (members[np.maximum(label, 0)] >= 2), says, 0.0)
+
+
+def hub_uses(graph: TransferGraph, is_hub: Bools) -> tuple[Ints, Ints]:
+    """Each (wallet, hub) that have anything to do with each other, once."""
+    one, other = graph.source, graph.target
+    to_hub, from_hub = is_hub[other] & ~is_hub[one], is_hub[one] & ~is_hub[other] & ~graph.reciprocal
+    return np.concatenate([one[to_hub], other[from_hub]]), np.concatenate([other[to_hub], one[from_hub]]).astype(np.int64)
+
+
+def _alike(graph: TransferGraph, side: Side, groups: Groups) -> Floats:
+    """What the spread of amounts and times within the group says, against their spread everywhere."""
+    says = np.zeros(graph.count)
+    size = len(groups.node)
+    mine = groups.label[side.own]
+    is_own = (mine >= 0) & (side.other == groups.node[np.maximum(mine, 0)])
+    wallet, pair = side.own[is_own], side.pair[is_own]
+    for values in (graph.size, graph.first):
+        finite = np.isfinite(values)
+        if not finite.any():
+            continue
+        known = finite[pair]
+        who, seen = wallet[known], values[pair][known]
+        everywhere = max(float(np.std(values[finite])), 1e-9)
+        group = groups.label[who]
+        number = np.bincount(group, minlength=size)
+        mean = np.bincount(group, weights=seen, minlength=size) / np.maximum(number, 1)
+        apart = np.bincount(group, weights=(seen - mean[group]) ** 2, minlength=size)
+        spread = np.sqrt(apart / np.maximum(number - 1, 1))
+        # The gain of knowing the group, in nats per wallet, of two normal distributions with these spreads.
+        gain = np.clip(np.log(everywhere / np.maximum(spread, everywhere * 1e-3)), -1.0, 2.0)
+        says[who] += 0.5 * np.where(number >= 3, gain, 0.0)[group]
+    return says
