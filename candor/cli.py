@@ -11,6 +11,7 @@ import typer
 
 from candor import pipeline, runs
 from candor.errors import CandorError
+from candor.identity import command as identity_command
 from candor.identity.resolution.command import resolve as identity_resolve
 from candor.identity.wallets.command import graph as wallet_graph
 
@@ -30,6 +31,9 @@ policy_app = typer.Typer(no_args_is_help=True, help="What the rules are and mean
 app.add_typer(policy_app, name="policy")
 identity_app = typer.Typer(no_args_is_help=True, help="Who is who.")
 app.add_typer(identity_app, name="identity")
+identity_app.command("show")(identity_command.show)
+identity_app.command("why")(identity_command.why)
+identity_app.command("resolve")(identity_resolve)
 identity_app.command("graph")(wallet_graph)
 
 AsOf = Annotated[
@@ -184,8 +188,6 @@ def policy_check() -> None:
     loaded = policy.load(settings.policy_dir, settings.shop)
     _say(f"policy {loaded.version} is sound")
 
-
-identity_app.command("resolve")(identity_resolve)
 
 for _stage in pipeline.STAGES:
     _stage_command(_stage)

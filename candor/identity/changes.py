@@ -185,7 +185,8 @@ union all
 select *, $batch_seq as batch_seq from fit_again
 """
 
-# A split is explained by an edge that no longer links what left to something else of the person's; without one, the evidence was withdrawn by its source.
+# A split is explained by an edge that no longer links what left to something else of the person's; without one, the evidence was
+# withdrawn by its source.
 SPLITS = """
 insert into state.identity_changes by name
 with
