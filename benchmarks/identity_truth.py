@@ -135,13 +135,24 @@ def make(base: Path, people: int, days: int, seed: int) -> tuple[Path, Path]:
     state.mkdir(parents=True, exist_ok=True)
     env = {**os.environ, "CANDOR_STATE_DIR": str(state), "CANDOR_HASH_KEY": "0" * 64}
     env.setdefault("CANDOR_MEMORY_LIMIT", planted.MEMORY)
-    candor = [sys.executable, "-c", "from candor.cli import main; main()"]
-    commands = [(stage, [stage.replace("_", "-"), "--as-of", DAY.isoformat()]) for stage in STAGES]
+    stage = [sys.executable, "-c", "import sys; from candor.pipeline import run_stage; run_stage(sys.argv[1], sys.argv[2])"]
+    commands = [(name, [*stage, name, DAY.isoformat()]) for name in STAGES]
     if not (truth / "planted.json").is_file():
-        simulate = ["simulate", "--people", str(people), "--days", str(days), "--seed", str(seed)]
-        commands.insert(0, ("simulate", [*simulate, "--landing", str(state / "landing"), "--truth", str(truth)]))
-    for name, arguments in commands:
-        spent = measured([*candor, *arguments], env, state / "bench-logs" / f"{name}.log")
+        shop = [
+            "--people",
+            str(people),
+            "--days",
+            str(days),
+            "--seed",
+            str(seed),
+            "--landing",
+            str(state / "landing"),
+            "--truth",
+            str(truth),
+        ]
+        commands.insert(0, ("simulate", [sys.executable, "-m", "simulation", *shop]))
+    for name, command in commands:
+        spent = measured(command, env, state / "bench-logs" / f"{name}.log")
         print(
             f"  seed {seed}  {name:<14} {spent['seconds']:>7.1f} s  {spent['peak_gib']:>5.2f} GiB", file=sys.stderr, flush=True
         )

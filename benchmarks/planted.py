@@ -30,7 +30,7 @@ SILOS = {
 }
 # Evidence in identity.edges that rests on likeness instead of on something in common; everything else is deterministic.
 PROBABILISTIC = ("probabilistic",)
-MEMORY = "6GB"  # a million people in 8 GB: arrays and Polars need the rest
+MEMORY = "5GB"  # a million people in 8 GB: arrays and Polars need the rest
 
 
 @dataclass(frozen=True)

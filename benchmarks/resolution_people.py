@@ -25,18 +25,28 @@ WOMEN = (
     "|frances:fanny|charlotte:lottie|emma:|harriet:hattie|dorothy:dolly,dot|alice:|eleanor:nell,nellie|florence:flo|helen:nell|isabella:bella"
     "|caroline:carrie|martha:patty|susan:sue|edith:|ellen:nelly|emily:|lucy:|victoria:vicky|rebecca:becky|joan:|barbara:babs|agnes:|louisa:lou"
 )
-FAMILY = (
-    "smith jones taylor brown williams wilson johnson davies robinson wright thompson evans walker white roberts green hall wood jackson clarke "
-    "clark hughes edwards thomas harris martin turner hill cooper ward morris moore king watson harrison baker morgan james scott phillips lewis "
-    "allen mitchell parker carter bell cook shaw kelly murphy cox price richards collins bennett foster gray graham stewart hamilton campbell"
-).split()
-STARTS = "al ash bar bex bland bram brad car chal clif cor cray dal den der eld fair fen gar glas grim had hal hart haw hol kel kirk lang lin mal mor nor ox pem pen rad raw rud sal sel stan stok swin thorn tre wal war wes whit win wyn".split()
-ENDS = "beck bert bridge burn bury by combe cott croft den don field ford gate grave ham hurst ing land ley lock loner man mere more ney ridge rick row shaw son stead stock ston thorpe ton wick well wood worth".split()
+FAMILY = """
+    smith jones taylor brown williams wilson johnson davies robinson wright thompson evans walker white roberts green hall
+    wood jackson clarke clark hughes edwards thomas harris martin turner hill cooper ward morris moore king watson
+    harrison baker morgan james scott phillips lewis allen mitchell parker carter bell cook shaw kelly murphy cox price
+    richards collins bennett foster gray graham stewart hamilton campbell
+"""
+STARTS = """
+    al ash bar bex bland bram brad car chal clif cor cray dal den der eld fair fen gar glas grim had hal hart haw hol kel
+    kirk lang lin mal mor nor ox pem pen rad raw rud sal sel stan stok swin thorn tre wal war wes whit win wyn
+"""
+ENDS = """
+    beck bert bridge burn bury by combe cott croft den don field ford gate grave ham hurst ing land ley lock loner man
+    mere more ney ridge rick row shaw son stead stock ston thorpe ton wick well wood worth
+"""
 TRADES = (
-    "politician|writer:author,novelist|painter:artist|military officer:soldier,officer|priest:clergyman,cleric|lawyer:barrister,judge|physician:doctor,surgeon"
-    "|merchant:trader|cricketer:sportsman|footballer:association football player|actor:stage actor,film actor|composer:musician|engineer:civil engineer|poet:writer"
-    "|architect|botanist:naturalist,gardener|historian:scholar|farmer:landowner|teacher:schoolmaster|banker:financier|printer:publisher|chemist:scientist"
-    "|explorer:navigator|journalist:editor|singer:opera singer|sculptor:artist|mathematician:scientist|photographer|rower|economist"
+    "politician|writer:author,novelist|painter:artist|military officer:soldier,officer|priest:clergyman,cleric"
+    "|lawyer:barrister,judge|physician:doctor,surgeon|merchant:trader|cricketer:sportsman"
+    "|footballer:association football player|actor:stage actor,film actor|composer:musician"
+    "|engineer:civil engineer|poet:writer|architect|botanist:naturalist,gardener|historian:scholar"
+    "|farmer:landowner|teacher:schoolmaster|banker:financier|printer:publisher|chemist:scientist"
+    "|explorer:navigator|journalist:editor|singer:opera singer|sculptor:artist|mathematician:scientist"
+    "|photographer|rower|economist"
 )
 
 
@@ -118,14 +128,15 @@ def _people(count: int, draw: np.random.Generator) -> dict[str, Text]:
     man, woman = _zipf(len(men), count, draw), _zipf(len(women), count, draw)
     house_man = _zipf(len(men), families, draw)[family_of]
     man = np.where(draw.random(count) < 0.3, house_man, man)
-    surnames = np.array(FAMILY + [a + b for a in STARTS for b in ENDS])
-    draw.shuffle(surnames[len(FAMILY) :])
+    common, starts, ends = FAMILY.split(), STARTS.split(), ENDS.split()
+    surnames = np.array(common + [a + b for a in starts for b in ends])
+    draw.shuffle(surnames[len(common) :])
     surname = _zipf(len(surnames), families, draw, 0.85)[family_of]
-    places = np.array([a + b for a in STARTS[::2] for b in ENDS[::2]])
+    places = np.array([a + b for a in starts[::2] for b in ends[::2]])
     draw.shuffle(places)
     place = _zipf(len(places), families, draw)[family_of]
     place = np.where(draw.random(count) < 0.3, _zipf(len(places), count, draw), place)
-    counties = np.array([f"{name}shire" for name in STARTS[:40]])
+    counties = np.array([f"{name}shire" for name in starts[:40]])
     area = np.array([f"{a}{b}{n}" for a in "abcdefghklmnprstw" for b in "abdelnors" for n in range(1, 10)])
     trades, trades_also = _variants(TRADES)
     trade = _zipf(len(trades), families, draw)[family_of]

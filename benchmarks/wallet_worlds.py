@@ -228,7 +228,7 @@ def _funding(maker: Maker, size: int) -> tuple[np.ndarray, np.ndarray]:
     begin = rng.uniform(0, 0.7 * YEAR)
     start = begin + np.sort(rng.uniform(0, rng.choice([0.05, 1, 10]) * DAY, size))
     alike = rng.random() < 0.6
-    amount = np.full(size, 0.05) if alike else rng.uniform(0.03, 0.3, size)
+    amount = np.full(size, float(f"{rng.lognormal(-3, 0.7):.1g}")) if alike else rng.uniform(0.03, 0.3, size)
     return start, amount
 
 
@@ -299,6 +299,23 @@ def _exchange_burst(maker: Maker, place: Place, size: int) -> None:
     _withdrawn(maker, place, size, "exchange burst")
 
 
+def _web(maker: Maker, place: Place, size: int) -> None:
+    """Each wallet comes from an exchange at its own time; afterwards money moves between them whichever way it is needed."""
+    rng = maker.rng
+    size = max(5, size // 2)
+    wallets = maker.add(size, FARM, "web")
+    maker.own(wallets, int(wallets[0]))
+    start = rng.uniform(0, 0.4 * YEAR, size)
+    maker.send(rng.choice(place.hot, size, p=place.hot_share), wallets, start, rng.lognormal(-1, 1, size))
+    ends = _life(maker, place, wallets, start)
+    number = rng.integers(1, 4, size)
+    one = np.repeat(np.arange(size), number)
+    other = rng.integers(0, size, len(one))
+    real = one != other
+    when = np.maximum(ends[one], ends[other])[real] + rng.uniform(0, 60 * DAY, int(real.sum()))
+    maker.send(wallets[one[real]], wallets[other[real]], when, rng.lognormal(-1, 0.5, int(real.sum())))
+
+
 FARMS = {
     "star": lambda maker, place, size: _star(maker, place, size, False),
     "star+collect": lambda maker, place, size: _star(maker, place, size, True),
@@ -307,6 +324,7 @@ FARMS = {
     "exchange+collect": _exchange_collect,
     "exchange+deposit": _exchange_deposit,
     "exchange burst": _exchange_burst,
+    "web": _web,
 }
 
 

@@ -35,6 +35,7 @@ identity_app.command("show")(identity_command.show)
 identity_app.command("why")(identity_command.why)
 identity_app.command("resolve")(identity_resolve)
 identity_app.command("graph")(wallet_graph)
+identity_app.command("resolve")(identity_resolve)
 
 AsOf = Annotated[
     str,

@@ -37,7 +37,11 @@ STAGES = (
     Stage("staging", "rename, cast, standardise", (("candor.standardise:run",), ("candor.transform:build", "staging"))),
     Stage("identity", "work out who is who, keep every person's key", (("candor.identity:run",),)),
     Stage("gate_identity", "refuse a collapse or an explosion of people", (("candor.gates:run", "identity"),)),
-    Stage("core", "people and events free of duplicates, bots, tests and dead sessions", (("candor.transform:build", "core"),)),
+    Stage(
+        "core",
+        "people and events free of duplicates, bots, tests and dead sessions",
+        (("candor.agents:run",), ("candor.transform:build", "core")),
+    ),
     Stage("features", "person features and training examples, point in time", (("candor.transform:build", "features"),)),
     Stage("eligibility", "facts, rule hits, the candidates that remain", (("candor.transform:build", "eligibility"),)),
     Stage("gate_features", "refuse features and candidates out of range", (("candor.gates:run", "features"),)),

@@ -43,6 +43,8 @@ LAST_NAMES = [
     "Wolf", "Wong", "Wood", "Yang", "Young", "Zhang",
 ]  # fmt: skip
 EMAIL_DOMAINS = ["mail.example", "post.example", "inbox.example", "quick.example.org", "letters.example.net", "box.example.com"]
+DISPOSABLE_DOMAINS = ["mailinator.com", "yopmail.com", "guerrillamail.com", "sharklasers.com"]
+ROLES = ["info", "office", "sales", "contact"]
 TEST_DOMAIN = "qa.shop.test"
 
 HUMAN_AGENTS = [

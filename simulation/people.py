@@ -118,6 +118,7 @@ def _identity(
         )
         .to_series()
     )
+    email = _unusual_emails(email, number, seed)
     other = local.select(
         pl.concat_str(pl.col("l").str.to_lowercase(), pl.lit("_"), pl.col("n").cast(pl.String), pl.lit("@second.example"))
     ).to_series()
@@ -178,6 +179,27 @@ def _identity(
             "is_minor": rng.random(count) < rates.MINOR_SHARE,
         }
     )
+
+
+def _unusual_emails(email: pl.Series, number: np.ndarray, seed: int) -> pl.Series:
+    """The addresses, some of a throw-away service and some a function's of a firm of one; drawn apart, so that all else stays."""
+    rng = generator(seed, "unusual_emails", int(number[0]) if len(number) else 0)
+    draw, which = rng.random(len(email)), rng.integers(0, 4, len(email))
+    thrown_away = draw < rates.DISPOSABLE_EMAIL_SHARE
+    role = ~thrown_away & (draw < rates.DISPOSABLE_EMAIL_SHARE + rates.ROLE_EMAIL_SHARE)
+    made = pl.DataFrame(
+        {
+            "e": email,
+            "n": number,
+            "d": pick(geo.DISPOSABLE_DOMAINS, which),
+            "r": pick(geo.ROLES, which),
+            "t": thrown_away,
+            "o": role,
+        }
+    )
+    firm = pl.concat_str("r", pl.lit("@firm"), pl.col("n").cast(pl.String), pl.lit(".example"))
+    moved = pl.concat_str(pl.col("e").str.split("@").list.first(), pl.lit("@"), "d")
+    return made.select(pl.when("t").then(moved).when("o").then(firm).otherwise("e").alias("email")).to_series()
 
 
 def responses(people: pl.DataFrame) -> pl.DataFrame:

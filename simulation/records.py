@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from simulation import addresses, rates
 from simulation import geography as geo
-from simulation import rates
 from simulation.tools import DAY, HOUR, MINUTE, generator, hexes, ids, maybe, pick, times, weighted
 
 
@@ -274,11 +274,12 @@ def wallet_links(people: pl.DataFrame, hub_accounts: pl.DataFrame, hot_wallet: s
         .then(pl.concat_str(pl.lit("0x"), pl.col("w").str.slice(2).str.to_uppercase()))
         .otherwise(pl.col("w"))
     )
+    typed = addresses.typed(address.to_series(), own["wallet"], int(people["number"][0]), seed)
     gone = at + 30 * DAY
     unlinked = (rng.random(count) < 0.05) & (gone < ends_at)
     kept = {
         "link_id": ids("wl", own["number"].to_numpy(), "link"),
-        "wallet_address": address.to_series(),
+        "wallet_address": typed,
         "chain": pl.select(
             pl.when(pl.lit(pl.Series(testnet)))
             .then(pl.lit("sepolia"))
@@ -310,7 +311,7 @@ def wallet_links(people: pl.DataFrame, hub_accounts: pl.DataFrame, hot_wallet: s
             "_known": at + 5 * MINUTE,
         }
     )
-    return pl.concat([links, ended, hot])
+    return pl.concat([links, ended, hot, *addresses.other_wallets(links, int(people["number"][0]), seed)])
 
 
 def hot_wallet(seed: int) -> str:
@@ -319,7 +320,10 @@ def hot_wallet(seed: int) -> str:
 
 
 def birth_dates(base: pl.DataFrame, seed: int) -> tuple[pl.Series, pl.Series]:
-    """What accounts and KYC records say about the date of birth: the same true date, missing in places of their own."""
+    """What accounts and KYC records say about the date of birth: the same true date, missing in places of their own.
+
+    Accounts say a few times what a form or an export writes when nobody answered.
+    """
     numbers = base["number"].to_numpy().astype(np.uint64)
     hashed = (numbers * np.uint64(2_654_435_761) + np.uint64(seed)) % np.uint64(10_000)
     age_days = np.where(
@@ -329,7 +333,11 @@ def birth_dates(base: pl.DataFrame, seed: int) -> tuple[pl.Series, pl.Series]:
     dates = pl.Series(day.astype(np.int32)).cast(pl.Date)
     rng = generator(seed, "births", int(numbers[0]) if len(numbers) else 0)
     known = rng.random((2, len(base))) > rates.BIRTH_DATE_MISSING_SHARE
-    return maybe(dates, known[0]), maybe(dates, known[1])
+    rng = generator(seed, "births_nobody_gave", int(numbers[0]) if len(numbers) else 0)
+    default = np.flatnonzero(rng.random(len(base)) < rates.PLACEHOLDER_BIRTH_SHARE)
+    days = rng.choice(np.array([0, -25_567], dtype=np.int32), len(default))  # 1970-01-01, 1900-01-01
+    told = dates.scatter(default, pl.Series(days, dtype=pl.Int32).cast(pl.Date)) if len(default) else dates
+    return maybe(told, known[0]), maybe(dates, known[1])
 
 
 def _places(market: np.ndarray) -> dict[str, pl.Series]:

@@ -44,7 +44,8 @@ def normal_email(column: str, providers: pl.DataFrame) -> pl.Expr:
     domain = whole.str.extract(r"@([^@]+)$", 1)
     canonical = dict(zip(providers["domain"].to_list(), providers["canonical_domain"].to_list(), strict=True))
     dotless = providers.filter(pl.col("ignores_dots"))["domain"].to_list()
-    local = whole.str.extract(r"^([^@+]+)", 1)
+    # An address that is nothing but a tag keeps it.
+    local = whole.str.extract(r"^([^@+]+)", 1).fill_null(whole.str.extract(r"^([^@]+)", 1))
     local = pl.when(domain.is_in(dotless)).then(local.str.replace_all(".", "", literal=True)).otherwise(local)
     return (
         pl.when(domain.is_in(list(canonical)))
@@ -53,21 +54,41 @@ def normal_email(column: str, providers: pl.DataFrame) -> pl.Expr:
     )
 
 
+# Bech32 and CashAddr use these; both are written in one case throughout, and which one means nothing.
+_BECH32_CHARACTERS = "02-9ac-hj-np-z"
+_ONE_CASE = rf"^[a-z_]{{1,20}}1[{_BECH32_CHARACTERS}]{{6,}}$"
+_CASHADDR = rf"^(?:bitcoincash:)?([qpzr][{_BECH32_CHARACTERS}]{{41}})$"
+
+
 def normal_wallet(column: str) -> pl.Expr:
-    """The address as identity compares it: 0x addresses in lower case, others as they are."""
+    """The address as identity compares it: 0x, Bech32 and CashAddr in lower case, the last without its prefix; others as they are."""
     import polars as pl
 
-    address = pl.col(column).str.strip_chars()
+    address = pl.col(column).str.strip_chars(" ")
     lower = address.str.to_lowercase()
-    return pl.when(lower.str.starts_with("0x")).then(lower).otherwise(address)
+    is_one_case = (address == lower) | (address == address.str.to_uppercase())
+    return (
+        pl.when(lower.str.starts_with("0x"))
+        .then(lower)
+        .when(is_one_case & lower.str.contains(_CASHADDR))
+        .then(lower.str.extract(_CASHADDR, 1))
+        .when(is_one_case & lower.str.contains(_ONE_CASE))
+        .then(lower)
+        .otherwise(address)
+    )
 
 
 def restrictions(
-    raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, people: pl.LazyFrame, stated: pl.LazyFrame
+    raw: Raw,
+    identifiers: pl.DataFrame,
+    providers: pl.DataFrame,
+    people: pl.LazyFrame,
+    stated: pl.LazyFrame,
+    claimed: pl.LazyFrame,
 ) -> pl.LazyFrame:
     """One row per person: a true, false or (feed too old) unknown fact per kind of restriction.
 
-    `stated`: the e-mails that the person's accounts and contacts state, whoever identity gave them to.
+    `stated`: the e-mails that the person's accounts and contacts state, whoever identity gave them to; `claimed`: the wallets likewise.
     """
     import polars as pl
 
@@ -99,6 +120,10 @@ def restrictions(
                 for column, kind in matches
             ),
             by_own_email.select("person_id", "kind"),
+            rows.select("kind", "wallet")
+            .drop_nulls()
+            .join(claimed.select("person_id", normal_wallet("wallet_address").alias("wallet")), on="wallet", how="inner")
+            .select("person_id", "kind"),
         ]
     )
     facts: dict[str, list[str]] = {}

@@ -80,15 +80,16 @@ def _person_facts(
     arms = given.arms.lazy().group_by("person_id").agg((pl.col("arm") == "treated").all().alias("is_treated"))
     known = given.identifiers.lazy().select("person_id", pl.lit(True).alias("is_known_person")).unique()
     stated = people.own_words(raw, given.identifiers, accounts)
+    claimed = people.claimed_wallets(raw, given.identifiers)
     parts = [
         known,
         given.stages.lazy(),
         arms,
-        people.kyc_facts(records, accounts),
+        people.kyc_facts(raw, records, accounts),
         people.regimes(raw, book, accounts, records, given.identifiers, given.phone_numbers),
         people.risk_profile(raw, given.identifiers),
-        screening.facts(raw, given.identifiers, accounts, everybody),
-        consent.restrictions(raw, given.identifiers, providers, everybody, stated),
+        screening.facts(raw, given.identifiers, accounts, everybody, claimed),
+        consent.restrictions(raw, given.identifiers, providers, everybody, stated, claimed),
         consent.consent_facts(raw, given.identifiers, providers, everybody, stated),
         consent.contact_counts(raw, given.identifiers, given.past_decisions, everybody),
     ]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 NEVER = "1900-01-01T00:00:00"
 RISK_PROFILES = ("unknown", "conservative", "moderate", "aggressive")
 JURISDICTION_MAX_AGE_HOURS = 720
+# The longest life documented lasted 122 years.
+OLDEST_AGE_YEARS = 123
 
 
 def of_kind(identifiers: pl.DataFrame, kind: str, name: str | None = None) -> pl.LazyFrame:
@@ -64,6 +66,21 @@ def own_words(raw: Raw, identifiers: pl.DataFrame, accounts: pl.DataFrame) -> pl
     ).unique()
 
 
+def claimed_wallets(raw: Raw, identifiers: pl.DataFrame) -> pl.LazyFrame:
+    """(person_id, wallet_address) that the person's accounts and devices claim and have not unlinked, whether or not identity believed it.
+
+    Identity believes no claim with a typing error in the address, nor one that too many make. What restricts still counts.
+    """
+    import polars as pl
+
+    given = ["wallet_address", "account_id", "device_id", "unlinked_at"]
+    rows = raw.current("wallets.wallet_links", ["link_id"], given).filter(
+        pl.col("unlinked_at").is_null() | (pl.col("unlinked_at") > raw.as_of)
+    )
+    owned = [of_kind(identifiers, kind).join(rows, on=kind, how="inner") for kind in ("account_id", "device_id")]
+    return pl.concat([claims.select("person_id", "wallet_address") for claims in owned]).unique()
+
+
 def kyc_records(raw: Raw, accounts: pl.DataFrame) -> pl.DataFrame:
     """Of each open account the record that counts: the latest by (source_updated_at, verified_at, kyc_id); ties are all kept."""
     import polars as pl
@@ -78,8 +95,11 @@ def kyc_records(raw: Raw, accounts: pl.DataFrame) -> pl.DataFrame:
     return owned.join(latest, on="account_id", how="left").collect()
 
 
-def kyc_facts(records: pl.DataFrame, accounts: pl.DataFrame) -> pl.LazyFrame:
-    """One row per person with an open account: u_kyc_tier, u_kyc_expires_at, u_kyc_conflict, u_client_class; and u_dob of everybody."""
+def kyc_facts(raw: Raw, records: pl.DataFrame, accounts: pl.DataFrame) -> pl.LazyFrame:
+    """One row per person with an open account: u_kyc_tier, u_kyc_expires_at, u_kyc_conflict, u_client_class; and u_dob of everybody.
+
+    A date that stands for nothing, or on which nobody alive was born, makes nobody of age.
+    """
     import polars as pl
 
     verified = (pl.col("status") == "verified").fill_null(False)
@@ -103,6 +123,10 @@ def kyc_facts(records: pl.DataFrame, accounts: pl.DataFrame) -> pl.LazyFrame:
         )
     )
     births = pl.concat([accounts.lazy().select("person_id", "birth_date"), records.lazy().select("person_id", "birth_date")])
+    listed = pl.read_csv(raw.settings.dbt_project_dir / "seeds" / "attribute_placeholders.csv", infer_schema=False)
+    placeholders = listed.filter(pl.col("attribute") == "birth_date")["value"].to_list()
+    oldest = pl.lit(raw.as_of.date()).dt.offset_by(f"-{OLDEST_AGE_YEARS}y")
+    births = births.filter(~pl.col("birth_date").dt.to_string("%Y-%m-%d").is_in(placeholders), pl.col("birth_date") >= oldest)
     youngest = births.group_by("person_id").agg(pl.col("birth_date").max().alias("u_dob"))
     return youngest.join(facts, on="person_id", how="full", coalesce=True)
 

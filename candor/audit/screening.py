@@ -19,8 +19,13 @@ TABLES = ["compliance.screening_runs", "compliance.screening_hits"]
 WORST = {"cleared": 0, "potential": 1, "confirmed": 2}
 
 
-def facts(raw: Raw, identifiers: pl.DataFrame, accounts: pl.DataFrame, people: pl.LazyFrame) -> pl.LazyFrame:
-    """One row per person: u_sanctions_status, u_wallet_sanctioned (null = unknown), c_list_parse_complete."""
+def facts(
+    raw: Raw, identifiers: pl.DataFrame, accounts: pl.DataFrame, people: pl.LazyFrame, claimed: pl.LazyFrame
+) -> pl.LazyFrame:
+    """One row per person: u_sanctions_status, u_wallet_sanctioned (null = unknown), c_list_parse_complete.
+
+    `claimed`: the wallets that the person's accounts and devices claim, whether or not identity believed it.
+    """
     import polars as pl
 
     runs = {scope: _latest_run(raw, scope) for scope in ("accounts", "wallets")}
@@ -40,7 +45,7 @@ def facts(raw: Raw, identifiers: pl.DataFrame, accounts: pl.DataFrame, people: p
         .group_by("person_id")
         .agg(pl.col("worst").max().alias("on_accounts"))
     )
-    on_wallets = _wallet_hits(raw, identifiers, hits, wallets_run)
+    on_wallets = _wallet_hits(raw, identifiers, hits, wallets_run, claimed)
     screened_at = accounts_run["screened_at"] if accounts_run else raw.as_of
     unscreened = (
         accounts.lazy()
@@ -87,21 +92,33 @@ def _latest_run(raw: Raw, scope: str) -> dict | None:
     return found.row(0, named=True) if found.height else None
 
 
-def _wallet_hits(raw: Raw, identifiers: pl.DataFrame, hits: pl.LazyFrame, run: dict | None) -> pl.LazyFrame:
+def _wallet_hits(
+    raw: Raw, identifiers: pl.DataFrame, hits: pl.LazyFrame, run: dict | None, claimed: pl.LazyFrame
+) -> pl.LazyFrame:
     """One row per person with a hit on a wallet of theirs: has_potential_wallet, has_confirmed_wallet.
 
-    0x addresses are one account on every EVM chain; any other address counts on its own chain, and on a chain nobody named.
+    0x addresses are one account on every EVM chain; any other address counts on its own chain, whatever name a source gives that, and on
+    one that nobody named or knows.
     """
     import polars as pl
 
-    wallets = of_kind(identifiers, "wallet")
+    known = pl.read_csv(raw.settings.dbt_project_dir / "seeds" / "wallet_chains.csv")
+    names = dict(zip(known["chain"].to_list(), known["canonical_chain"].to_list(), strict=True))
+    # Null: no chain, or one that nobody here knows.
+    chain = pl.col("chain").str.strip_chars(" ").str.to_lowercase().replace_strict(names, default=None, return_dtype=pl.String)
+    wallets = pl.concat(
+        [
+            of_kind(identifiers, "wallet"),
+            claimed.select("person_id", normal_wallet("wallet_address").alias("wallet")),
+        ]
+    ).unique()
     chains = (
         raw.rows("wallets.wallet_links", ["wallet_address", "chain"])
-        .select(normal_wallet("wallet_address").alias("wallet"), pl.col("chain").str.to_lowercase().alias("owned_chain"))
+        .select(normal_wallet("wallet_address").alias("wallet"), chain.alias("owned_chain"))
         .unique()
     )
     meant = hits.filter(pl.col("screening_run_id") == (run or {}).get("screening_run_id", "")).select(
-        normal_wallet("wallet_address").alias("wallet"), pl.col("chain").str.to_lowercase().alias("hit_chain"), "worst"
+        normal_wallet("wallet_address").alias("wallet"), chain.alias("hit_chain"), "worst"
     )
     same_chain = (
         pl.col("wallet").str.starts_with("0x")

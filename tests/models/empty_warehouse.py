@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from candor import runs, standardise
+from candor import agents, runs, standardise
 from candor.settings import PROJECT_ROOT
 from candor.warehouse import connect
 
@@ -48,6 +48,7 @@ def make(settings: Settings) -> None:
                 _make_raw(connection, f"{schema}.{source_name}__{table_name}", table["columns"])
         runs.prepare(connection)
         standardise.prepare(connection)
+        connection.execute(agents.table_ddl())
         connection.execute(ELSEWHERE)
 
 

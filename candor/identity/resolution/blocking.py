@@ -12,12 +12,18 @@ from candor.identity.resolution.columns import Column
 if TYPE_CHECKING:
     import duckdb
 
-# Different pairs compared per record at most. 60: the knee of recall in benchmarks/resolution.py; every further pair is a common value.
+# Different pairs compared per record at most. 60 leaves room for persons with dozens of records: fewer than all true pairs cost recall
+# directly (made-up persons of ten records: F1 0.80, 0.966, 0.976 with 10, 21, 60 pairs), more are pairs that share only common values.
 PAIRS_PER_RECORD = 60
-# Pairs counted once per key that finds them; one pair that agrees on everything is found by every key.
-RAW_PAIRS_PER_RECORD = 240
-# Raw pairs that are held at once whatever the number of records: 60 M rows of 16 bytes are about 1 GB.
-MOST_RAW_PAIRS = 60_000_000
+# Pairs are gathered in steps of at most so many per record, counted once per key that finds them, and made distinct after each step ...
+STEP_PER_RECORD = 120
+# ... and of at most so many in all (16 bytes each, so under a gigabyte is held at once).
+STEP = 40_000_000
+# It ends when this many were looked at: a true pair is found by up to a hundred keys, so ten times the distinct budget is not much.
+LOOKED_AT_PER_RECORD = 1200
+LOOKED_AT = 120_000_000
+# A value that more records than this share is no key, whatever the budget.
+LARGEST_BLOCK = 5000
 
 
 @dataclass(frozen=True)
@@ -51,10 +57,10 @@ def parts(columns: Sequence[Column]) -> list[Part]:
         if column.kind == "given":
             add("given", "given")
             add("left(given, 1)", "given")
-            add("sounds(given)", "given")
+            add("given_sound", "given")
         elif column.kind == "family":
             add("family", "family")
-            add("sounds(family)", "family")
+            add("family_sound", "family")
             add("left(family, 4)", "family")
             add("both_names", "given", "family")
         elif column.kind == "date":
@@ -98,52 +104,73 @@ def block(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> B
     """
     records = _one(connection, "select count(*) from records")
     expressions = keys(columns)
-    connection.execute("create or replace temp table key_blocks (rule integer, key ubigint, records bigint)")
+    connection.execute("create or replace temp table key_blocks (rule integer, key ubigint, size bigint)")
     for number, sql in enumerate(expressions):
         connection.execute(
-            f"insert into key_blocks select {number}, hash({sql}) as key, count(*) as n from records "
-            f"where ({sql}) is not null group by key having n > 1 and n <= 5000"
+            f"insert into key_blocks select {number}, hash({sql}) as key, count(*) as size from records "
+            f"where ({sql}) is not null group by key having size between 2 and {LARGEST_BLOCK}"
         )
-    sizes = connection.execute("""
-        select records, sum(records * (records - 1) // 2)::bigint as pairs from key_blocks group by records order by records
-    """).fetchall()
-    raw_budget = min(RAW_PAIRS_PER_RECORD * records, MOST_RAW_PAIRS)
-    largest, total = 0, 0
-    for size, pairs in sizes:
-        # two records that share a value are compared whatever the budget, as long as it holds at all
-        if total + pairs > raw_budget:
+    sizes = connection.execute(
+        "select size, sum(size * (size - 1) // 2)::bigint from key_blocks group by size order by size"
+    ).fetchall()
+    budget = PAIRS_PER_RECORD * records
+    step, most = min(STEP_PER_RECORD * records, STEP), min(LOOKED_AT_PER_RECORD * records, LOOKED_AT)
+    connection.execute("create or replace temp table ranked (l integer, r integer, size integer)")
+    largest, looked_at, distinct = 0, 0, 0
+    while distinct < budget:
+        upto, taken = _next_step(sizes, largest, min(step, most - looked_at))
+        if taken == 0:
             break
-        largest, total = size, total + pairs
-    connection.execute("create or replace temp table found (l bigint, r bigint, size bigint)")
+        _gather(connection, expressions, largest, upto)
+        largest, looked_at = upto, looked_at + taken
+        distinct = _one(connection, "select count(*) from ranked")
+    connection.execute(
+        f"create or replace table pairs as select l, r from (select l, r from ranked order by size, l, r limit {budget}) order by l, r"
+    )
+    kept = min(distinct, budget)
+    too_large = _one(connection, f"select count(*) from key_blocks where size > {largest}")
+    connection.execute("drop table key_blocks")
+    connection.execute("drop table ranked")
+    notes = []
+    if too_large or distinct > kept:
+        notes.append(
+            f"compared {kept:,} pairs that share a value, or two values together, with at most {largest:,} records; "
+            f"{too_large:,} commoner values brought no pair by themselves (budget: {PAIRS_PER_RECORD} pairs per record)"
+        )
+    return Blocks(len(expressions), largest, kept, records, notes)
+
+
+def _next_step(sizes: Sequence[tuple[int, int]], after: int, room: int) -> tuple[int, int]:
+    """(largest block size, pairs in blocks) of the sizes beyond `after` that fit into `room`; (after, 0) when none does."""
+    upto, taken = after, 0
+    for size, pairs in sizes:
+        if size > after:
+            if taken + pairs > room:
+                break
+            upto, taken = size, taken + pairs
+    return upto, taken
+
+
+def _gather(connection: duckdb.DuckDBPyConnection, expressions: Sequence[str], after: int, upto: int) -> None:
+    """Add to `ranked` the new pairs of blocks with more than `after` and at most `upto` records, with the smallest such block."""
+    connection.execute("create or replace temp table found (l integer, r integer, size integer)")
     for number, sql in enumerate(expressions):
         connection.execute(f"""
             insert into found
             with members as (
-                select uid, key, key_blocks.records as size
-                from (select uid, hash({sql}) as key from records where ({sql}) is not null)
-                inner join (select * from key_blocks where rule = {number} and records <= {largest}) as key_blocks using (key)
+                select hashed.uid, hashed.key, key_blocks.size
+                from (select uid, hash({sql}) as key from records where ({sql}) is not null) as hashed
+                inner join key_blocks on key_blocks.key = hashed.key
+                where key_blocks.rule = {number} and key_blocks.size > {after} and key_blocks.size <= {upto}
             )
-            select a.uid as l, b.uid as r, a.size
-            from members as a inner join members as b on a.key = b.key and a.uid < b.uid
+            select a.uid, b.uid, a.size from members as a inner join members as b on a.key = b.key and a.uid < b.uid
         """)
     connection.execute("""
-        create or replace temp table ranked as select l, r, min(size) as size, count(*) as times from found group by l, r
+        insert into ranked
+        select found.l, found.r, min(found.size) from found anti join ranked on found.l = ranked.l and found.r = ranked.r
+        group by found.l, found.r
     """)
-    budget = PAIRS_PER_RECORD * records
-    connection.execute(f"""
-        create or replace table pairs as
-        select l, r from (select l, r from ranked order by size, times desc, l, r limit {budget}) order by l, r
-    """)
-    distinct = _one(connection, "select count(*) from ranked")
-    kept = _one(connection, "select count(*) from pairs")
-    for table in ("key_blocks", "found", "ranked"):
-        connection.execute(f"drop table {table}")
-    notes = []
-    if distinct > kept:
-        notes.append(
-            f"{distinct - kept:,} pairs that share only common values were left out to keep to {PAIRS_PER_RECORD} pairs per record"
-        )
-    return Blocks(len(expressions), largest, kept, records, notes)
+    connection.execute("drop table found")
 
 
 def _one(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

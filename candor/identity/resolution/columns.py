@@ -14,7 +14,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "source": (),
     "first_name": ("given_name", "forename", "firstname", "givenname"),
     "last_name": ("surname", "family_name", "lastname", "familyname"),
-    "full_name": ("name", "fullname", "person_name"),
+    "full_name": ("name", "fullname", "person_name", "first_and_surname"),
     "birth_date": ("date_of_birth", "dob", "birthdate", "birthday"),
     "postal_code": ("postcode", "zip", "zip_code", "zipcode", "post_code", "postcode_fake"),
     "street": ("address_1", "address", "address_line_1", "street_address"),
@@ -42,7 +42,7 @@ class Column:
 
 def plain(name: str) -> str:
     """The header as people mean it: lower case, words joined by one underscore."""
-    return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+    return re.sub(r"[\W_]+", "_", name.strip().lower()).strip("_")
 
 
 def rename(headers: Sequence[str], mapping: Mapping[str, str], *, file: str) -> dict[str, str]:

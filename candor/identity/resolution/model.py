@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from candor.errors import UsageError
 from candor.identity.resolution import comparisons
 from candor.identity.resolution.columns import Column
-from candor.identity.resolution.learning import Weights
+from candor.identity.resolution.learning import AGREES, DIFFERS, UNKNOWN, Dependence, Weights
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,13 +25,44 @@ FORMAT = 1
 
 
 def settings(columns: Sequence[Column], weights: Weights) -> dict[str, Any]:
-    """Splink settings holding the learned m, u and prior; any Splink 5 reads them."""
+    """Splink settings holding the learned m, u and prior; any Splink 5 reads them.
+
+    A column that depends on another has its levels three times: while the other has no value, agrees, differs. Each third sums to 1.
+    """
     made = comparisons.settings(columns, weights.prior)
     for number, comparison in enumerate(made["comparisons"]):
-        for at, level in enumerate(comparison["comparison_levels"][1:]):
-            level["m_probability"] = float(weights.m[number][at])
-            level["u_probability"] = float(weights.u[number][at])
+        unknown, *plain = comparison["comparison_levels"]
+        written = [unknown]
+        for state, condition, label in _states(columns, weights.depends[number]):
+            for at, level in enumerate(plain):
+                one = dict(level)
+                one["m_probability"] = float(weights.m[number][state, at])
+                one["u_probability"] = float(weights.u[number][state, at])
+                if condition:
+                    own = "true" if level["sql_condition"] == "else" else level["sql_condition"]
+                    one["sql_condition"] = f"({condition}) and ({own})"
+                    one["label_for_charts"] = f"{level['label_for_charts']}, {label}"
+                if state == AGREES:
+                    for key in ("tf_adjustment_column", "tf_adjustment_weight", "disable_tf_exact_match_detection"):
+                        one.pop(key, None)
+                written.append(one)
+        if weights.depends[number]:
+            written[-1]["sql_condition"] = "else"
+        comparison["comparison_levels"] = written
     return made
+
+
+def _states(columns: Sequence[Column], dependence: Dependence | None) -> list[tuple[int, str, str]]:
+    """(state, SQL condition, label) of each state, in the order in which Splink is to try them."""
+    if dependence is None:
+        return [(UNKNOWN, "", "")]
+    other = columns[dependence.on]
+    agree = " or ".join(f"({level.condition})" for level in comparisons.levels(other)[: dependence.agrees])
+    return [
+        (UNKNOWN, comparisons.missing(other), f"{other.name} unknown"),
+        (AGREES, agree, f"{other.name} agrees"),
+        (DIFFERS, "true", f"{other.name} differs"),
+    ]
 
 
 def score(
@@ -87,6 +118,7 @@ def save(path: Path, columns: Sequence[Column], weights: Weights) -> None:
     content = {
         "candor_resolution_model": FORMAT,
         "columns": [asdict(column) for column in columns],
+        "depends": [None if one is None else asdict(one) for one in weights.depends],
         "splink": settings(columns, weights),
     }
     path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -101,12 +133,14 @@ def load(path: Path) -> tuple[list[Column], Weights]:
         if content["candor_resolution_model"] != FORMAT:
             raise ValueError(f"format {content['candor_resolution_model']!r}")
         columns = [Column(**column) for column in content["columns"]]
-        made = [comparison["comparison_levels"][1:] for comparison in content["splink"]["comparisons"]]
-        m = [np.array([float(level["m_probability"]) for level in one]) for one in made]
-        u = [np.array([float(level["u_probability"]) for level in one]) for one in made]
-        if [len(one) for one in m] != [len(comparisons.levels(column)) for column in columns]:
-            raise ValueError("other levels than this version compares")
-        return columns, Weights(m, u, float(content["splink"]["probability_two_random_records_match"]))
+        depends = [None if one is None else Dependence(**one) for one in content["depends"]]
+        m, u = [], []
+        for column, dependence, comparison in zip(columns, depends, content["splink"]["comparisons"], strict=True):
+            shape = (1 if dependence is None else 3, len(comparisons.levels(column)))
+            written = comparison["comparison_levels"][1:]
+            m.append(np.array([float(level["m_probability"]) for level in written]).reshape(shape))
+            u.append(np.array([float(level["u_probability"]) for level in written]).reshape(shape))
+        return columns, Weights(m, u, float(content["splink"]["probability_two_random_records_match"]), depends)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(
             f"{path} is not a model of this command: {error}",

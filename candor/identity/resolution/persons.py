@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from candor.errors import UsageError
-from candor.identity.resolution import blocking, clustering, evidence, learning, model, standardise
+from candor.identity.resolution import blocking, clustering, dependence, evidence, learning, model, standardise
 from candor.identity.resolution.columns import Column, rename
 
 if TYPE_CHECKING:
@@ -108,14 +108,12 @@ def _resolve(
     all_pairs = max(records * (records - 1) // 2, 1)
     least = float(np.log2(threshold / (1 - threshold)))
 
-    def learn(
-        pairs: evidence.Pairs, group: npt.NDArray[np.int64] | None
-    ) -> tuple[list[npt.NDArray[np.float64] | None], learning.Weights]:
-        frequency = [None if code is None else learning.frequencies(code, group) for code in codes]
-        return frequency, fixed or learning.learn(columns, pairs, strangers, all_pairs, frequency)
-
     told("learning what agreement is worth")
-    frequency, weights = learn(pairs, None)
+    frequency = [None if code is None else learning.frequencies(code) for code in codes]
+    weights = fixed or learning.learn(columns, pairs, strangers, all_pairs, frequency)
+    depends = weights.depends if fixed else dependence.find(columns, strangers, weights, frequency)
+    if not fixed and any(depends):
+        weights = learning.learn(columns, pairs, strangers, all_pairs, frequency, depends)
     odds = learning.score(columns, pairs, weights, frequency)
     unique = _unique(sources, pairs, odds) if unique_sources is None else _named(sources, unique_sources)
     mask = _mask(sources, unique)
@@ -129,7 +127,8 @@ def _resolve(
     odds = learning.score(columns, pairs, weights, frequency)
     group = clustering.cluster(records, pairs.left, pairs.right, odds, least=least, unique=mask)
     # the second time with what the first found: how frequent a value is among persons rather than among their records
-    frequency, weights = learn(pairs, group)
+    frequency = [None if code is None else learning.frequencies(code, group) for code in codes]
+    weights = fixed or learning.learn(columns, pairs, strangers, all_pairs, frequency, depends)
     told(f"scoring {len(pairs):,} pairs with Splink")
     odds = learning.score(columns, pairs, weights, frequency)
     possible = odds > clustering.MOST_AGAINST - 1  # below, evidence counts as MOST_AGAINST whatever it is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ TITLES = (
 PLACEHOLDER_TIMES = 4
 # Columns of which fewer than this share of records have a value say too little to be learned from.
 SMALLEST_FILL = 0.01
+# A column whose words are among the record's names this often is one more name.
+SAME_NAME = 0.7
 # Up to this many different values a column is a category: equal or not, with no "nearly".
 CATEGORY_VALUES = 30
 
@@ -95,7 +98,7 @@ def standardise(connection: duckdb.DuckDBPyConnection) -> list[Column]:
     pieces, columns = [], []
     if {"first_name", "last_name", "full_name"} & set(have):
         _names(connection, have)
-        pieces += ["given", "family", "more_names", "both_names"]
+        pieces += ["given", "given_sound", "family", "family_sound", "family_words", "more_names", "both_names"]
         columns += [Column("given", "given", "first_name"), Column("family", "family", "last_name")]
         columns += [Column("more_names", "words", "full_name")]
     if "birth_date" in have:
@@ -116,7 +119,7 @@ def standardise(connection: duckdb.DuckDBPyConnection) -> list[Column]:
     joins += " left join dates using (uid)" if "born" in pieces else ""
     listed = ", ".join(["uid", *expressions])
     connection.execute(f"create or replace table records as select {listed} from given{joins} order by uid")
-    columns = [column for column in columns if _says_something(connection, column)]
+    columns = [column for column in columns if _says_something(connection, column) and not _repeats_the_name(connection, column, columns)]
     if not columns:
         raise UsageError(
             f"no usable column: {', '.join(have) or 'there is nothing beside record_id and source'}",
@@ -163,7 +166,8 @@ def _names(connection: duckdb.DuckDBPyConnection, have: list[str]) -> None:
                 list_concat(coalesce(before_comma, []), coalesce(after_comma, []), coalesce(words(given_words), [])) as all_words
             from chosen
         )
-        select uid, nullif(given, '') as given, family,
+        select uid, nullif(given, '') as given, sounds(nullif(given, '')) as given_sound,
+            family, sounds(family) as family_sound, words(family) as family_words,
             nullif(list_sort(list_distinct(list_filter(all_words,
                 word -> word <> given and not list_contains(coalesce(words(family), []), word)))), []) as more_names,
             case when given is not null and family is not null then least(given, family) || ' ' || greatest(given, family) end as both_names
@@ -251,7 +255,8 @@ def _other(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[list[str],
         from (select clean({quoted}) as value from given)
     """).fetchone()
     filled, distinct, coded, several = row if row else (0, 0, 0.0, 0.0)
-    standard = "x_" + name if role == "other" else name
+    # letters of other alphabets would need quoting in every expression that Splink parses
+    standard = "x_" + (name if name.isascii() else hashlib.sha256(name.encode()).hexdigest()[:8]) if role == "other" else name
     if filled == 0:
         return [], None
     if distinct <= CATEGORY_VALUES and role != "place":
@@ -260,7 +265,10 @@ def _other(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[list[str],
         kind = "code"
     else:
         kind = "phrase" if several > 0.2 else "text"
-    return [f"clean(given.{quoted}) as {_quoted(standard)}"], Column(standard, kind, role)
+    made = [f"clean(given.{quoted}) as {_quoted(standard)}"]
+    if kind == "phrase":
+        made.append(f"words(clean(given.{quoted})) as {_quoted(standard + '_words')}")
+    return made, Column(standard, kind, role)
 
 
 def _says_something(connection: duckdb.DuckDBPyConnection, column: Column) -> bool:
@@ -272,3 +280,17 @@ def _says_something(connection: duckdb.DuckDBPyConnection, column: Column) -> bo
     if filled < max(2, SMALLEST_FILL * records) or distinct < 2:
         return False
     return not (distinct == filled and column.role == "other")
+
+
+def _repeats_the_name(connection: duckdb.DuckDBPyConnection, column: Column, columns: list[Column]) -> bool:
+    """Whether an unknown column only says the person's name once more, as a display name does: it would count twice."""
+    if column.role != "other" or column.kind not in ("text", "phrase") or not any(one.name == "given" for one in columns):
+        return False
+    name = _quoted(column.name)
+    row = connection.execute(f"""
+        select count(*), count(*) filter (where list_has_all(
+            list_concat([given], coalesce(family_words, []), coalesce(more_names, [])), words({name})))
+        from records where {name} is not null and given is not null
+    """).fetchone()
+    filled, repeated = row if row else (0, 0)
+    return bool(repeated >= SAME_NAME * filled)

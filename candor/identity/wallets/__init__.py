@@ -67,13 +67,10 @@ def cluster_transfers(
         if not isinstance(transfers, str):
             database.register(source, transfers)
         told("numbering wallets")
-        intake = reading.intern(database, source, mapping)
-        told("building the graph")
-        return result.identity(database, intake, told) if same_person else result.transfers(database, intake, told)
+        rows = reading.intern(database, source, mapping)
     finally:
-        for name in ("wallet_ids", "wallet_kinds", "wallet_rows"):
-            database.execute(f"drop table if exists temp.{name}")
         if not isinstance(transfers, str):
             database.unregister("wallet_given")
         if own:
             database.close()
+    return result.identity(rows, told) if same_person else result.transfers(rows, told)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np  # noqa: TID253 - arrays throughout; the façade imports this module only when it runs
 
+from candor.identity.wallets import communities, twins
 from candor.identity.wallets.graph import Bools, Floats, Ints, TransferGraph
 from candor.identity.wallets.hubs import Look
 from candor.identity.wallets.stars import (
@@ -14,12 +15,32 @@ from candor.identity.wallets.stars import (
     NOBODY,
     Groups,
     Verdict,
+    acquaintances,
+    around,
+    centres,
     hub_uses,
     judge,
 )
 
-FUNDER, COLLECTOR, DEPOSIT, CHAIN, BURST = range(5)
-NAMES = ("common_funder", "common_collector", "deposit_address", "funding_chain", "exchange_burst")
+FUNDER, COLLECTOR, DEPOSIT, CHAIN, BURST, TWINS, SERVICE, CIRCLE = range(8)
+NAMES = (
+    "common_funder",
+    "common_collector",
+    "deposit_address",
+    "funding_chain",
+    "exchange_burst",
+    "same_rare_counterparties",
+    "rare_service",
+    "closed_circle",
+)
+
+
+# Something that sends back to a tenth of those who sent to it is a service of somebody else's (a swap, a bridge), no collector.
+PAYS_BACK = 0.1
+# What says the least: it holds what nothing else claims, and joins only groups that it mostly consists of.
+WEAK = (SERVICE, CIRCLE)
+# Behaving like one's funder by e^2, seven times as much as by chance, outweighs one acquaintance outside a chain.
+CLOSE = 2.0
 
 
 @dataclass(frozen=True)
@@ -47,16 +68,18 @@ def collect(graph: TransferGraph, look: Look) -> tuple[Memberships, dict[str, Ve
 
     # A contract that a farm uses is surrounded by the farm's wallets; it is judged by the others, and is nobody's collector by that.
     rest = np.where(claimed, NOBODY, look.centre["swept"])
-    swept = judge(
-        graph, look.views["swept"], look.is_hub, Groups(rest, np.arange(graph.count), ~look.is_hub), look.centre["funded"]
-    )
+    swept = judge(graph, look.views["swept"], look.is_hub, around(rest, look.is_hub), look.centre["funded"])
     verdicts["swept_rest"] = swept
-    found.append(_accepted(graph, look, swept, COLLECTOR))
+    pays_back = np.bincount(graph.target[graph.reciprocal & ~look.is_hub[graph.source]], minlength=graph.count)
+    serves = pays_back >= PAYS_BACK * graph.in_degree
+    found.append(_accepted(graph, look, swept, COLLECTOR, where=~serves))
     claimed[found[-1][1]] = True
+    found.append(_accepted(graph, look, swept, SERVICE, where=serves))
 
     found.append(_deposits(graph, look, swept))
-    chains = chain_groups(graph, look)
-    verdicts["chain"] = _judge_chains(graph, look, chains)
+    alike = like_funder(graph, look)
+    chains = chain_groups(graph, look, alike)
+    verdicts["chain"] = judge(graph, look.views["funded"], look.is_hub, chains, look.centre["swept"], witness=alike)
     found.append(_accepted(graph, look, verdicts["chain"], CHAIN))
 
     bursts = burst_groups(graph, look)
@@ -64,28 +87,47 @@ def collect(graph: TransferGraph, look: Look) -> tuple[Memberships, dict[str, Ve
         groups, surprise = bursts
         verdicts["burst"] = judge(graph, look.views["funded"], look.is_hub, groups, look.centre["swept"], witness=surprise)
         found.append(_accepted(graph, look, verdicts["burst"], BURST))
+
+    groups, surprise = twins.groups(graph, look)
+    verdicts["twins"] = judge(graph, look.views["funded"], look.is_hub, groups, look.centre["swept"], witness=surprise)
+    found.append(_accepted(graph, look, verdicts["twins"], TWINS))
+    for number, circles in enumerate(communities.levels(graph, look)):
+        verdict = judge(graph, look.views["funded"], look.is_hub, circles, look.centre["swept"], sought=True)
+        verdicts[f"circle {number}"] = verdict
+        found.append(_accepted(graph, look, verdict, CIRCLE))
+    if graph.has_times:
+        # Who funded first decides about links; for the score the later ones count too.
+        nobody = np.zeros(graph.count, dtype=np.int64)
+        later = centres(graph, look.views["funded"], look.is_hub, nobody, first_only=False)
+        verdicts["funded_later"] = judge(
+            graph, look.views["funded"], look.is_hub, around(later, look.is_hub), look.centre["swept"]
+        )
     return _joined(found), verdicts
 
 
-def _accepted(graph: TransferGraph, look: Look, verdict: Verdict, reason: int) -> tuple[Ints, Ints, Bools, int, Ints, Floats]:
+def _accepted(
+    graph: TransferGraph, look: Look, verdict: Verdict, reason: int, where: Bools | bool = True
+) -> tuple[Ints, Ints, Bools, int, Ints, Floats]:
     """Group, wallet, is middle; reason; and per group its node and log-odds, for the groups with enough odds."""
     groups, size = verdict.groups, len(verdict.groups.node)
     label = groups.label
     hub_in_middle = (groups.node >= 0) & look.is_hub[np.maximum(groups.node, 0)]
-    enough = (verdict.log_odds >= NEEDED) & (~hub_in_middle | (reason == BURST))
+    # Four friends can look like anything; what was looked for must show in five.
+    enough = verdict.members >= (twins.FEWEST if reason in (TWINS, *WEAK) else 2)
+    enough &= (verdict.log_odds >= NEEDED) & (~hub_in_middle | (reason in (BURST, TWINS))) & where
     member = np.flatnonzero((label >= 0) & enough[np.maximum(label, 0)] & ~look.is_hub)
     at = label[member]
     informative = verdict.informative[member]
     # A wallet that shows nothing follows the others when nearly all of them fit.
     fitting = np.bincount(at, weights=informative & (verdict.fit[member] > 0), minlength=size)
     clear = fitting >= 0.8 * np.maximum(verdict.witnesses, 1)
-    fits = np.where(informative, verdict.fit[member] > 0, clear[at] & (reason != BURST))
+    fits = np.where(informative, verdict.fit[member] > 0, clear[at] & (reason not in (BURST, TWINS)))
     # One that lacks the group's second centre and has a life of its own may be a stranger who was merely paid.
     fits &= ~(informative & (verdict.alone[member] < 0) & (verdict.fit[member] < verdict.mean_fit[at] / 2))
     member, at = member[fits], at[fits]
     middles = np.unique(at)
     middle = groups.node[middles]
-    is_wallet = (middle >= 0) & ~look.is_hub[np.maximum(middle, 0)]
+    is_wallet = (middle >= 0) & ~look.is_hub[np.maximum(middle, 0)] & (reason not in (TWINS, SERVICE))
     # The rare counterparty that nearly all members share, and hardly anybody else, is the owner's too.
     return (
         np.concatenate([at, middles[is_wallet]]),
@@ -156,29 +198,44 @@ def _deposits(graph: TransferGraph, look: Look, swept: Verdict) -> tuple[Ints, I
     )
 
 
-def chain_groups(graph: TransferGraph, look: Look) -> Groups:
-    """Runs of wallets each funded by the one before, where no wallet of the run knows anybody outside it (peel chains, funding trees)."""
+def chain_groups(graph: TransferGraph, look: Look, alike: Floats) -> Groups:
+    """Runs of wallets each funded by the one before, where no wallet of the run knows anybody outside it, or where it behaves like its
+    funder (peel chains, funding trees)."""
     from candor.identity.clusters import components
 
     funded = look.stars["funded"]
     parent = look.centre["funded"]
-    thin = funded.informative & (funded.alone > 0)
+    thin = (funded.informative & (funded.alone > 0)) | _shares_all(graph, look)
+    child = np.flatnonzero((parent >= 0) & ~look.is_hub & ~look.is_hub[np.maximum(parent, 0)])
     # the first of a run was funded by a hub, or by nobody seen
-    child = np.flatnonzero((parent >= 0) & thin & ~look.is_hub & ~look.is_hub[np.maximum(parent, 0)])
-    child = child[thin[parent[child]] | (graph.in_degree[parent[child]] == 0)]
+    begins = graph.in_degree[parent[child]] == 0
+    child = child[(thin[child] & (thin[parent[child]] | begins)) | (alike[child] >= CLOSE)]
     label = components(graph.count, parent[child].astype(np.int32), child.astype(np.int32)).astype(np.int64)
     inside = np.zeros(graph.count, dtype=bool)
     inside[child] = True
     inside[parent[child]] = True
-    return Groups(np.where(inside, label, NOBODY), np.full(graph.count, NOBODY), np.ones(graph.count, dtype=bool))
+    nobody = np.full(graph.count, NOBODY)
+    return Groups(np.where(inside, label, NOBODY), nobody, np.ones(graph.count, dtype=bool), nobody)
 
 
-def _judge_chains(graph: TransferGraph, look: Look, groups: Groups) -> Verdict:
-    """Chains judged as groups; besides, each wallet by how like its funder it behaves."""
-    return judge(graph, look.views["funded"], look.is_hub, groups, look.centre["swept"], witness=_like_funder(graph, look))
+def _shares_all(graph: TransferGraph, look: Look) -> Bools:
+    """Wallets that have no acquaintance but those that they share with their funder, or with a wallet that they funded."""
+    own, other = acquaintances(graph, look.is_hub)
+    parent = look.centre["funded"]
+    key = own * graph.count + other
+    mine = parent[own]
+    has = np.flatnonzero((mine >= 0) & ~look.is_hub[np.maximum(mine, 0)])
+    wanted = mine[has] * graph.count + other[has]
+    place = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
+    hit = key[place] == wanted if len(key) else np.zeros(0, dtype=bool)
+    inside = (other == mine) | (parent[other] == own)
+    inside[has[hit]] = True
+    inside[place[hit]] = True
+    outside = np.bincount(own[~inside], minlength=graph.count)
+    return (outside == 0) & (graph.degree >= 2) & ~look.is_hub & (parent >= 0)
 
 
-def _like_funder(graph: TransferGraph, look: Look) -> Floats:
+def like_funder(graph: TransferGraph, look: Look) -> Floats:
     """Nats by which a wallet's hubs are its funder's hubs, more than by chance; 0 when there is no funder or no hub."""
     from scipy.sparse import csr_matrix
 
@@ -188,7 +245,7 @@ def _like_funder(graph: TransferGraph, look: Look) -> Floats:
     who = np.flatnonzero((parent >= 0) & ~look.is_hub[np.maximum(parent, 0)])
     if len(who) == 0 or len(wallet) == 0:
         return says
-    share = np.bincount(hub, minlength=graph.count) / max(1, len(np.unique(wallet)))
+    share = np.bincount(hub, minlength=graph.count) / max(1, int(np.count_nonzero(np.bincount(wallet))))
     # One owner's next wallet repeats a step with probability 0.8: scripts skip some.
     repeats = np.log(0.8 / np.clip(share, 1e-6, 0.8))
     leaves_out = np.log(0.2 / np.maximum(1 - share, 0.2))
@@ -239,4 +296,4 @@ def burst_groups(graph: TransferGraph, look: Look) -> tuple[Groups, Floats] | No
     surprise[wallet] = 1.0  # less than the ln 10 of one gap, because exchanges pay out in batches
     node = np.full(len(length), NOBODY, dtype=np.int64)
     node[run] = hub
-    return Groups(label, node, np.ones(len(length), dtype=bool)), surprise
+    return Groups(label, node, np.ones(len(length), dtype=bool), np.full(len(node), NOBODY)), surprise

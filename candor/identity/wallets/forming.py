@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np  # noqa: TID253 - arrays throughout; the façade imports this module only when it runs
 
-from candor.identity.wallets.evidence import Memberships
+from candor.identity.wallets.evidence import WEAK, Memberships
 from candor.identity.wallets.graph import Bools, Ints
 
 # Two groups are one when they share a fifth of the smaller, or two wallets at least: one wallet in common may be an accident.
 OVERLAP, PLAIN = 0.2, 2
+# A circle, or a service that few use, says the least of all evidence: it joins only groups that are half of it, so that it never glues
+# two farms which share a shop, and it takes only wallets that nothing else claims.
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,9 @@ def form(count: int, memberships: Memberships) -> Formed:
     owner = _merged(memberships, groups)
     size = np.bincount(memberships.group, minlength=groups)
     # A wallet in several owners' groups belongs where the odds are highest; of equal ones, to the larger, then the first.
-    order = np.lexsort(
-        (memberships.group, -size[memberships.group], -memberships.log_odds[memberships.group], memberships.wallet)
-    )
+    is_weak = np.isin(memberships.reason, WEAK)[memberships.group]
+    odds = -memberships.log_odds[memberships.group]
+    order = np.lexsort((memberships.group, -size[memberships.group], odds, is_weak, memberships.wallet))
     wallet = memberships.wallet[order]
     first = order[np.append(True, wallet[1:] != wallet[:-1])] if len(order) else order
     group_of = np.full(count, -1, dtype=np.int64)
@@ -76,4 +79,7 @@ def _merged(memberships: Memberships, groups: int) -> Ints:
     through_middle = np.bincount(place, weights=by_middle) > 0
     left, right = key // groups, key % groups
     enough = through_middle | (shared >= PLAIN) | (shared >= OVERLAP * np.minimum(size[left], size[right]))
+    weak = np.where(np.isin(memberships.reason, WEAK), size, 0)
+    weak = np.maximum(weak[left], weak[right])
+    enough = np.where(weak > 0, shared >= HALF * weak, enough)
     return components(groups, left[enough].astype(np.int32), right[enough].astype(np.int32))

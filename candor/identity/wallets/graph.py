@@ -7,12 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np  # noqa: TID253 - arrays throughout; the façade imports this module only when it runs
-
-if TYPE_CHECKING:
-    import duckdb
 
 Ints = np.ndarray
 Floats = np.ndarray
@@ -84,17 +80,6 @@ def starts_of(*keys: np.ndarray) -> Ints:
     return np.flatnonzero(change)
 
 
-def load(connection: duckdb.DuckDBPyConnection) -> TransferGraph:
-    """The graph of the temp tables that `reading.intern` left."""
-    counted = connection.execute("select max(node) + 1 from wallet_ids").fetchone()
-    assert counted is not None
-    rows = connection.execute(
-        "select source, target, kind, occurred, amount from wallet_rows order by source, target, occurred, amount, kind"
-    ).fetchnumpy()
-    columns = {name: np.ma.getdata(values) for name, values in rows.items()}
-    return build(int(counted[0]), **columns)
-
-
 def build(count: int, source: Ints, target: Ints, kind: Ints, occurred: Floats, amount: Floats) -> TransferGraph:
     """The graph of rows sorted by (source, target, occurred, amount, kind); NaN comes last in that order."""
     has_times = bool(np.isfinite(occurred).any())
@@ -128,8 +113,8 @@ def build(count: int, source: Ints, target: Ints, kind: Ints, occurred: Floats, 
 def _distinct_kinds(pair_of_row: Ints, kind: Ints, pairs: int) -> Ints:
     if len(kind) == 0 or kind.max() <= 0:
         return np.ones(pairs, dtype=np.int32)
-    key = np.unique(pair_of_row.astype(np.int64) * (int(kind.max()) + 2) + kind + 1)
-    return np.bincount(key // (int(kind.max()) + 2), minlength=pairs).astype(np.int32)
+    key = np.sort(pair_of_row.astype(np.int64) * (int(kind.max()) + 2) + kind + 1)
+    return np.bincount(key[starts_of(key)] // (int(kind.max()) + 2), minlength=pairs).astype(np.int32)
 
 
 def _sizes(kind: Ints, amount: Floats) -> tuple[Floats, Ints]:
@@ -153,12 +138,14 @@ def _sizes(kind: Ints, amount: Floats) -> tuple[Floats, Ints]:
 def _passed_on(count: int, source: Ints, target: Ints, kind: Ints, amount: Floats) -> Floats:
     width = int(kind.max()) + 2
     paid = np.where(amount > 0, amount, 0.0)
-    keys, place = np.unique(
-        np.concatenate([source.astype(np.int64) * width + kind + 1, target.astype(np.int64) * width + kind + 1]),
-        return_inverse=True,
-    )
-    sent = np.bincount(place[: len(source)], weights=paid, minlength=len(keys))
-    received = np.bincount(place[len(source) :], weights=paid, minlength=len(keys))
+    sender, receiver = source.astype(np.int64) * width + kind + 1, target.astype(np.int64) * width + kind + 1
+    if count * width <= 8 * len(source):
+        keys = np.arange(count * width)  # few kinds: counting is cheaper than sorting
+    else:
+        keys = np.unique(np.concatenate([sender, receiver]))
+        sender, receiver = np.searchsorted(keys, sender), np.searchsorted(keys, receiver)
+    sent = np.bincount(sender, weights=paid, minlength=len(keys))
+    received = np.bincount(receiver, weights=paid, minlength=len(keys))
     # Up to a tenth stays behind as fees and dust; a wallet cannot send more than it received, rounding aside, unless rows are missing.
     nearly_all = (sent >= 0.9 * received) & (sent <= 1.02 * received)
     node = keys // width

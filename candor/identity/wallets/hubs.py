@@ -18,6 +18,8 @@ SMALLEST = 10
 # Releasing a funder changes what its wallets look like, once, and a doubted centre sends its wallets to their next
 # candidate; after the third round nothing much moved on any graph tried.
 ROUNDS = 3
+# An owner's wallets are most of what the centre deals with, and four of five fit; an exchange may have a farm among its customers.
+CLEAR = 0.8
 
 
 def h_index(degree: Ints) -> int:
@@ -67,11 +69,13 @@ def _look(graph: TransferGraph, views: dict[str, Side], is_hub: Bools, doubt: di
 def _revised(graph: TransferGraph, look: Look, heads: int) -> Bools:
     """Owners among the suspected are released, and middling nodes that are surrounded by strangers become hubs."""
     owns = np.zeros(graph.count, dtype=bool)
+    # Taking an exchange for an owner is the worst mistake there is: each doubling beyond a head costs another two nats.
+    needed = NEEDED + 2.0 * np.log2(np.maximum(graph.degree / heads, 1.0))
     strangers = np.zeros(graph.count, dtype=bool)
     for side, degree in (("funded", graph.out_degree), ("swept", graph.in_degree)):
         star = look.stars[side]
         # An owner's wallets are most of what the centre deals with; an exchange may have one farm among its customers.
-        owns |= (star.log_odds >= NEEDED) & (star.members >= 0.5 * graph.degree)
+        owns |= (star.log_odds >= needed) & (star.members >= 0.5 * graph.degree) & (star.fitting >= CLEAR)
         # Half of what makes a head, and eight witnesses, so that somebody with many friends is no hub.
         strangers |= (degree >= heads / 2) & (star.witnesses >= 8) & (star.mean_fit < 0)
     return ((graph.degree >= heads) & ~owns) | (strangers & ~owns)

@@ -10,6 +10,7 @@ from candor.errors import UsageError
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
     import pyarrow as pa
 
 REQUIRED = ("from_id", "to_id")
@@ -18,7 +19,7 @@ COLUMNS = REQUIRED + OPTIONAL
 
 # 0x and 40 hex digits in any case is one address: the capitals are only a checksum (EIP-55). Other chains' addresses are left
 # alone, because in Base58 the case is part of the address.
-KEY = "case when regexp_full_match({id}, '0[xX][0-9a-fA-F]{{40}}') then lower({id}) else {id} end"
+EVM = "^0[xX][0-9a-fA-F]{40}$"
 
 
 @dataclass(frozen=True)
@@ -108,96 +109,151 @@ def columns_of(available: list[str], mapping: dict[str, str]) -> tuple[dict[str,
     return chosen, tuple(name for name in available if name not in chosen.values())
 
 
-def intern(connection: duckdb.DuckDBPyConnection, source: str, mapping: dict[str, str] | None = None) -> Intake:
-    """The temp tables `wallet_ids` (id, node) and `wallet_rows` (source, target, kind, occurred, amount), and what was read.
+@dataclass(frozen=True)
+class Rows:
+    """Transfers as integers, and the ids behind them.
 
-    `source` is a table, a view or a bracketed query. Nodes are numbered from 0 in the order of their keys, so the numbers do not
-    depend on the order of rows. `occurred` is seconds, or whatever unit a number came in; only order and ratios are used.
-    Identical rows count once: without a transaction hash a repeated row is a repeated delivery.
+    ids: every id of the input once, sorted by its bytes; `node` is the node that each id spells. Nodes are numbered in the order of their
+    keys, so the numbers do not depend on the order of rows. Rows are distinct and sorted by (source, target, occurred, amount, kind), NaN
+    last: without a transaction hash an identical row is a repeated delivery. kind -1 and NaN mean unknown.
+    """
+
+    ids: pa.StringArray
+    node: np.ndarray
+    count: int
+    source: np.ndarray
+    target: np.ndarray
+    kind: np.ndarray
+    occurred: np.ndarray
+    amount: np.ndarray
+    intake: Intake
+
+
+def intern(connection: duckdb.DuckDBPyConnection, source: str, mapping: dict[str, str] | None = None) -> Rows:
+    """The rows of `source`, a table, a view or a bracketed query of `connection`, as integers.
+
+    `occurred` is seconds, or whatever unit a number came in; only order and ratios are used.
     Raises UsageError when a column is missing or no row is left.
     """
+    import numpy as np
+    import pyarrow.compute as pc
+
     described = connection.execute(f"describe select * from {source}").fetchall()
     types = {row[0]: row[1] for row in described}
     chosen, ignored = columns_of(list(types), mapping or {})
-    connection.execute(f"create or replace temp table wallet_read as select {_casts(chosen, types)} from {source}")
-    checks = ["count(*)", "count(*) filter (where from_id is null or to_id is null)"]
-    checks += [
-        f"count(*) filter (where {name}_given and {name} is null)" for name in ("occurred", "amount") if _has(chosen, name)
-    ]
-    counted = connection.execute(f"select {', '.join(checks)} from wallet_read").fetchone()
-    assert counted is not None
-    rows, refused = counted[:2]
-    if rows == refused:
-        what = "has no rows" if rows == 0 else f"has no row with both ids ({rows:,} rows refused)"
+    table = connection.execute(f"select {_casts(chosen, types)} from {source}").to_arrow_table()
+    complete = pc.and_(table["from_id"].is_valid(), table["to_id"].is_valid())
+    refused = table.num_rows - (pc.sum(complete).as_py() or 0)
+    if table.num_rows == refused:
+        what = f"has no row with both ids ({refused:,} rows refused)" if refused else "has no rows"
         raise UsageError(f"the edge list {what}", hint="each row needs from_id and to_id")
-    unreadable = dict(zip([name for name in ("occurred", "amount") if _has(chosen, name)], counted[2:], strict=True))
-    connection.execute(
-        f"""
-        create or replace temp table wallet_ids as
-        with
-
-        ids as (
-
-            select from_id as id from wallet_read where from_id is not null and to_id is not null
-            union
-            select to_id as id from wallet_read where from_id is not null and to_id is not null
-
-        ),
-
-        keyed as (
-
-            select id, {KEY.format(id="id")} as key from ids
-
-        )
-
-        select id, (dense_rank() over (order by key) - 1)::integer as node from keyed order by node, id
-        """
-    )
-    connection.execute(
-        """
-        create or replace temp table wallet_kinds as
-        select kind, (row_number() over (order by kind) - 1)::integer as code
-        from (select distinct kind from wallet_read where kind is not null)
-        """
-    )
-    connection.execute(
-        """
-        create or replace temp table wallet_rows as
-        select distinct
-            one.node as source,
-            other.node as target,
-            coalesce(wallet_kinds.code, -1)::integer as kind,
-            coalesce(wallet_read.occurred, 'nan'::double) as occurred,
-            coalesce(wallet_read.amount, 'nan'::double) as amount
-        from wallet_read
-        inner join wallet_ids as one
-            on wallet_read.from_id = one.id
-        inner join wallet_ids as other
-            on wallet_read.to_id = other.id
-        left join wallet_kinds
-            on wallet_read.kind = wallet_kinds.kind
-        """
-    )
-    connection.execute("drop table wallet_read")
-    return Intake(
+    intake = Intake(
         used=tuple(name for name in COLUMNS if name in chosen),
         ignored=ignored,
-        rows=int(rows),
-        refused={"id_missing": int(refused)} if refused else {},
-        unreadable={name: int(count) for name, count in unreadable.items() if count},
+        rows=table.num_rows,
+        refused={"id_missing": refused} if refused else {},
+        unreadable=_unreadable(table),
     )
+    if refused:
+        table = table.filter(complete)
+    ids, node, place = _numbered(table["from_id"], table["to_id"])
+    half = table.num_rows
+    one, other = node[place[:half]], node[place[half:]]
+    kind = _coded(table["kind"]) if "kind" in chosen else np.full(half, -1, dtype=np.int32)
+    occurred = _floats(table["occurred"]) if "occurred" in table.column_names else np.full(half, np.nan)
+    amount = _floats(table["amount"]) if "amount" in table.column_names else np.full(half, np.nan)
+    count = int(node.max()) + 1
+    return Rows(ids, node, count, *_distinct(count, one, other, kind, occurred, amount), intake)
 
 
-def _has(chosen: dict[str, str], name: str) -> bool:
-    return ("occurred_at" if name == "occurred" else name) in chosen
+def _numbered(from_id: pa.ChunkedArray, to_id: pa.ChunkedArray) -> tuple[pa.StringArray, np.ndarray, np.ndarray]:
+    """The ids, sorted; the node of each; and for every from_id, then every to_id, its place among the ids."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    encoded = pa.chunked_array([*from_id.chunks, *to_id.chunks], type=from_id.type).dictionary_encode().combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0)
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    ids = encoded.dictionary.take(pa.array(order))
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    place = rank[encoded.indices.to_numpy(zero_copy_only=False)]
+    is_evm = pc.match_substring_regex(ids, EVM)
+    if not pc.any(is_evm).as_py():
+        return ids, np.arange(len(ids), dtype=np.int32), place
+    keys = pc.if_else(is_evm, pc.utf8_lower(ids), ids).dictionary_encode()
+    key_order = pc.sort_indices(keys.dictionary).to_numpy()
+    key_rank = np.empty(len(key_order), dtype=np.int32)
+    key_rank[key_order] = np.arange(len(key_order), dtype=np.int32)
+    return ids, key_rank[keys.indices.to_numpy()], place
+
+
+def _coded(kinds: pa.ChunkedArray) -> np.ndarray:
+    """Each kind's place among the sorted kinds, -1 where there is none."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    encoded = kinds.dictionary_encode().combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0)
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    rank = np.empty(len(order) + 1, dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    rank[-1] = -1
+    return rank[pc.fill_null(encoded.indices, len(order)).to_numpy(zero_copy_only=False)]
+
+
+def _floats(values: pa.ChunkedArray) -> np.ndarray:
+    import pyarrow.compute as pc
+
+    return pc.fill_null(values, float("nan")).to_numpy()
+
+
+def _distinct(
+    count: int, source: np.ndarray, target: np.ndarray, kind: np.ndarray, occurred: np.ndarray, amount: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The rows sorted by (source, target, occurred, amount, kind), each once."""
+    import numpy as np
+
+    pair = source.astype(np.int64) * count + target
+    order = np.argsort(pair, kind="stable")
+    pair = pair[order]
+    same = pair[1:] == pair[:-1]
+    if same.any():
+        # Only pairs with several rows need the other columns.
+        several = np.flatnonzero(np.append(False, same) | np.append(same, False))
+        rows = order[several]
+        order[several] = rows[np.lexsort((kind[rows], amount[rows], occurred[rows], pair[several]))]
+        one, two = order[1:], order[:-1]
+        same &= (kind[one] == kind[two]) & _equal(occurred[one], occurred[two]) & _equal(amount[one], amount[two])
+        order = order[np.append(True, ~same)]
+    return source[order], target[order], kind[order], occurred[order], amount[order]
+
+
+def _equal(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    return (one == two) | ((one != one) & (two != two))
+
+
+def _unreadable(table: pa.Table) -> dict[str, int]:
+    import pyarrow.compute as pc
+
+    counts = {}
+    for name, column in (("occurred_at", "occurred"), ("amount", "amount")):
+        if column in table.column_names:
+            counts[name] = pc.sum(pc.and_(table[f"{column}_given"], table[column].is_null())).as_py() or 0
+    return {name: count for name, count in counts.items() if count}
 
 
 def _casts(chosen: dict[str, str], types: dict[str, str]) -> str:
     def quoted(name: str) -> str:
         return '"' + chosen[name].replace('"', '""') + '"'
 
-    parts = [f"nullif(trim({quoted(name)}::varchar), '') as {name}" for name in REQUIRED]
-    parts.append(f"nullif(trim({quoted('kind')}::varchar), '') as kind" if "kind" in chosen else "null::varchar as kind")
+    parts = [f"case when trim({quoted(name)}::varchar) <> '' then {quoted(name)}::varchar end as {name}" for name in REQUIRED]
+    if "kind" in chosen:
+        parts.append(f"nullif(trim({quoted('kind')}::varchar), '') as kind")
     if "occurred_at" in chosen:
         column, kind = quoted("occurred_at"), types[chosen["occurred_at"]]
         if kind.startswith(("TIMESTAMP", "DATE")):
@@ -210,8 +266,6 @@ def _casts(chosen: dict[str, str], types: dict[str, str]) -> str:
             f"case when isfinite({value}) then {value} end as occurred",
             f"nullif(trim({column}::varchar), '') is not null as occurred_given",
         ]
-    else:
-        parts.append("null::double as occurred")
     if "amount" in chosen:
         column = quoted("amount")
         value = f"try_cast({column} as double)"
@@ -219,11 +273,4 @@ def _casts(chosen: dict[str, str], types: dict[str, str]) -> str:
             f"case when {value} >= 0 and isfinite({value}) then {value} end as amount",
             f"nullif(trim({column}::varchar), '') is not null as amount_given",
         ]
-    else:
-        parts.append("null::double as amount")
     return ", ".join(parts)
-
-
-def kind_names(connection: duckdb.DuckDBPyConnection) -> pa.Array:
-    """The kinds by their code."""
-    return connection.execute("select kind from wallet_kinds order by code").to_arrow_table().column(0).combine_chunks()

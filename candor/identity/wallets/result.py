@@ -9,18 +9,18 @@ import numpy as np  # noqa: TID253 - arrays throughout; the façade imports this
 
 from candor.identity.wallets import Clustering, evidence, forming, graph, hubs, same_person, scores
 from candor.identity.wallets.graph import Bools, Floats, Ints
-from candor.identity.wallets.reading import Intake
+from candor.identity.wallets.reading import Rows
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
 Told = Callable[[str], None]
 
 
-def transfers(connection: duckdb.DuckDBPyConnection, intake: Intake, told: Told) -> Clustering:
-    """The clustering of transfers that `reading.intern` has numbered."""
-    known = graph.load(connection)
+def transfers(rows: Rows, told: Told) -> Clustering:
+    """The clustering of rows that are transfers."""
+    told("building the graph")
+    known = graph.build(rows.count, rows.source, rows.target, rows.kind, rows.occurred, rows.amount)
     told("finding hubs")
     look = hubs.find(known)
     told("weighing evidence")
@@ -30,28 +30,24 @@ def transfers(connection: duckdb.DuckDBPyConnection, intake: Intake, told: Told)
     is_address[memberships.via[memberships.reason == evidence.DEPOSIT]] = True
     score = scores.score(known, look.is_hub, formed.cluster, ~look.is_hub & ~is_address, verdicts)
     told("writing ids")
-    rows = _link_rows(memberships, formed)
-    nodes = _nodes(
-        connection, formed.cluster, look.is_hub, score, known.degree, _reasons(known.count, memberships, formed.holds)
-    )
+    nodes = _nodes(rows, formed.cluster, look.is_hub, score, known.degree, _reasons(known.count, memberships, formed.holds))
+    other = _anchors(memberships, formed)[memberships.group]
     return Clustering(
         nodes=nodes,
-        links=_pairs(connection, rows, memberships, formed.holds),
-        cut=_pairs(connection, rows, memberships, ~formed.holds, reason="belongs_to_a_likelier_owner"),
-        intake=intake,
+        links=_pairs(rows, memberships, formed.holds, other),
+        cut=_pairs(rows, memberships, ~formed.holds, other, reason="belongs_to_a_likelier_owner"),
+        intake=rows.intake,
         counts=_counts(nodes, len(known.source)),
     )
 
 
-def identity(connection: duckdb.DuckDBPyConnection, intake: Intake, told: Told) -> Clustering:
-    """The clustering of edges that mean identity itself."""
-    pairs = connection.execute(
-        "select distinct least(source, target) as one, greatest(source, target) as other from wallet_rows where source <> target order by all"
-    ).fetchnumpy()
-    counted = connection.execute("select max(node) + 1 from wallet_ids").fetchone()
-    assert counted is not None
-    count, one, other = int(counted[0]), pairs["one"], pairs["other"]
+def identity(rows: Rows, told: Told) -> Clustering:
+    """The clustering of rows that mean identity itself."""
     told("joining")
+    count = rows.count
+    low, high = np.minimum(rows.source, rows.target), np.maximum(rows.source, rows.target)
+    pairs = np.unique((low.astype(np.int64) * count + high)[low < high])
+    one, other = (pairs // count).astype(np.int32), (pairs % count).astype(np.int32)
     cluster, is_hub, holds, pieces = same_person.join(count, one, other)
     degree = np.bincount(one, minlength=count) + np.bincount(other, minlength=count)
     # Sharing an identifier with many strangers is the mark of a farm here; a large cluster alone is a person with many devices.
@@ -64,12 +60,12 @@ def identity(connection: duckdb.DuckDBPyConnection, intake: Intake, told: Told) 
     joined[one[holds]] = True
     joined[other[holds]] = True
     told("writing ids")
-    nodes = _nodes(connection, cluster, is_hub, score, degree, {"same_person": joined})
+    nodes = _nodes(rows, cluster, is_hub, score, degree, {"same_person": joined})
     return Clustering(
         nodes=nodes,
-        links=_plain_pairs(connection, one[holds], other[holds], "same_person", None),
-        cut=_plain_pairs(connection, one[~holds], other[~holds], "same_person", "hub_joins_strangers"),
-        intake=intake,
+        links=_plain_pairs(rows, one[holds], other[holds], None),
+        cut=_plain_pairs(rows, one[~holds], other[~holds], "hub_joins_strangers"),
+        intake=rows.intake,
         counts={**_counts(nodes, len(one)), "links_cut": int((~holds).sum())},
     )
 
@@ -84,160 +80,92 @@ def _reasons(count: int, memberships: evidence.Memberships, holds: Bools) -> dic
     return reasons
 
 
-def _nodes(
-    connection: duckdb.DuckDBPyConnection, cluster: Ints, is_hub: Bools, score: Floats, degree: Ints, reasons: dict[str, Bools]
-) -> pa.Table:
+def _nodes(rows: Rows, cluster: Ints, is_hub: Bools, score: Floats, degree: Ints, reasons: dict[str, Bools]) -> pa.Table:
     import pyarrow as pa
 
     names = list(reasons)
     # The sets of reasons as a number, one bit each, so that text is made once per set and not per node.
     bits = sum(
-        (reasons[name].astype(np.int64) << place for place, name in enumerate(names)), np.zeros(len(cluster), dtype=np.int64)
+        (reasons[name].astype(np.int32) << place for place, name in enumerate(names)), np.zeros(rows.count, dtype=np.int32)
     )
     texts = [", ".join(name for place, name in enumerate(names) if code >> place & 1) for code in range(1 << len(names))]
-    columns = {
-        "node": np.arange(len(cluster), dtype=np.int32),
-        "cluster": cluster,
-        "is_hub": is_hub,
-        "sybil_score": score,
-        "counterparties": degree.astype(np.int32),
-        "evidence": pa.DictionaryArray.from_arrays(pa.array(bits.astype(np.int32)), pa.array(texts)).dictionary_decode(),
-    }
-    connection.register("wallet_found", pa.table(columns))
-    try:
-        return connection.execute(
-            """
-            with
-
-            joined as (
-
-                select
-                    wallet_ids.id as node_id,
-                    min(wallet_ids.id) over (partition by wallet_found.cluster) as cluster_id,
-                    wallet_found.is_hub,
-                    wallet_found.sybil_score,
-                    (count(*) over (partition by wallet_found.cluster))::integer as cluster_size,
-                    wallet_found.counterparties,
-                    wallet_found.evidence
-
-                from wallet_ids
-
-                inner join wallet_found
-                    on wallet_ids.node = wallet_found.node
-
-            )
-
-            select * from joined order by node_id
-            """
-        ).to_arrow_table()
-    finally:
-        connection.unregister("wallet_found")
-
-
-def _link_rows(memberships: evidence.Memberships, formed: forming.Formed) -> dict[str, Any]:
-    """For each membership the node to name as the other end: the group's middle, where that is a wallet, else its smallest wallet."""
-    groups = len(memberships.reason)
-    smallest = np.full(groups, np.iinfo(np.int64).max)
-    np.minimum.at(smallest, memberships.group[formed.holds], memberships.wallet[formed.holds])
-    everybody = np.full(groups, np.iinfo(np.int64).max)
-    np.minimum.at(everybody, memberships.group, memberships.wallet)
-    anchor = np.where(smallest == np.iinfo(np.int64).max, everybody, smallest)
-    middle = np.zeros(len(memberships.group), dtype=bool)
-    middle |= memberships.is_middle & formed.holds
-    anchor[memberships.group[middle]] = memberships.wallet[middle]
-    return {
-        "other": anchor[memberships.group],
-        "via": memberships.via[memberships.group],
-        "odds": memberships.log_odds[memberships.group],
-    }
-
-
-def _pairs(
-    connection: duckdb.DuckDBPyConnection,
-    rows: dict[str, Any],
-    memberships: evidence.Memberships,
-    chosen: Bools,
-    reason: str | None = None,
-) -> pa.Table:
-    import pyarrow as pa
-
-    kept = chosen & (memberships.wallet != rows["other"])
-    code = pa.array(memberships.reason[memberships.group][kept].astype(np.int32))
-    table = pa.table(
+    node = rows.node
+    mine = cluster[node]
+    # Ids are sorted, so the first id of a cluster is its smallest.
+    first = np.zeros(rows.count, dtype=np.int64)
+    first[mine[::-1]] = np.arange(len(node) - 1, -1, -1)
+    return pa.table(
         {
-            "node": memberships.wallet[kept],
-            "other": rows["other"][kept],
-            "via": rows["via"][kept],
-            "evidence": pa.DictionaryArray.from_arrays(code, pa.array(evidence.NAMES)).dictionary_decode(),
-            "log_odds": np.round(rows["odds"][kept], 6),
+            "node_id": rows.ids,
+            "cluster_id": rows.ids.take(pa.array(first[mine])),
+            "is_hub": is_hub[node],
+            "sybil_score": score[node],
+            "cluster_size": np.bincount(mine, minlength=rows.count)[mine].astype(np.int32),
+            "counterparties": degree[node].astype(np.int32),
+            "evidence": pa.array(texts).take(pa.array(bits[node])),
         }
     )
-    return _named(connection, table, reason)
 
 
-def _plain_pairs(
-    connection: duckdb.DuckDBPyConnection, one: Ints, other: Ints, evidence_name: str, reason: str | None
-) -> pa.Table:
+def _anchors(memberships: evidence.Memberships, formed: forming.Formed) -> Ints:
+    """For each group the node to name as the other end of its links: its middle, where that is a wallet, else its smallest wallet."""
+    groups = len(memberships.reason)
+    nobody = np.iinfo(np.int64).max
+    smallest, everybody = np.full(groups, nobody), np.full(groups, nobody)
+    np.minimum.at(smallest, memberships.group[formed.holds], memberships.wallet[formed.holds])
+    np.minimum.at(everybody, memberships.group, memberships.wallet)
+    anchor = np.where(smallest == nobody, everybody, smallest)
+    middle = memberships.is_middle & formed.holds
+    anchor[memberships.group[middle]] = memberships.wallet[middle]
+    return anchor
+
+
+def _pairs(rows: Rows, memberships: evidence.Memberships, chosen: Bools, other: Ints, reason: str | None = None) -> pa.Table:
+    """One row per pair: its reasons joined, and of the likeliest of them what it goes through and its odds."""
+    import pyarrow as pa
+
+    kept = np.flatnonzero(chosen & (memberships.wallet != other))
+    group = memberships.group[kept]
+    one, two, odds = memberships.wallet[kept], other[kept], memberships.log_odds[group]
+    order = np.lexsort((memberships.reason[group], -odds, two, one))
+    one, two, odds, group = one[order], two[order], odds[order], group[order]
+    begin = graph.starts_of(one, two)
+    pair = np.repeat(np.arange(len(begin)), np.diff(np.append(begin, len(one))))
+    bits = np.zeros(len(begin), dtype=np.int64)
+    np.bitwise_or.at(bits, pair, np.int64(1) << memberships.reason[group])
+    texts = [
+        ", ".join(n for place, n in enumerate(evidence.NAMES) if code >> place & 1) for code in range(1 << len(evidence.NAMES))
+    ]
+    via = memberships.via[group][begin]
+    via = np.where(via == two[begin], -1, via)
+    return _named(rows, one[begin], two[begin], pa.array(texts).take(pa.array(bits)), via, np.round(odds[begin], 6), reason)
+
+
+def _plain_pairs(rows: Rows, one: Ints, other: Ints, reason: str | None) -> pa.Table:
     import pyarrow as pa
 
     size = len(one)
-    table = pa.table(
-        {
-            "node": other.astype(np.int64),
-            "other": one.astype(np.int64),
-            "via": np.full(size, -1, dtype=np.int64),
-            "evidence": pa.array([evidence_name], pa.string()).take(pa.array(np.zeros(size, dtype=np.int64))),
-            "log_odds": pa.nulls(size, pa.float64()),
-        }
-    )
-    return _named(connection, table, reason)
+    said = pa.array(["same_person"]).take(pa.array(np.zeros(size, dtype=np.int64)))
+    return _named(rows, other, one, said, np.full(size, -1), None, reason)
 
 
-def _named(connection: duckdb.DuckDBPyConnection, table: pa.Table, reason: str | None) -> pa.Table:
-    """The pairs with ids instead of numbers, one row per pair, its reasons joined, the likeliest first."""
-    connection.register("wallet_pairs", table)
-    extra = f", '{reason}' as reason" if reason else ""
-    try:
-        return connection.execute(
-            f"""
-            with
+def _named(rows: Rows, one: Ints, other: Ints, said: pa.Array, via: Ints, odds: Floats | None, reason: str | None) -> pa.Table:
+    """The pairs with ids instead of numbers; a node of several spellings goes by its smallest id."""
+    import pyarrow as pa
 
-            names as (
-
-                select node, min(id) as id from wallet_ids group by node
-
-            ),
-
-            pairs as (
-
-                select
-                    one.id as node_id,
-                    other.id as other_id,
-                    string_agg(distinct wallet_pairs.evidence, ', ' order by wallet_pairs.evidence) as evidence,
-                    min(via.id order by wallet_pairs.log_odds desc nulls last, via.id) as via_id,
-                    max(wallet_pairs.log_odds) as log_odds
-
-                from wallet_pairs
-
-                inner join names as one
-                    on wallet_pairs.node = one.node
-
-                inner join names as other
-                    on wallet_pairs.other = other.node
-
-                left join names as via
-                    on wallet_pairs.via = via.node
-                    and wallet_pairs.via <> wallet_pairs.other
-
-                group by one.id, other.id
-
-            )
-
-            select *{extra} from pairs order by node_id, other_id
-            """
-        ).to_arrow_table()
-    finally:
-        connection.unregister("wallet_pairs")
+    first = np.zeros(rows.count, dtype=np.int64)
+    first[rows.node[::-1]] = np.arange(len(rows.node) - 1, -1, -1)
+    through = pa.array(np.where(via >= 0, first[np.maximum(via, 0)], 0), mask=via < 0)
+    columns = {
+        "node_id": rows.ids.take(pa.array(first[one])),
+        "other_id": rows.ids.take(pa.array(first[other])),
+        "evidence": said,
+        "via_id": rows.ids.take(through),
+        "log_odds": pa.nulls(len(one), pa.float64()) if odds is None else pa.array(odds),
+    }
+    if reason is not None:
+        columns["reason"] = pa.array([reason]).take(pa.array(np.zeros(len(one), dtype=np.int64)))
+    return pa.table(columns).sort_by([("node_id", "ascending"), ("other_id", "ascending")])
 
 
 def _counts(nodes: pa.Table, pairs: int) -> dict[str, Any]:

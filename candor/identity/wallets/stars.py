@@ -20,35 +20,42 @@ from dataclasses import dataclass
 
 import numpy as np  # noqa: TID253 - arrays throughout; the façade imports this module only when it runs
 
-from candor.identity.wallets.graph import Bools, Floats, Ints, TransferGraph
+from candor.identity.wallets.graph import Bools, Floats, Ints, TransferGraph, starts_of
 
 # rho, how much strangers around one centre resemble each other. 0.1 is what surveys of natural clusters (villages, schools) find at
 # the high end; it lets a star count as at most ten independent witnesses.
 RESEMBLANCE = 0.1
 # The share of a farm's wallets that fit the script. Published clusters have a few wallets that also lived a life of their own.
 FITTING = 0.9
+# Two thirds of a group must fit it, below that it is a mixture.
+MAJORITY = 2 / 3
 # Before looking at its wallets: one centre in twenty with a given number of wallets owns them, and the larger, the less likely.
 PRIOR = -3.0
 # A link needs 20 : 1 after looking. Joining strangers is worse than missing a pair.
 NEEDED = 3.0
 # No single trait may decide by itself: e^4, about 55 : 1.
 MOST = 4.0
+# An acquaintance of a fifth of the group is the group's, not a wallet's own.
+COMMON = 0.2
 NOBODY = -1
 
 
 @dataclass(frozen=True)
 class Groups:
     """Wallets put together for one reason, each in at most one group: `label` per wallet (NOBODY if none), `node` per label the
-    wallet in the middle (NOBODY if none), `close` per label whether its wallets may know each other without that being a life outside."""
+    wallet in the middle (NOBODY if none), `close` per label whether its wallets may know each other without that being a life outside,
+    `also` another node in the middle (NOBODY if none)."""
 
     label: Ints
     node: Ints
     close: Bools
+    also: Ints
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Per wallet how well it fits its group (nats) and whether it shows anything; per group its size, witnesses and log-odds.
+    """Per wallet how well it fits its group (nats) and whether it shows anything; per group its size, witnesses, the mean fit and
+    the share of those that fit, and its log-odds.
 
     `alone` is what a wallet's acquaintances say by themselves; `second` is the rare counterparty that most of a group share.
     """
@@ -60,6 +67,7 @@ class Verdict:
     members: Ints
     witnesses: Ints
     mean_fit: Floats
+    fitting: Floats
     log_odds: Floats
     second: Ints
 
@@ -98,7 +106,8 @@ def centres(graph: TransferGraph, side: Side, is_hub: Bools, doubt: Ints, *, fir
     # hub (bit 62), doubt (60 and 61), rank, node: the smallest wins, and the node is read back from the low 32 bits
     first_bits = (is_hub.astype(np.int64) << 62) | (np.minimum(doubt, 3).astype(np.int64) << 60) | (rank << 32)
     key = first_bits[side.other] | side.other
-    begin, lengths = _segments(side.own)
+    begin = starts_of(side.own)
+    lengths = np.diff(np.append(begin, len(side.own)))
     if first_only and graph.has_times and len(begin):
         when = graph.first[side.pair]
         earliest = np.fmin.reduceat(when, begin)
@@ -110,21 +119,26 @@ def centres(graph: TransferGraph, side: Side, is_hub: Bools, doubt: Ints, *, fir
     return centre
 
 
-def _segments(own: Ints) -> tuple[Ints, Ints]:
-    begin = np.flatnonzero(np.append(True, own[1:] != own[:-1])) if len(own) else np.zeros(0, dtype=np.int64)
-    return begin, np.diff(np.append(begin, len(own)))
-
-
 def around(centre: Ints, is_hub: Bools) -> Groups:
     """The groups of wallets around one centre; those around a hub do not become siblings by it."""
     node = np.arange(len(centre))
-    return Groups(centre, node, ~is_hub)
+    return Groups(centre, node, ~is_hub, np.full(len(centre), NOBODY))
 
 
 def judge(
-    graph: TransferGraph, side: Side, is_hub: Bools, groups: Groups, opposite: Ints, *, witness: Floats | float = 0.0
+    graph: TransferGraph,
+    side: Side,
+    is_hub: Bools,
+    groups: Groups,
+    opposite: Ints,
+    *,
+    witness: Floats | float = 0.0,
+    sought: bool = False,
 ) -> Verdict:
-    """Every group, judged. `opposite` is each wallet's centre on the other side, `witness` what else speaks for each wallet (nats)."""
+    """Every group, judged. `opposite` is each wallet's centre on the other side, `witness` what else speaks for each wallet (nats).
+
+    `sought`: the groups were looked for by who knows whom, so knowing nobody else proves less, and one hub in common nothing.
+    """
     label, size = groups.label, len(groups.node)
     member = np.flatnonzero(label != NOBODY)
     members = np.bincount(label[member], minlength=size)
@@ -132,7 +146,8 @@ def judge(
     second, shared = _second_centres(graph, groups, opposite, is_hub, member, members)
     alone, informative = _alone(graph, groups, second, is_hub, member, members)
     elsewhere = _elsewhere(graph, side, is_hub, groups, members)
-    others = _habits(graph, groups, is_hub, members) + _alike(graph, side, groups) + witness
+    others = _habits(graph, groups, is_hub, members, without_best=sought) + _alike(graph, side, groups) + witness
+    alone = np.minimum(alone, 0.5) if sought else alone
     structure = np.where(informative, alone + shared + elsewhere, 0.0)
     # Habits, amounts and times count only where the structure does not speak against.
     speaking = np.bincount(label[member], weights=structure[member], minlength=size) > 0
@@ -141,10 +156,14 @@ def judge(
     fit = np.where(informative, fit, 0.0)
     witnesses = np.bincount(label[member], weights=informative[member], minlength=size).astype(np.int64)
     mean_fit = np.bincount(label[member], weights=fit[member], minlength=size) / np.maximum(witnesses, 1)
+    fitting = np.bincount(label[member], weights=(informative & (fit > 0))[member], minlength=size) / np.maximum(witnesses, 1)
     effective = witnesses / (1.0 + np.maximum(witnesses - 1, 0) * RESEMBLANCE)
     before = PRIOR - np.log(np.maximum(members, 1)) - _service(graph, side, is_hub, groups)
     log_odds = np.where(witnesses >= 2, before + effective * mean_fit, before)
-    return Verdict(groups, fit, np.where(informative, alone, 0.0), informative, members, witnesses, mean_fit, log_odds, second)
+    # Averages hide a farm among strangers; where a third does not fit the group is no owner's, however well the others do.
+    log_odds = np.where(fitting >= MAJORITY, log_odds, np.minimum(log_odds, before))
+    alone = np.where(informative, alone, 0.0)
+    return Verdict(groups, fit, alone, informative, members, witnesses, mean_fit, fitting, log_odds, second)
 
 
 def _second_centres(
@@ -160,7 +179,9 @@ def _second_centres(
     if len(who) == 0:
         return second, says
     key = label[who] * np.int64(graph.count) + opposite[who]
-    values, number = np.unique(key, return_counts=True)
+    key = np.sort(key)
+    begin = starts_of(key)
+    values, number = key[begin], np.diff(np.append(begin, len(key)))
     group = values // graph.count
     order = np.lexsort((values, -number, group))
     best = order[np.append(True, group[order][1:] != group[order][:-1])]
@@ -184,11 +205,10 @@ def _alone(
     graph: TransferGraph, groups: Groups, second: Ints, is_hub: Bools, member: Ints, members: Ints
 ) -> tuple[Floats, Bools]:
     """What having, or not having, acquaintances outside the group says about each wallet, and which wallets show anything."""
-    one, other = graph.source, graph.target
-    plain = ~is_hub[one] & ~is_hub[other]
-    one, other = one[plain], other[plain]
-    private = np.bincount(one[_outside(one, other, groups, second)], minlength=graph.count)
-    private += np.bincount(other[_outside(other, one, groups, second)], minlength=graph.count)
+    own, other = acquaintances(graph, is_hub)
+    outside = _outside(own, other, groups, second)
+    own, other = own[outside], other[outside]
+    private = np.bincount(own[~_common(graph, groups, members, own, other)], minlength=graph.count)
     label = groups.label
     informative = (graph.degree >= 2) & (label >= 0)
     is_alone = private == 0
@@ -205,12 +225,40 @@ def _alone(
     return np.where(informative, np.clip(says, -MOST, MOST), 0.0), informative
 
 
+def acquaintances(graph: TransferGraph, is_hub: Bools) -> tuple[Ints, Ints]:
+    """Each two nodes that are no hubs and dealt with each other, once each way, sorted."""
+    one, other = graph.source, graph.target
+    plain = ~is_hub[one] & ~is_hub[other]
+    single = plain & ~graph.reciprocal
+    key = np.concatenate(
+        [one[plain] * np.int64(graph.count) + other[plain], other[single] * np.int64(graph.count) + one[single]]
+    )
+    key.sort()
+    return key // graph.count, key % graph.count
+
+
+def _common(graph: TransferGraph, groups: Groups, members: Ints, own: Ints, other: Ints) -> Bools:
+    """Which acquaintances outside are those of at least two, and a fifth, of the group: a small contract or shop, nobody's friend."""
+    label = groups.label[own]
+    at = np.maximum(label, 0)
+    common = np.zeros(len(own), dtype=bool)
+    possible = np.flatnonzero((label >= 0) & (members[at] >= 2) & (graph.degree[other] >= 2))
+    key = label[possible] * np.int64(graph.count) + other[possible]
+    order = np.argsort(key, kind="stable")
+    begin = starts_of(key[order])
+    lengths = np.diff(np.append(begin, len(order)))
+    number = np.repeat(lengths, lengths)
+    place = possible[order]
+    common[place] = (number >= 2) & (number >= COMMON * members[label[place]])
+    return common
+
+
 def _outside(own: Ints, other: Ints, groups: Groups, second: Ints) -> Bools:
     """Whether `other` is somebody outside own's group: not in its middle, nor its second centre, nor a sibling, nor its child."""
     mine, theirs = groups.label[own], groups.label[other]
     at, there = np.maximum(mine, 0), np.maximum(theirs, 0)
     in_group = mine >= 0
-    middle = in_group & (groups.node[at] == other)
+    middle = in_group & ((groups.node[at] == other) | (groups.also[at] == other))
     sibling = in_group & (theirs == mine) & groups.close[at]
     child = (theirs >= 0) & (groups.node[there] == own)
     return ~(middle | sibling | child | (in_group & (second[at] == other)))
@@ -238,30 +286,33 @@ def _elsewhere(graph: TransferGraph, side: Side, is_hub: Bools, groups: Groups, 
 
 
 def _service(graph: TransferGraph, side: Side, is_hub: Bools, groups: Groups) -> Floats:
-    """Nats against each centre for the strangers that deal with it only the other way round.
+    """Nats against each centre for the wallets that deal with it the other way round.
 
-    A funder is paid by few whom it did not fund, a collector pays few who did not send to it; contracts and exchanges by many.
+    A funder is paid by few whom it did not fund; contracts and exchanges are paid by many. A collector sends to few at all, while a contract
+    pays back what was swapped; who both funds and collects is judged as a funder.
     """
-    opposite_own, opposite_other = (
-        (graph.source, graph.target) if side.own is not graph.source else (graph.target, graph.source)
-    )
-    strange = ~is_hub[opposite_own] & ~graph.reciprocal
-    number = np.bincount(opposite_other[strange], minlength=graph.count)
+    collects = side.own is graph.source
+    own, other = (graph.target, graph.source) if collects else (graph.source, graph.target)
+    strange = ~is_hub[own] & (collects | ~graph.reciprocal)
+    number = np.bincount(other[strange], minlength=graph.count)
     against = np.minimum(0.5 * number, 6.0)  # half a nat each: friends pay too
     return np.where(groups.node >= 0, against[np.maximum(groups.node, 0)], 0.0)
 
 
-def _habits(graph: TransferGraph, groups: Groups, is_hub: Bools, members: Ints) -> Floats:
-    """What the hubs a wallet uses say: as popular as anywhere (0), or the same few as its siblings use."""
+def _habits(graph: TransferGraph, groups: Groups, is_hub: Bools, members: Ints, *, without_best: bool) -> Floats:
+    """What the hubs a wallet uses say: as popular as anywhere (0), or the same few as its siblings use.
+
+    `without_best` leaves out each wallet's most telling hub: colleagues share an employer, neighbours a shop.
+    """
     wallet, hub = hub_uses(graph, is_hub)
     label = groups.label
     at = label[wallet]
-    keep = (at >= 0) & (hub != groups.node[np.maximum(at, 0)])
+    keep = (at >= 0) & (hub != groups.node[np.maximum(at, 0)]) & (hub != groups.also[np.maximum(at, 0)])
     wallet, hub, at = wallet[keep], hub[keep], at[keep]
     if len(wallet) == 0:
         return np.zeros(graph.count)
     everywhere = np.bincount(hub, minlength=graph.count)
-    users = max(1, len(np.unique(wallet)))
+    users = max(1, int(np.count_nonzero(np.bincount(wallet))))
     _, place, number = np.unique(at * np.int64(graph.count) + hub, return_inverse=True, return_counts=True)
     here = number[place]
     share = (here - 1 + 0.5) / members[at]  # without the wallet itself
@@ -269,6 +320,10 @@ def _habits(graph: TransferGraph, groups: Groups, is_hub: Bools, members: Ints) 
     ratio = np.clip(np.log(share / by_chance), -1.0, MOST)
     total = np.bincount(wallet, weights=ratio, minlength=graph.count)
     used = np.bincount(wallet, minlength=graph.count)
+    if without_best:
+        best = np.full(graph.count, -np.inf)
+        np.maximum.at(best, wallet, ratio)
+        total, used = total - np.where(used > 0, best, 0.0), used - (used > 0)
     # Half of what independence would give, for at most three hubs: strangers of one market use the same contracts too.
     says = np.clip(0.5 * total / np.maximum(used, 1) * np.minimum(used, 3), -1.0, MOST)
     return np.where((label >= 0) & (members[np.maximum(label, 0)] >= 2), says, 0.0)

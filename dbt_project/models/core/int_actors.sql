@@ -14,7 +14,9 @@ actors as (
     select
         {{ actor('events') }} as actor,
         count(*) as acts,
+        count(account_id) as acts_logged_in,
         bit_count(bit_or(1::bigint << minute(occurred_at))) as minutes_of_the_hour,
+        bit_count(bit_or(1::bigint << hour(occurred_at))) as hours_of_the_day,
         min(occurred_at) as first_acted_at,
         max(occurred_at) as last_acted_at
 

@@ -107,6 +107,50 @@ every as (
 
 ),
 
+-- Said twice: Candor's own decision that a channel delivers back under its id, and one assignment under two ids. The first is Candor's, else the
+-- one known first. Few repeat, and only those are compared.
+hashed as (
+
+    select
+        assignment_id,
+        source,
+        known_at,
+        person_id,
+        offer_id,
+        offer_version,
+        channel,
+        arm,
+        assigned_at,
+        hash(person_id, offer_id, offer_version, channel, arm, assigned_at) as content_hash
+    from every
+
+),
+
+said_again as (
+
+    select
+        assignment_id,
+        source
+    from hashed
+    where person_id is not null
+        and content_hash in (select content_hash from hashed group by content_hash having count(*) > 1)
+    qualify row_number() over (
+        partition by person_id, offer_id, offer_version, channel, arm, assigned_at order by source, known_at, assignment_id
+    ) > 1
+
+    union
+
+    select
+        past.assignment_id,
+        past.source
+
+    from past
+
+    inner join decided
+        on past.assignment_id = decided.assignment_id
+
+),
+
 judged as (
 
     select
@@ -126,6 +170,7 @@ judged as (
             [
                 case when every.assigned_at > {{ as_of() }} then 'not_yet_happened' end,
                 case when every.person_id is null then 'unattributed' end,
+                case when said_again.assignment_id is not null then 'duplicate_semantic' end,
                 case when coalesce(offers.product_line, offer_lines.product_line) is null then 'unknown_offer' end,
                 case when test_people.person_id is not null then 'test_account' end
             ],
@@ -140,6 +185,10 @@ judged as (
 
     left join offer_lines
         on every.offer_id = offer_lines.offer_id
+
+    left join said_again
+        on every.assignment_id = said_again.assignment_id
+        and every.source = said_again.source
 
     left join test_people
         on every.person_id = test_people.person_id

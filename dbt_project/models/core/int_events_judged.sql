@@ -46,6 +46,12 @@ dead_sessions as (
 
 ),
 
+said_again as (
+
+    select * from {{ ref('int_events_said_again') }}
+
+),
+
 test_people as (
 
     select * from {{ ref('int_test_people') }}
@@ -135,11 +141,15 @@ judged as (
             [
                 case when attributed.occurred_at > {{ as_of() }} then 'not_yet_happened' end,
                 case when attributed.person_id is null then 'unattributed' end,
+                case when said_again.event_id is not null then 'duplicate_semantic' end,
                 case when hub_accounts.identifier is not null then 'hub_account' end,
                 case when bot_agents.is_declared then 'bot_declared' end,
                 case when bot_agents.is_headless then 'bot_headless' end,
+                -- An app may call itself what it likes; nobody visits a website with anything but a browser.
+                case when bot_agents.is_no_browser and attributed.channel = 'web' then 'bot_no_browser' end,
                 case when bot_sessions.is_too_fast then 'bot_rate' end,
-                case when bot_sessions.is_too_regular or bot_actors.keeps_the_clock then 'bot_regular' end,
+                case when bot_sessions.is_too_regular or bot_actors.keeps_the_clock or bot_actors.is_metronome then 'bot_regular' end,
+                case when bot_actors.never_rests then 'bot_no_rest' end,
                 case when bot_actors.has_bot_sessions then 'bot_actor' end,
                 case when coalesce(test_people.person_id, test_accounts.account_id) is not null then 'test_account' end,
                 case when {{ is_testnet("json_extract_string(attributed.properties, '$.chain')") }} then 'testnet' end,
@@ -149,6 +159,9 @@ judged as (
         ) as reasons
 
     from attributed
+
+    left join said_again
+        on attributed.event_id = said_again.event_id
 
     left join hub_accounts
         on attributed.account_id = hub_accounts.identifier

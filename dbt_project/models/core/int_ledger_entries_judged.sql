@@ -2,7 +2,22 @@ with
 
 ledger_entries as (
 
-    select * from {{ ref('stg_exchange__ledger_entries') }}
+    select
+        *,
+        hash(account_id, kind, product_line, asset, amount_usd, occurred_at) as content_hash
+    from {{ ref('stg_exchange__ledger_entries') }}
+
+),
+
+-- The same in everything but the id, to the microsecond: booked again under a new id. Few contents repeat, and only those are compared.
+said_again as (
+
+    select entry_id
+    from ledger_entries
+    where content_hash in (select content_hash from ledger_entries group by content_hash having count(*) > 1)
+    qualify row_number() over (
+        partition by account_id, kind, product_line, asset, amount_usd, occurred_at order by known_at, entry_id
+    ) > 1
 
 ),
 
@@ -36,6 +51,7 @@ judged as (
             [
                 case when ledger_entries.occurred_at > {{ as_of() }} then 'not_yet_happened' end,
                 case when person_identifiers.person_id is null then 'unattributed' end,
+                case when said_again.entry_id is not null then 'duplicate_semantic' end,
                 case when test_accounts.account_id is not null then 'test_account' end
             ],
             lambda reason: reason is not null
@@ -45,6 +61,9 @@ judged as (
 
     left join person_identifiers
         on ledger_entries.account_id = person_identifiers.identifier
+
+    left join said_again
+        on ledger_entries.entry_id = said_again.entry_id
 
     left join test_accounts
         on ledger_entries.account_id = test_accounts.account_id

@@ -7,7 +7,8 @@ removed as (
         assignment_id,
         person_id,
         source,
-        reasons
+        reasons,
+        {{ noise_score('reasons') }} as score
     from {{ ref('int_assignments_judged') }}
     where len(reasons) > 0
 

@@ -12,13 +12,26 @@ judged as (
 
 ),
 
+kept_hashes as (
+
+    select row_hash from {{ ref('stg_events__events') }}
+    where duplicates > 0
+
+),
+
+-- Exact: the content is that of the row that was kept. A near copy that comes twice counts as near both times.
 duplicates as (
 
     select
         row_hash,
         event_id,
         null::varchar as person_id,
-        ['duplicate'] as reasons
+        [
+            case
+                when row_hash in (select row_hash from kept_hashes) then 'duplicate_exact'
+                else 'duplicate_near'
+            end
+        ] as reasons
     from {{ ref('stg_events__event_duplicates') }}
 
 ),
@@ -31,4 +44,10 @@ removed as (
 
 )
 
-select * from removed
+select
+    row_hash,
+    event_id,
+    person_id,
+    reasons,
+    {{ noise_score('reasons') }} as score
+from removed

@@ -7,7 +7,8 @@ removed as (
         entry_id,
         account_id,
         person_id,
-        reasons
+        reasons,
+        {{ noise_score('reasons') }} as score
     from {{ ref('int_ledger_entries_judged') }}
     where len(reasons) > 0
 

@@ -39,7 +39,7 @@ accounts_checked as (
         accounts.account_id,
         accounts.closed_at is null or accounts.closed_at > {{ as_of() }} as is_open,
         accounts.created_at,
-        accounts.birth_date,
+        {{ birth_date_of_age('accounts') }} as birth_date,
         accounts.time_zone_std,
         accounts.country_code,
         accounts.region_code,
@@ -50,6 +50,7 @@ accounts_checked as (
         kyc_current.tier as kyc_tier,
         kyc_current.expires_at as kyc_expires_at,
         kyc_current.birth_date as kyc_birth_date,
+        {{ birth_date_of_age('kyc_current') }} as kyc_birth_date_of_age,
         kyc_current.residence_country as kyc_country,
         kyc_current.residence_region as kyc_region,
         kyc_current.client_class

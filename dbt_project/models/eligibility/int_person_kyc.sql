@@ -39,7 +39,7 @@ grouped as (
         count(distinct accounts.kyc_birth_date) filter (where accounts.is_open and accounts.is_verified) > 1
         or count(distinct accounts.kyc_country) filter (where accounts.is_open and accounts.is_verified) > 1 as is_kyc_conflict,
         greatest(
-            max(accounts.birth_date), max(accounts.kyc_birth_date) filter (where accounts.is_open)
+            max(accounts.birth_date), max(accounts.kyc_birth_date_of_age) filter (where accounts.is_open)
         ) as birth_date,
         list_sort(list(distinct accounts.time_zone_std) filter (where accounts.is_open and accounts.time_zone_std is not null)) as tzs,
         -- Nobody's birthday has come before it has come in the last of their zones. Without a zone: UTC-12.

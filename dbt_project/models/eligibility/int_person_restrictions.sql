@@ -24,6 +24,13 @@ person_emails as (
 
 ),
 
+-- The same of a wallet that somebody claims and identity did not make theirs: mistyped, or claimed by too many.
+person_wallets as (
+
+    select * from {{ ref('person_wallets') }}
+
+),
+
 matched as (
 
     select
@@ -70,6 +77,17 @@ matched as (
 
     inner join person_emails
         on lower(trim(restrictions.email)) = person_emails.email
+
+    union all
+
+    select
+        person_wallets.person_id,
+        restrictions.kind
+
+    from restrictions
+
+    inner join person_wallets
+        on restrictions.wallet_std = person_wallets.wallet_std
 
 ),
 

@@ -33,6 +33,12 @@ wallet_links as (
 
 ),
 
+person_wallets as (
+
+    select * from {{ ref('person_wallets') }}
+
+),
+
 latest_runs as (
 
     select *
@@ -93,17 +99,41 @@ people_screened as (
 
 ),
 
+-- Wallets that identity made somebody's, and those that somebody claims: a link that proves nothing (a typing error in the address, a
+-- wallet that too many claim) still says whose money it may be.
+wallets_of_people as (
+
+    select
+        person_id,
+        identifier as wallet_std
+
+    from person_identifiers
+
+    where identifier_kind = 'wallet'
+
+    union
+
+    select
+        person_id,
+        wallet_std
+
+    from person_wallets
+
+),
+
 chains_of_wallets as (
 
     select distinct
         wallet_std,
-        chain
+        chain_std,
+        chain_family
 
     from wallet_links
 
 ),
 
--- 0x addresses are one address on every EVM chain; elsewhere the chain must be the one the wallet was linked on.
+-- 0x addresses are one address on every EVM chain; elsewhere the chain must be the one the wallet was linked on, unless one of the two
+-- is missing or is a name that nobody here knows.
 wallet_hits as (
 
     select
@@ -119,10 +149,10 @@ wallet_hits as (
 
     left join chains_of_wallets
         on screening_hits.wallet_std = chains_of_wallets.wallet_std
-        and screening_hits.chain = chains_of_wallets.chain
+        and (screening_hits.chain_std = chains_of_wallets.chain_std or chains_of_wallets.chain_family is null)
 
     where starts_with(screening_hits.wallet_std, '0x')
-        or screening_hits.chain is null
+        or screening_hits.chain_family is null
         or chains_of_wallets.wallet_std is not null
 
     group by screening_hits.wallet_std
@@ -132,17 +162,16 @@ wallet_hits as (
 people_by_wallet as (
 
     select
-        person_identifiers.person_id,
+        wallets_of_people.person_id,
         bool_or(wallet_hits.is_confirmed) as is_wallet_confirmed,
         bool_or(wallet_hits.is_potential) as is_wallet_potential
 
     from wallet_hits
 
-    inner join person_identifiers
-        on person_identifiers.identifier_kind = 'wallet'
-        and wallet_hits.wallet_std = person_identifiers.identifier
+    inner join wallets_of_people
+        on wallet_hits.wallet_std = wallets_of_people.wallet_std
 
-    group by person_identifiers.person_id
+    group by wallets_of_people.person_id
 
 ),
 

@@ -26,7 +26,7 @@ verified as (
     select
         account_id,
         name_std,
-        birth_date
+        birth_date_std as birth_date
 
     from kyc_records
 
@@ -45,7 +45,7 @@ claims (record_kind, record_id, name, birth_date, is_verified) as (
         'account_id',
         accounts.account_id,
         coalesce(verified.name_std, accounts.name_std),
-        coalesce(verified.birth_date, accounts.birth_date),
+        coalesce(verified.birth_date, accounts.birth_date_std),
         verified.account_id is not null
 
     from accounts

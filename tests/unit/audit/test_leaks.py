@@ -33,6 +33,12 @@ def hit(outcome, run="sr-accounts", **who):
     return lambda world: world.add("compliance.screening_hits", **{**row, "outcome": outcome, **who})
 
 
+def claim(address, chain="ethereum", **changes):
+    """p-gb's account says that this wallet is its own; identity does not know of it."""
+    row = {"link_id": "wl-claim", "wallet_address": address, "chain": chain, "account_id": "ac-gb", "linked_at": NOW - 30 * DAY}
+    return lambda world: world.add("wallets.wallet_links", **{**row, **changes})
+
+
 def message(**changes):
     row = {"message_id": "m1", "contact_id": "co-gb", "channel": "email", "is_promotion": True, "sent_at": NOW - 3 * DAY}
     return lambda world: world.add("crm.messages", **{**row, **changes})
@@ -151,6 +157,31 @@ LEAKS = {
     ),
     "embargo": (GB_WEB, restrict("embargo"), {"FC_EMBARGO"}),
     "embargo_on_the_wallet": (GB_WEB, restrict("embargo", account_id=None, wallet_address=f" 0x{'gb':a<40} "), {"FC_EMBARGO"}),
+    "embargo_on_a_wallet_claimed_with_a_typing_error": (
+        GB_WEB,
+        both(
+            claim("0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),
+            restrict("embargo", account_id=None, wallet_address="0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),
+        ),
+        {"FC_EMBARGO"},
+    ),
+    "listed_wallet_that_only_the_persons_device_claims": (
+        GB_WEB,
+        both(
+            lambda world: world.identifiers.append(("p-gb", "device_id", "dv-gb")),
+            claim("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", "bitcoin", account_id=None, device_id="dv-gb"),
+            hit("confirmed", "sr-wallets", wallet_address="bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", chain="XBT"),
+        ),
+        {"FC_WALLET_LISTED"},
+    ),
+    "listed_wallet_on_a_chain_nobody_knows": (
+        GB_WEB,
+        both(
+            claim("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", "bitcoin"),
+            hit("confirmed", "sr-wallets", wallet_address="1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", chain="moonchain"),
+        ),
+        {"FC_WALLET_LISTED"},
+    ),
     "embargo_on_the_email_in_capitals": (GB_WEB, restrict("embargo", account_id=None, email=" GB@Example.com"), {"FC_EMBARGO"}),
     "embargo_on_an_email_that_identity_gave_to_somebody_else": (
         GB_WEB,
@@ -199,6 +230,22 @@ LEAKS = {
         GB_WEB,
         edit("exchange.accounts", "ac-gb", birth_date=date(2010, 1, 1)),
         {"AGE_UNDER_18"},
+    ),
+    "birth_date_a_placeholder": (
+        GB_WEB,
+        both(
+            edit("compliance.kyc_records", "ky-gb", birth_date=date(1970, 1, 1)),
+            edit("exchange.accounts", "ac-gb", birth_date=date(1900, 1, 1)),
+        ),
+        {"AGE_UNDER_18_UNKNOWN"},
+    ),
+    "nobody_alive_is_that_old": (
+        GB_WEB,
+        both(
+            edit("compliance.kyc_records", "ky-gb", birth_date=None),
+            edit("exchange.accounts", "ac-gb", birth_date=date(1903, 11, 22)),
+        ),
+        {"AGE_UNDER_18_UNKNOWN"},
     ),
     "birth_date_unknown": (
         GB_WEB,
@@ -470,6 +517,27 @@ LEAKS = {
 
 
 HARMLESS = {
+    "oldest_of_all": (
+        GB_WEB,
+        both(
+            edit("compliance.kyc_records", "ky-gb", birth_date=None),
+            edit("exchange.accounts", "ac-gb", birth_date=date(1903, 11, 23)),
+        ),
+    ),
+    "listed_wallet_that_was_unlinked": (
+        GB_WEB,
+        both(
+            claim("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", unlinked_at=NOW),
+            hit("confirmed", "sr-wallets", wallet_address="0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed", chain="ethereum"),
+        ),
+    ),
+    "same_letters_listed_on_another_chain": (
+        GB_WEB,
+        both(
+            claim("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", "btc"),
+            hit("confirmed", "sr-wallets", wallet_address="1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", chain="litecoin"),
+        ),
+    ),
     "cleared_hit": (GB_WEB, hit("cleared", account_id="ac-gb")),
     "hit_of_an_earlier_screening": (GB_WEB, hit("confirmed", "sr-old", account_id="ac-gb")),
     "restriction_resolved_since": (

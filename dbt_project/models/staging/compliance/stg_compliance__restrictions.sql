@@ -13,6 +13,12 @@ email_providers as (
 
 ),
 
+wallet_addresses as (
+
+    select * from {{ source('vault_state', 'wallet_addresses') }}
+
+),
+
 standardised as (
 
     select
@@ -20,10 +26,12 @@ standardised as (
         current_rows.account_id,
         current_rows.wallet_address,
         {{ wallet_std('current_rows.wallet_address') }} as wallet_std,
-        {{ wallet_valid('current_rows.wallet_address') }} as wallet_valid,
+        {{ wallet_valid('current_rows.wallet_address', 'null', 'wallet_addresses') }} as wallet_valid,
+        {{ wallet_reason('current_rows.wallet_address', 'null', 'wallet_addresses') }} as wallet_reason,
         current_rows.email,
         {{ email_std('current_rows.email', 'email_providers') }} as email_std,
         {{ email_valid('current_rows.email') }} as email_valid,
+        {{ email_reason('current_rows.email') }} as email_reason,
         current_rows.kind,
         current_rows.scope,
         current_rows.status,
@@ -37,6 +45,10 @@ standardised as (
 
     left join email_providers
         on {{ email_domain('current_rows.email') }} = email_providers.domain
+
+    -- No chain is named here: the address is judged by its own shape.
+    left join wallet_addresses
+        on trim(current_rows.wallet_address) = wallet_addresses.raw
 
 )
 

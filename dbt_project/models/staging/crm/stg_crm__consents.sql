@@ -21,6 +21,7 @@ standardised as (
         current_rows.email,
         {{ email_std('current_rows.email', 'email_providers') }} as email_std,
         {{ email_valid('current_rows.email') }} as email_valid,
+        {{ email_reason('current_rows.email') }} as email_reason,
         current_rows.channel,
         current_rows.purpose,
         current_rows.status,

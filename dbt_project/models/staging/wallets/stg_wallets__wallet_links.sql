@@ -6,15 +6,30 @@ current_rows as (
 
 ),
 
+wallet_chains as (
+
+    select * from {{ ref('wallet_chains') }}
+
+),
+
+wallet_addresses as (
+
+    select * from {{ source('state', 'wallet_addresses') }}
+
+),
+
 standardised as (
 
     select
         current_rows.link_id,
         current_rows.wallet_address,
         {{ wallet_std('current_rows.wallet_address') }} as wallet_std,
-        {{ wallet_valid('current_rows.wallet_address') }} as wallet_valid,
+        {{ wallet_valid('current_rows.wallet_address', 'wallet_chains.address_formats', 'wallet_addresses') }} as wallet_valid,
+        {{ wallet_reason('current_rows.wallet_address', 'wallet_chains.address_formats', 'wallet_addresses') }} as wallet_reason,
         current_rows.chain,
-        {{ is_testnet('current_rows.chain') }} as is_testnet,
+        {{ chain_std('current_rows.chain', 'wallet_chains') }} as chain_std,
+        wallet_chains.family as chain_family,
+        coalesce(wallet_chains.is_testnet, {{ is_testnet('current_rows.chain') }}) as is_testnet,
         current_rows.account_id,
         current_rows.device_id,
         current_rows.proof,
@@ -24,6 +39,12 @@ standardised as (
         current_rows.known_at
 
     from current_rows
+
+    left join wallet_chains
+        on lower(trim(current_rows.chain)) = wallet_chains.chain
+
+    left join wallet_addresses
+        on trim(current_rows.wallet_address) = wallet_addresses.raw
 
 )
 
