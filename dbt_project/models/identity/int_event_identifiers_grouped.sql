@@ -14,6 +14,7 @@ event_identifiers_grouped as (
         device_id,
         anonymous_id,
         min(known_at) as first_known_at,
+        min(occurred_at) as first_occurred_at,
         count(*) as events
 
     from events
