@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Somebody even when nothing else is known. An e-mail address, phone number or wallet that joins nothing is not.
 SOMEBODY = ("account_id", "contact_id", "device_id", "anonymous_id")
+# What a record carries, rather than who somebody is: hanging on by one of these bridges nobody.
+CARRIED = ("email", "phone")
 
 BIRTH_DATES = """
 select
@@ -82,6 +84,7 @@ class Clusters:
 
     cluster: np.ndarray
     is_member: np.ndarray
+    is_carried: np.ndarray  # an e-mail address or phone number
     evidence_rank: np.ndarray  # of the weakest link on the strongest chain to the anchor; 0 for the anchor itself
     linked_ms: np.ndarray  # from when a chain to the anchor was known; the smallest int64 for the anchor itself
     one: np.ndarray  # the kept links
@@ -120,6 +123,8 @@ def form(connection: duckdb.DuckDBPyConnection, overrides: tuple[Override, ...] 
     cluster = components(graph.count, one, other)
     somebody = np.zeros(max(codes.values()) + 1, dtype=bool)
     somebody[[codes[kind] for kind in SOMEBODY]] = True
+    carried = np.zeros(len(somebody), dtype=bool)
+    carried[[codes[kind] for kind in CARRIED]] = True
     is_member = somebody[kinds]
     is_member[one] = True
     is_member[other] = True
@@ -128,7 +133,7 @@ def form(connection: duckdb.DuckDBPyConnection, overrides: tuple[Override, ...] 
     _record_cuts(connection, links["edge"][~kept], cut[~kept])
     sizes = np.bincount(cluster[is_member]) if is_member.any() else np.zeros(1, dtype=np.int64)
     counts = {"largest_component": int(sizes.max()), "cut_by_guards": int((~kept).sum())}
-    return Clusters(cluster, is_member, evidence_rank, linked_ms, one, other, rank), counts
+    return Clusters(cluster, is_member, carried[kinds], evidence_rank, linked_ms, one, other, rank), counts
 
 
 def _disagreeing(connection: duckdb.DuckDBPyConnection, person: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

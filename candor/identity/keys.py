@@ -361,7 +361,10 @@ def _write_persons(
     of_node: np.ndarray,
     since: np.ndarray,
 ) -> None:
-    """identity.person_identifiers, and identity.persons with the weakest bridge of each person."""
+    """identity.person_identifiers, and identity.persons with the weakest bridge of each person.
+
+    A bridge joins accounts, contacts, machines and wallets; an address or number at the end of a chain joins nothing.
+    """
     import numpy as np
     import pyarrow as pa
 
@@ -383,7 +386,8 @@ def _write_persons(
     connection.unregister("node_arrays")
     weakest, latest = np.zeros(count, dtype=np.int8), np.full(count, -1, dtype=np.int64)
     members = np.flatnonzero(clusters.is_member)
-    np.maximum.at(weakest, clusters.cluster[members], clusters.evidence_rank[members])
+    bridged = members[~clusters.is_carried[members]]
+    np.maximum.at(weakest, clusters.cluster[bridged], clusters.evidence_rank[bridged])
     np.maximum.at(latest, clusters.cluster[members], clusters.linked_ms[members])
     sizes = np.bincount(clusters.cluster[members], minlength=max(count, 1))
     connection.register(

@@ -52,7 +52,7 @@ def test_a_chain_of_a_thousand_links_is_as_weak_as_its_weakest():
 
 
 def test_a_person_carries_the_evidence_of_their_weakest_bridge(world):
-    persons = world.run(1, "a1-e1 c1-e1 c1-p1:phone c2-p1:phone a2-d2:login", alone="a3")
+    persons = world.run(1, "a1-e1 c1-e1 c1-p1:phone c2-p1:phone a2-d2:login a4-e4 a4-p4:phone", alone="a3")
     bridges = {
         person: (evidence, identifiers)
         for person, evidence, identifiers in world.table(
@@ -62,6 +62,7 @@ def test_a_person_carries_the_evidence_of_their_weakest_bridge(world):
     assert bridges[persons["a1"]] == ("phone", 5)
     assert bridges[persons["a2"]] == ("login", 2)
     assert bridges[persons["a3"]] == ("alone", 1)
+    assert bridges[persons["a4"]] == ("alone", 3)  # an address and a number of one account join nobody
     probability = dict(world.table("select person_id, match_probability from identity.persons"))
     assert probability[persons["a1"]] == pytest.approx(0.94)
     assert probability[persons["a3"]] == 1
