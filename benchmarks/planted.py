@@ -103,7 +103,7 @@ def _items(connection: duckdb.DuckDBPyConnection, truth: Path) -> None:
         select distinct account_id, anonymous_id, device_id from raw.events__events
         """
     )
-    # A wallet address is written in two ways; everything else is compared as it is.
+    # An EVM address is written in several ways; everything else is compared as it is.
     connection.execute(
         f"""
         create or replace temp table items as
@@ -114,7 +114,7 @@ def _items(connection: duckdb.DuckDBPyConnection, truth: Path) -> None:
             union all select true_person, second_anonymous_id from people where second_anonymous_id is not null
         ), owned as (
             select true_person, kind, identifier from read_parquet('{part_files(truth, "person_identifiers")}')
-            where kind in ('account_id', 'contact_id', 'wallet')
+            where kind in ('account_id', 'contact_id')
             union all
             select true_person, 'anonymous_id', anonymous_id from cookies
             union all
@@ -127,13 +127,15 @@ def _items(connection: duckdb.DuckDBPyConnection, truth: Path) -> None:
             from people inner join raw.wallets__wallet_links as links on people.device_id = links.device_id
             union all
             select distinct true_person, kind, identifier from read_parquet('{part_files(truth, "record_claims")}')
-            where record_id in (select account_id from raw.exchange__accounts union all select contact_id from raw.crm__contacts)
+            where kind = 'wallet'
+                or record_id in (select account_id from raw.exchange__accounts union all select contact_id from raw.crm__contacts)
         ), landed as (
             select 'account_id' as kind, account_id as identifier from raw.exchange__accounts
             union select 'contact_id', contact_id from raw.crm__contacts
             union select 'device_id', device_id from landed_events
             union select 'anonymous_id', anonymous_id from landed_events
-            union select 'wallet', lower(wallet_address) from raw.wallets__wallet_links
+            union select 'wallet', case when starts_with(wallet_address, '0x') then lower(wallet_address) else wallet_address end
+            from raw.wallets__wallet_links
             union select 'device_id', device_id from raw.wallets__wallet_links
             union select kind, identifier from owned where kind in ('email', 'phone')
         ), own as (
@@ -168,8 +170,6 @@ def _links(connection: duckdb.DuckDBPyConnection, truth: Path) -> None:
             union select 'account_id', account_id, 'anonymous_id', anonymous_id from landed_events
             union select 'account_id', account_id, 'device_id', device_id from landed_events
             union select 'anonymous_id', anonymous_id, 'device_id', device_id from landed_events
-            union select 'account_id', account_id, 'wallet', lower(wallet_address) from raw.wallets__wallet_links
-            union select 'device_id', device_id, 'wallet', lower(wallet_address) from raw.wallets__wallet_links
         )
         select one.item as one, other.item as other
         from claimed

@@ -2,8 +2,9 @@
 
     python -m benchmarks.resolution [--heavy 10000] [--only fake_1000]
 
-Prints, per data set: pairwise precision, recall and F1, B-cubed F1, pairs compared and seconds, ours beside Splink's; then Splink when it scores
-the pairs that our blocking chose; both also at the threshold that the truth would choose for them, which nobody knows beforehand. The public sets are looked for in ../shared/data.
+Prints, per data set: pairwise precision, recall and F1, B-cubed F1, pairs compared and seconds, ours beside Splink's; then Splink when it
+scores the pairs that our blocking chose; both also at the threshold that the truth would choose for them, which nobody knows beforehand.
+The public sets are looked for in ../shared/data.
 Splink's settings are those of the tutorials for the same data: tutorials 00 to 07 (fake_1000), "Linking the febrl4 datasets", "Febrl3 dedupe"
 (for febrl 1 and 2), "Deduplicate 50k rows" (for made-up heavy errors, as it is for historical persons); clusters at probability 0.95 as there.
 """

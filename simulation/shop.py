@@ -95,7 +95,8 @@ def _records(books: Books, crowd: pl.DataFrame, as_ofs: list[int], days: int, *,
 
     books.keep("people", crowd, part)
     books.keep("person_identifiers", population.identifiers(crowd), part)
-    books.keep("record_claims", truth_of.claims(crowd, accounts, contacts), part)
+    claims = [truth_of.claims(crowd, accounts, contacts), truth_of.wallet_claims(crowd, links, records.hot_wallet(seed))]
+    books.keep("record_claims", pl.concat(claims), part)
     entities = {
         "exchange.accounts": accounts, "crm.contacts": contacts, "wallets.wallet_links": links, "compliance.kyc_records": kyc_records,
         "compliance.restrictions": restrictions,

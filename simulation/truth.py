@@ -5,7 +5,10 @@ Nothing here draws a random number: whatever is kept about the shop changes no b
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
+
+from simulation import addresses
 
 # The entity tables and the key of an entity: a row that is not the newest of its key is a superseded version.
 VERSION_KEYS = {
@@ -59,6 +62,42 @@ def claims(crowd: pl.DataFrame, accounts: pl.DataFrame, contacts: pl.DataFrame) 
         )
         .unique()
         .sort("record_kind", "record_id", "kind", "identifier")
+    )
+
+
+def wallet_claims(crowd: pl.DataFrame, links: pl.DataFrame, hot_wallet: str) -> pl.DataFrame:
+    """One row per account or device and wallet that it claims rightly, columns as of `claims`; 0x addresses in lower case.
+
+    The false claims of the exchange's hot wallet are not here, nor addresses whose capitals are no checksum: mistyped, they are nobody's.
+    """
+    owners = pl.concat(
+        [
+            crowd.select("true_person", record_kind=pl.lit("account_id"), record_id="account_id"),
+            crowd.select("true_person", record_kind=pl.lit("device_id"), record_id="device_id"),
+        ]
+    )
+    is_evm = pl.col("wallet_address").str.starts_with("0x")
+    rows = links.select(
+        record_kind=pl.when(pl.col("account_id").is_not_null()).then(pl.lit("account_id")).otherwise(pl.lit("device_id")),
+        record_id=pl.coalesce("account_id", "device_id"),
+        typed="wallet_address",
+        identifier=pl.when(is_evm).then(pl.col("wallet_address").str.to_lowercase()).otherwise("wallet_address"),
+    ).filter(pl.col("identifier") != hot_wallet)
+    letters = pl.col("typed").str.slice(2)
+    mixed = (
+        pl.col("typed").str.starts_with("0x")
+        & (letters != letters.str.to_lowercase())
+        & (letters != letters.str.to_uppercase())
+    )
+    written = rows.filter(mixed)
+    right = addresses.checksummed(written["identifier"], np.zeros(len(written), dtype=bool))
+    wrong = written.filter(pl.Series(written["typed"] != right)) if len(written) else written
+    return (
+        rows.join(wrong.select("record_id", "typed"), on=["record_id", "typed"], how="anti")
+        .join(owners, on=["record_kind", "record_id"], how="inner")
+        .select("true_person", "record_kind", "record_id", kind=pl.lit("wallet"), identifier="identifier")
+        .unique()
+        .sort("record_kind", "record_id", "identifier")
     )
 
 

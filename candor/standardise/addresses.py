@@ -187,8 +187,8 @@ def _xrp(text: str) -> Judgement | None:
     """Sources: XRPL documentation, Base58 encodings; XLS-5d (N. Bougalis, 2019) for X-addresses."""
     if 25 <= len(text) <= 35 and text[0] == "r":
         raw = decoded_base58(text, RIPPLE_ALPHABET)
-        # Without the checksum it may yet be Solana, whose texts can begin with r: so no judgement then.
-        return Judgement("xrp", None) if raw is not None and len(raw) == 25 and raw[0] == 0 and _has_checksum(raw) else None
+        # r is the digit zero, so the version is 0. With a wrong checksum it may yet be Solana, whose texts can begin with r.
+        return Judgement("xrp", None) if raw is not None and len(raw) == 25 and _has_checksum(raw) else None
     if len(text) == 47 and text[0] in "XT":
         raw = decoded_base58(text, RIPPLE_ALPHABET)
         if raw is not None and len(raw) == 35 and raw[:2] in _XRP_X_FORMATS:

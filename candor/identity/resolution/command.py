@@ -40,12 +40,12 @@ def resolve(
 ) -> None:
     """Who is who among records that share no key: learned from the records themselves, nothing to tune.
 
-    Needs a column **record_id**, unique within its source, and uses whatever there is of *source* (else the file's name), *first_name, last_name,
-    full_name, birth_date, postal_code, street, place, region, country, email, phone, occupation, gender, national_id*. Well-known other names (surname,
-    dob, postcode, city …) are understood, others with `--map`; any further column is compared too.
+    Needs a column **record_id**, unique within its source, and uses whatever there is of *source* (else the file's name), *first_name,
+    last_name, full_name, birth_date, postal_code, street, place, region, country, email, phone, occupation, gender, national_id*.
+    Well-known other names (surname, dob, postcode, city …) are understood, others with `--map`; any further column is compared too.
 
-    Writes one row per record: source, record_id, person_id, probability (how well the record fits the person's other records; 1.0 for a record alone).
-    The same records give the same ids whatever the order of rows and files.
+    Writes one row per record: source, record_id, person_id, probability (how well the record fits the person's other records; 1.0 for a
+    record alone). The same records give the same ids whatever the order of rows and files.
 
     `candor identity resolve crm.csv kyc.parquet --map cust_no=record_id --map ort=place --out who.parquet`
 

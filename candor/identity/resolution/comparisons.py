@@ -79,12 +79,17 @@ def _edits(name: str, most: int) -> str:
 HALF_SWAPPED = "jaro_winkler_similarity(given_l, family_r) >= 0.9 or jaro_winkler_similarity(family_l, given_r) >= 0.9"
 
 
+def _kin(name: str) -> str:
+    return f"list_contains(kin_{name}_l, {name}_r) or list_contains(kin_{name}_r, {name}_l)"
+
+
 def _given(name: str) -> list[Level]:
     return [
         Level("same", "given_l = given_r", 0.7, name),
         Level("first and last name swapped", SWAPPED, 0.02),
         Level("initial", "(length(given_l) = 1 or length(given_r) = 1) and left(given_l, 1) = left(given_r, 1)", 0.03),
         Level("typing error", f"{_alike('given', 0.92)} or {_edits('given', 1)}", 0.08),
+        Level("known to go together", _kin("given"), 0.03),
         Level("among the other's names", "list_contains(more_names_l, given_r) or list_contains(more_names_r, given_l)", 0.03),
         Level("similar", f"{_alike('given', 0.8)} or given_sound_l = given_sound_r", 0.05),
         Level("half swapped", HALF_SWAPPED, 0.01),
@@ -134,6 +139,7 @@ def _text(name: str) -> list[Level]:
     return [
         Level("same", f"{name}_l = {name}_r", 0.7, name),
         Level("typing error", f"{_alike(name, 0.92)} or {_edits(name, 1)}", 0.12),
+        Level("known to go together", _kin(name), 0.03),
         Level("similar", _alike(name, 0.84), 0.04),
         Level("different", "else", 0.14),
     ]
@@ -147,6 +153,7 @@ def _phrase(name: str) -> list[Level]:
         Level("same", f"{name}_l = {name}_r", 0.65, name),
         Level("typing error", f"{_alike(name, 0.92)} or {_edits(name, 2)}", 0.12),
         Level("most words shared", most, 0.06),
+        Level("known to go together", _kin(name), 0.03),
         Level("similar or a word shared", f"{_alike(name, 0.84)} or {some}", 0.05),
         Level("different", "else", 0.12),
     ]

@@ -54,6 +54,22 @@ def compare(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], ta
     return Pairs(np.asarray(result["l"])[order], np.asarray(result["r"])[order], level[order].astype(np.int8))
 
 
+def compare_again(
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], numbers: Sequence[int], pairs: Pairs
+) -> Pairs:
+    """`pairs` with the columns of these numbers compared anew, after table `records` changed."""
+    import pyarrow
+
+    if not numbers:
+        return pairs
+    connection.register("again", pyarrow.table({"l": pairs.left, "r": pairs.right}))
+    fresh = compare(connection, [columns[number] for number in numbers], "again")
+    connection.unregister("again")
+    level = pairs.level.copy()
+    level[:, list(numbers)] = fresh.level
+    return Pairs(pairs.left, pairs.right, level)
+
+
 def _case(column: Column) -> str:
     whens = " ".join(
         f"when {level.condition} then {number}" if level.condition != "else" else f"else {number}"
@@ -87,7 +103,8 @@ def value_codes(connection: duckdb.DuckDBPyConnection, column: Column) -> npt.ND
     rows = connection.execute(f"""
         select coalesce(code, -1)::integer as code
         from records left join (
-            select value, row_number() over (order by value) - 1 as code from (select {name}::varchar as value from records where {name} is not null group by 1)
+            select value, row_number() over (order by value) - 1 as code
+            from (select {name}::varchar as value from records where {name} is not null group by value)
         ) on {name}::varchar = value
         order by uid
     """).fetchnumpy()

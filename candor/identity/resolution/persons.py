@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from candor.errors import UsageError
-from candor.identity.resolution import blocking, clustering, dependence, evidence, learning, model, standardise
+from candor.identity.resolution import blocking, clustering, dependence, evidence, kin, learning, model, standardise
 from candor.identity.resolution.columns import Column, rename
 
 if TYPE_CHECKING:
@@ -24,9 +24,10 @@ THRESHOLD = 0.5
 LOOSE = -3.0
 # Of pairs inside such groups at most this many per record are compared.
 INSIDE_PER_RECORD = 60
-# A source is taken to hold each person once if, of its sure pairs (log2 odds above SURE), under one in 200 lie within it ...
+# A source is taken to hold each person once if it has under one sure pair (log2 odds above SURE) within for 50 with other sources: relatives
+# and namesakes alone make one in a hundred, a customer file that nobody cleans five in a hundred and more ...
 SURE = 6.0
-UNIQUE_SHARE = 0.005
+UNIQUE_SHARE = 0.02
 # ... and there are enough sure pairs with other sources to tell; a bit mask of 64 bits has room for 62 sources.
 UNIQUE_PAIRS = 30
 UNIQUE_SOURCES = 62
@@ -126,7 +127,9 @@ def _resolve(
     pairs = _with_pairs_inside(connection, columns, pairs, loose)
     odds = learning.score(columns, pairs, weights, frequency)
     group = clustering.cluster(records, pairs.left, pairs.right, odds, least=least, unique=mask)
-    # the second time with what the first found: how frequent a value is among persons rather than among their records
+    # the second time with what the first found: which values go together, and how frequent one is among persons rather than records
+    again = kin.learn(connection, columns, group)
+    pairs, strangers = (evidence.compare_again(connection, columns, again, some) for some in (pairs, strangers))
     frequency = [None if code is None else learning.frequencies(code, group) for code in codes]
     weights = fixed or learning.learn(columns, pairs, strangers, all_pairs, frequency, depends)
     told(f"scoring {len(pairs):,} pairs with Splink")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from candor.errors import UsageError
 from candor.identity.resolution.columns import KEYS, ROLES, Column
+from candor.identity.resolution.kin import KINDS
 
 if TYPE_CHECKING:
     import duckdb
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 # Words that stand for "nothing", in the spellings exports use.
 NOTHING = ("", "null", "none", "nil", "nan", "n a", "unknown", "not known", "missing", "not given", "undefined", "unspecified")
 # Words in a full name that are nobody's first or last name. Particles (van, de) stay: they are part of the last name.
-TITLES = (
-    "sir mr mrs ms miss mister dr doctor prof professor rev reverend lord lady dame hon honourable honorable right the count countess "
-    "baron baroness baronet bt earl duke duchess viscount marquess prince princess captain capt major colonel col general gen admiral "
-    "lieutenant lt sergeant jr sr junior senior esq esquire phd md qc kc mp obe mbe cbe 1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th 11th 12th"
-).split()
+TITLES = """
+    sir mr mrs ms miss mister dr doctor prof professor rev reverend lord lady dame hon honourable honorable right the count
+    countess baron baroness baronet bt earl duke duchess viscount marquess prince princess captain capt major colonel col
+    general gen admiral lieutenant lt sergeant jr sr junior senior esq esquire phd md qc kc mp obe mbe cbe 1st 2nd 3rd 4th
+    5th 6th 7th 8th 9th 10th 11th 12th
+"""
 
 # A month-day that is this many times as frequent as chance is what systems write when they know only the year.
 PLACEHOLDER_TIMES = 4
@@ -119,7 +121,14 @@ def standardise(connection: duckdb.DuckDBPyConnection) -> list[Column]:
     joins += " left join dates using (uid)" if "born" in pieces else ""
     listed = ", ".join(["uid", *expressions])
     connection.execute(f"create or replace table records as select {listed} from given{joins} order by uid")
-    columns = [column for column in columns if _says_something(connection, column) and not _repeats_the_name(connection, column, columns)]
+    for column in columns:
+        if column.kind in KINDS:
+            connection.execute(f'alter table records add column "kin_{column.name}" varchar[]')
+    columns = [
+        column
+        for column in columns
+        if _says_something(connection, column) and not _repeats_the_name(connection, column, columns)
+    ]
     if not columns:
         raise UsageError(
             f"no usable column: {', '.join(have) or 'there is nothing beside record_id and source'}",
@@ -139,7 +148,7 @@ def _names(connection: duckdb.DuckDBPyConnection, have: list[str]) -> None:
     first = "clean(first_name)" if "first_name" in have else "null::varchar"
     last = "clean(last_name)" if "last_name" in have else "null::varchar"
     whole = "full_name" if "full_name" in have else "null::varchar"
-    titles = ", ".join(f"'{word}'" for word in TITLES)
+    titles = ", ".join(f"'{word}'" for word in TITLES.split())
     connection.execute(f"""
         create or replace table names as
         with spelt as (

@@ -8,11 +8,12 @@ import numpy as np  # noqa: TID253 - arrays throughout; the façade imports this
 
 from candor.identity.wallets import communities, twins
 from candor.identity.wallets.graph import Bools, Floats, Ints, TransferGraph
-from candor.identity.wallets.hubs import Look
+from candor.identity.wallets.hubs import LARGEST_OWNER, Look
 from candor.identity.wallets.stars import (
     MOST,
     NEEDED,
     NOBODY,
+    SHARED,
     Groups,
     Verdict,
     acquaintances,
@@ -114,6 +115,7 @@ def _accepted(
     hub_in_middle = (groups.node >= 0) & look.is_hub[np.maximum(groups.node, 0)]
     # Four friends can look like anything; what was looked for must show in five.
     enough = verdict.members >= (twins.FEWEST if reason in (TWINS, *WEAK) else 2)
+    enough &= verdict.members <= LARGEST_OWNER * look.heads
     enough &= (verdict.log_odds >= NEEDED) & (~hub_in_middle | (reason in (BURST, TWINS))) & where
     member = np.flatnonzero((label >= 0) & enough[np.maximum(label, 0)] & ~look.is_hub)
     at = label[member]
@@ -128,15 +130,19 @@ def _accepted(
     middles = np.unique(at)
     middle = groups.node[middles]
     is_wallet = (middle >= 0) & ~look.is_hub[np.maximum(middle, 0)] & (reason not in (TWINS, SERVICE))
-    # The rare counterparty that nearly all members share, and hardly anybody else, is the owner's too.
-    return (
-        np.concatenate([at, middles[is_wallet]]),
-        np.concatenate([member, middle[is_wallet]]),
-        np.concatenate([np.zeros(len(member), dtype=bool), np.ones(int(is_wallet.sum()), dtype=bool)]),
-        reason,
-        groups.node,
-        verdict.log_odds,
-    )
+    held_by, wallet = [at, middles[is_wallet]], [member, middle[is_wallet]]
+    if reason in (FUNDER, COLLECTOR):
+        # The rare counterparty that the group shares, and hardly anybody else has, is the owner's too.
+        second = verdict.second[middles]
+        opposite = look.centre["swept" if reason == FUNDER else "funded"]
+        sharing = np.bincount(at, weights=opposite[member] == verdict.second[at], minlength=size)[middles]
+        own = (second >= 0) & ~look.is_hub[np.maximum(second, 0)] & (second != middle) & (sharing >= 2)
+        own &= sharing >= SHARED * graph.degree[np.maximum(second, 0)]
+        held_by.append(middles[own])
+        wallet.append(second[own])
+    sizes = [len(part) for part in held_by]
+    is_middle = np.repeat(np.arange(len(sizes)) > 0, sizes)
+    return np.concatenate(held_by), np.concatenate(wallet), is_middle, reason, groups.node, verdict.log_odds
 
 
 def _joined(found: list[tuple[Ints, Ints, Bools, int, Ints, Floats]]) -> Memberships:

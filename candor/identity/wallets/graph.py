@@ -67,6 +67,12 @@ class TransferGraph:
         both = np.bincount(self.source[self.reciprocal], minlength=self.count)
         return self.out_degree + self.in_degree - both
 
+    @cached_property
+    def sociable(self) -> int:
+        """The degree that 2 % of those with two counterparties exceed, at least ten: who has more is nobody's private acquaintance."""
+        several = self.degree[self.degree >= 2]
+        return max(10, int(np.quantile(several, 0.98, method="lower"))) if len(several) else 10
+
 
 def starts_of(*keys: np.ndarray) -> Ints:
     """Where each run of equal keys begins, in arrays that are sorted by those keys."""

@@ -20,6 +20,10 @@ SMALLEST = 10
 ROUNDS = 3
 # An owner's wallets are most of what the centre deals with, and four of five fit; an exchange may have a farm among its customers.
 CLEAR = 0.8
+# Half a nat per wallet must come from structure: equal amounts at one time are what an airdrop or a payout looks like, too.
+LONELY = 0.5
+# No owner is sixteen times a head. One exchange and one contract in a small graph look exactly like one farm; better to miss the farm.
+LARGEST_OWNER = 16
 
 
 def h_index(degree: Ints) -> int:
@@ -28,11 +32,20 @@ def h_index(degree: Ints) -> int:
     return int((ordered >= np.arange(1, len(ordered) + 1)).sum())
 
 
+def heads_of(graph: TransferGraph) -> int:
+    """The degree from which a node is suspected whatever surrounds it: the h-index, but at most four times what a sociable wallet has.
+
+    The h-index grows with the graph, and with every separate chain or year in it; what an ordinary wallet can have does not.
+    """
+    return max(min(h_index(graph.degree), 4 * graph.sociable), SMALLEST)
+
+
 @dataclass(frozen=True)
 class Look:
     """The graph with its hubs: both views of the pairs, each wallet's centre on both sides, and the stars around them judged."""
 
     is_hub: Bools
+    heads: int
     views: dict[str, Side]
     centre: dict[str, Ints]
     stars: dict[str, Verdict]
@@ -40,21 +53,21 @@ class Look:
 
 def find(graph: TransferGraph) -> Look:
     """Which nodes are hubs, and every star judged with these hubs."""
-    heads = max(h_index(graph.degree), SMALLEST)
+    heads = heads_of(graph)
     views = sides(graph)
     doubt = {side: np.zeros(graph.count, dtype=np.int64) for side in views}
-    look = _look(graph, views, graph.degree >= heads, doubt)
+    look = _look(graph, views, graph.degree >= heads, heads, doubt)
     for _ in range(ROUNDS):
         for side, other in (("funded", views["funded"].other), ("swept", views["swept"].other)):
             # Half of those who could have chosen it did, and nothing held them together: let them try their next candidate.
             fan = np.bincount(other[~look.is_hub[views[side].own]], minlength=graph.count)
             star = look.stars[side]
             doubt[side] += (star.members >= 2) & (2 * star.members >= fan) & (star.log_odds < 0)
-        look = _look(graph, views, _revised(graph, look, heads), doubt)
+        look = _look(graph, views, _revised(graph, look), heads, doubt)
     return look
 
 
-def _look(graph: TransferGraph, views: dict[str, Side], is_hub: Bools, doubt: dict[str, Ints]) -> Look:
+def _look(graph: TransferGraph, views: dict[str, Side], is_hub: Bools, heads: int, doubt: dict[str, Ints]) -> Look:
     centre = {
         "funded": centres(graph, views["funded"], is_hub, doubt["funded"], first_only=True),
         "swept": centres(graph, views["swept"], is_hub, doubt["swept"], first_only=False),
@@ -63,11 +76,12 @@ def _look(graph: TransferGraph, views: dict[str, Side], is_hub: Bools, doubt: di
         "funded": judge(graph, views["funded"], is_hub, around(centre["funded"], is_hub), centre["swept"]),
         "swept": judge(graph, views["swept"], is_hub, around(centre["swept"], is_hub), centre["funded"]),
     }
-    return Look(is_hub, views, centre, stars)
+    return Look(is_hub, heads, views, centre, stars)
 
 
-def _revised(graph: TransferGraph, look: Look, heads: int) -> Bools:
+def _revised(graph: TransferGraph, look: Look) -> Bools:
     """Owners among the suspected are released, and middling nodes that are surrounded by strangers become hubs."""
+    heads = look.heads
     owns = np.zeros(graph.count, dtype=bool)
     # Taking an exchange for an owner is the worst mistake there is: each doubling beyond a head costs another two nats.
     needed = NEEDED + 2.0 * np.log2(np.maximum(graph.degree / heads, 1.0))
@@ -75,7 +89,13 @@ def _revised(graph: TransferGraph, look: Look, heads: int) -> Bools:
     for side, degree in (("funded", graph.out_degree), ("swept", graph.in_degree)):
         star = look.stars[side]
         # An owner's wallets are most of what the centre deals with; an exchange may have one farm among its customers.
-        owns |= (star.log_odds >= needed) & (star.members >= 0.5 * graph.degree) & (star.fitting >= CLEAR)
+        owns |= (
+            (graph.degree <= LARGEST_OWNER * heads)
+            & (star.mean_structure >= LONELY)
+            & (star.log_odds >= needed)
+            & (star.members >= 0.5 * graph.degree)
+            & (star.fitting >= CLEAR)
+        )
         # Half of what makes a head, and eight witnesses, so that somebody with many friends is no hub.
         strangers |= (degree >= heads / 2) & (star.witnesses >= 8) & (star.mean_fit < 0)
     return ((graph.degree >= heads) & ~owns) | (strangers & ~owns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from candor.errors import UsageError
 
@@ -136,15 +136,17 @@ def intern(connection: duckdb.DuckDBPyConnection, source: str, mapping: dict[str
     Raises UsageError when a column is missing or no row is left.
     """
     import numpy as np
-    import pyarrow.compute as pc
+    import pyarrow as pa
 
     described = connection.execute(f"describe select * from {source}").fetchall()
     types = {row[0]: row[1] for row in described}
     chosen, ignored = columns_of(list(types), mapping or {})
     table = connection.execute(f"select {_casts(chosen, types)} from {source}").to_arrow_table()
-    complete = pc.and_(table["from_id"].is_valid(), table["to_id"].is_valid())
-    refused = table.num_rows - (pc.sum(complete).as_py() or 0)
-    if table.num_rows == refused:
+    names, one, other = _encoded(table["from_id"], table["to_id"])
+    complete = (one >= 0) & (other >= 0)
+    rows = int(complete.sum())
+    refused = table.num_rows - rows
+    if rows == 0:
         what = f"has no row with both ids ({refused:,} rows refused)" if refused else "has no rows"
         raise UsageError(f"the edge list {what}", hint="each row needs from_id and to_id")
     intake = Intake(
@@ -155,31 +157,44 @@ def intern(connection: duckdb.DuckDBPyConnection, source: str, mapping: dict[str
         unreadable=_unreadable(table),
     )
     if refused:
-        table = table.filter(complete)
-    ids, node, place = _numbered(table["from_id"], table["to_id"])
-    half = table.num_rows
-    one, other = node[place[:half]], node[place[half:]]
-    kind = _coded(table["kind"]) if "kind" in chosen else np.full(half, -1, dtype=np.int32)
-    occurred = _floats(table["occurred"]) if "occurred" in table.column_names else np.full(half, np.nan)
-    amount = _floats(table["amount"]) if "amount" in table.column_names else np.full(half, np.nan)
+        table, one, other = table.filter(pa.array(complete)), one[complete], other[complete]
+    ids, node, place = _numbered(names, one, other)
+    kind = _coded(table["kind"]) if "kind" in chosen else np.full(rows, -1, dtype=np.int32)
+    occurred = _floats(table["occurred"]) if "occurred" in table.column_names else np.full(rows, np.nan)
+    amount = _floats(table["amount"]) if "amount" in table.column_names else np.full(rows, np.nan)
     count = int(node.max()) + 1
-    return Rows(ids, node, count, *_distinct(count, one, other, kind, occurred, amount), intake)
+    return Rows(ids, node, count, *_distinct(count, node[place[one]], node[place[other]], kind, occurred, amount), intake)
 
 
-def _numbered(from_id: pa.ChunkedArray, to_id: pa.ChunkedArray) -> tuple[pa.StringArray, np.ndarray, np.ndarray]:
-    """The ids, sorted; the node of each; and for every from_id, then every to_id, its place among the ids."""
+def _encoded(*columns: pa.ChunkedArray) -> tuple[Any, ...]:
+    """The different texts of the columns, and each column as places among them; -1 for none and for blanks."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    encoded = pa.chunked_array([*from_id.chunks, *to_id.chunks], type=from_id.type).dictionary_encode().combine_chunks()
+    chunks = [chunk for column in columns for chunk in column.chunks]
+    encoded = pa.chunked_array(chunks, type=columns[0].type).dictionary_encode().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.chunk(0)
-    order = pc.sort_indices(encoded.dictionary).to_numpy()
-    ids = encoded.dictionary.take(pa.array(order))
-    rank = np.empty(len(order), dtype=np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    place = rank[encoded.indices.to_numpy(zero_copy_only=False)]
+        encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], columns[0].type).dictionary_encode()
+    blank = pc.equal(pc.utf8_trim_whitespace(encoded.dictionary), "").to_numpy(zero_copy_only=False)
+    place = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32)
+    place = np.where(np.append(blank, True)[place], -1, place)
+    ends = np.cumsum([len(column) for column in columns])
+    return (encoded.dictionary, *np.split(place, ends[:-1]))
+
+
+def _numbered(names: pa.StringArray, one: np.ndarray, other: np.ndarray) -> tuple[pa.StringArray, np.ndarray, np.ndarray]:
+    """The names in use as sorted ids; the node of each id; and the place among the ids of every name."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    used = np.flatnonzero(np.bincount(one, minlength=len(names)) + np.bincount(other, minlength=len(names)))
+    given = names.take(pa.array(used))
+    order = pc.sort_indices(given).to_numpy()
+    ids = given.take(pa.array(order))
+    place = np.full(len(names), -1, dtype=np.int32)
+    place[used[order]] = np.arange(len(order), dtype=np.int32)
     is_evm = pc.match_substring_regex(ids, EVM)
     if not pc.any(is_evm).as_py():
         return ids, np.arange(len(ids), dtype=np.int32), place
@@ -193,17 +208,14 @@ def _numbered(from_id: pa.ChunkedArray, to_id: pa.ChunkedArray) -> tuple[pa.Stri
 def _coded(kinds: pa.ChunkedArray) -> np.ndarray:
     """Each kind's place among the sorted kinds, -1 where there is none."""
     import numpy as np
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    encoded = kinds.dictionary_encode().combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.chunk(0)
-    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    names, place = _encoded(kinds)
+    order = pc.sort_indices(names).to_numpy()
     rank = np.empty(len(order) + 1, dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     rank[-1] = -1
-    return rank[pc.fill_null(encoded.indices, len(order)).to_numpy(zero_copy_only=False)]
+    return rank[place]
 
 
 def _floats(values: pa.ChunkedArray) -> np.ndarray:
@@ -251,9 +263,7 @@ def _casts(chosen: dict[str, str], types: dict[str, str]) -> str:
     def quoted(name: str) -> str:
         return '"' + chosen[name].replace('"', '""') + '"'
 
-    parts = [f"case when trim({quoted(name)}::varchar) <> '' then {quoted(name)}::varchar end as {name}" for name in REQUIRED]
-    if "kind" in chosen:
-        parts.append(f"nullif(trim({quoted('kind')}::varchar), '') as kind")
+    parts = [f"{quoted(name)}::varchar as {name}" for name in (*REQUIRED, "kind") if name in chosen]
     if "occurred_at" in chosen:
         column, kind = quoted("occurred_at"), types[chosen["occurred_at"]]
         if kind.startswith(("TIMESTAMP", "DATE")):
@@ -264,13 +274,13 @@ def _casts(chosen: dict[str, str], types: dict[str, str]) -> str:
             value = f"try_cast({column} as double)"
         parts += [
             f"case when isfinite({value}) then {value} end as occurred",
-            f"nullif(trim({column}::varchar), '') is not null as occurred_given",
+            f"coalesce(trim({column}::varchar), '') <> '' as occurred_given",
         ]
     if "amount" in chosen:
         column = quoted("amount")
         value = f"try_cast({column} as double)"
         parts += [
             f"case when {value} >= 0 and isfinite({value}) then {value} end as amount",
-            f"nullif(trim({column}::varchar), '') is not null as amount_given",
+            f"coalesce(trim({column}::varchar), '') <> '' as amount_given",
         ]
     return ", ".join(parts)

@@ -28,7 +28,7 @@ def transfers(rows: Rows, told: Told) -> Clustering:
     formed = forming.form(known.count, memberships)
     is_address = np.zeros(known.count, dtype=bool)
     is_address[memberships.via[memberships.reason == evidence.DEPOSIT]] = True
-    score = scores.score(known, look.is_hub, formed.cluster, ~look.is_hub & ~is_address, verdicts)
+    score = scores.score(known, look, formed.cluster, ~look.is_hub & ~is_address, verdicts)
     told("writing ids")
     nodes = _nodes(rows, formed.cluster, look.is_hub, score, known.degree, _reasons(known.count, memberships, formed.holds))
     other = _anchors(memberships, formed)[memberships.group]

@@ -25,8 +25,11 @@ from candor.identity.wallets.graph import Bools, Floats, Ints, TransferGraph, st
 # rho, how much strangers around one centre resemble each other. 0.1 is what surveys of natural clusters (villages, schools) find at
 # the high end; it lets a star count as at most ten independent witnesses.
 RESEMBLANCE = 0.1
-# The share of a farm's wallets that fit the script. Published clusters have a few wallets that also lived a life of their own.
-FITTING = 0.9
+# An owner's wallets have acquaintances outside five times more seldom than strangers' wallets of like activity. Published clusters have
+# a few wallets that also lived a life of their own; how many depends on what the graph shows at all, hence a ratio and not a share.
+QUIETER = 5.0
+# Structure speaks from a tenth of a nat per wallet; less is what sampling leaves of nothing.
+SPEAKING = 0.1
 # Two thirds of a group must fit it, below that it is a mixture.
 MAJORITY = 2 / 3
 # Before looking at its wallets: one centre in twenty with a given number of wallets owns them, and the larger, the less likely.
@@ -37,6 +40,8 @@ NEEDED = 3.0
 MOST = 4.0
 # An acquaintance of a fifth of the group is the group's, not a wallet's own.
 COMMON = 0.2
+# Four fifths of a group, and of whoever has that counterparty at all.
+SHARED = 0.8
 NOBODY = -1
 
 
@@ -55,7 +60,7 @@ class Groups:
 @dataclass(frozen=True)
 class Verdict:
     """Per wallet how well it fits its group (nats) and whether it shows anything; per group its size, witnesses, the mean fit and
-    the share of those that fit, and its log-odds.
+    the share of those that fit, the mean of what structure alone says, and its log-odds.
 
     `alone` is what a wallet's acquaintances say by themselves; `second` is the rare counterparty that most of a group share.
     """
@@ -68,6 +73,7 @@ class Verdict:
     witnesses: Ints
     mean_fit: Floats
     fitting: Floats
+    mean_structure: Floats
     log_odds: Floats
     second: Ints
 
@@ -149,9 +155,10 @@ def judge(
     others = _habits(graph, groups, is_hub, members, without_best=sought) + _alike(graph, side, groups) + witness
     alone = np.minimum(alone, 0.5) if sought else alone
     structure = np.where(informative, alone + shared + elsewhere, 0.0)
-    # Habits, amounts and times count only where the structure does not speak against.
-    speaking = np.bincount(label[member], weights=structure[member], minlength=size) > 0
-    fit = structure + np.where(speaking[at], others, np.minimum(others, 0.0))
+    # Habits, amounts and times count only where the structure speaks for one owner. Where everybody lives alone it says nothing.
+    showing = np.bincount(label[member], weights=informative[member], minlength=size)
+    mean_structure = np.bincount(label[member], weights=structure[member], minlength=size) / np.maximum(showing, 1)
+    fit = structure + np.where(mean_structure[at] > SPEAKING, others, np.minimum(others, 0.0))
     informative = informative & (label >= 0)
     fit = np.where(informative, fit, 0.0)
     witnesses = np.bincount(label[member], weights=informative[member], minlength=size).astype(np.int64)
@@ -163,7 +170,7 @@ def judge(
     # Averages hide a farm among strangers; where a third does not fit the group is no owner's, however well the others do.
     log_odds = np.where(fitting >= MAJORITY, log_odds, np.minimum(log_odds, before))
     alone = np.where(informative, alone, 0.0)
-    return Verdict(groups, fit, alone, informative, members, witnesses, mean_fit, fitting, log_odds, second)
+    return Verdict(groups, fit, alone, informative, members, witnesses, mean_fit, fitting, mean_structure, log_odds, second)
 
 
 def _second_centres(
@@ -174,7 +181,13 @@ def _second_centres(
     second = np.full(len(groups.node), NOBODY, dtype=np.int64)
     says = np.zeros(graph.count)
     others = opposite[member]
-    usable = (others != NOBODY) & (~is_hub[np.maximum(others, 0)] | (others == groups.node[label[member]]))
+    # A hub may be it when nearly all of the group share it and hardly anybody else has it: a farm's collector is as large as its funder.
+    everywhere = np.bincount(opposite[opposite != NOBODY], minlength=graph.count)
+    fan = np.maximum(others, 0)
+    rare = ~is_hub[fan] | (
+        (everywhere[fan] >= SHARED * members[label[member]]) & (everywhere[fan] * SHARED <= members[label[member]])
+    )
+    usable = (others != NOBODY) & (rare | (others == groups.node[label[member]]))
     who = member[usable]
     if len(who) == 0:
         return second, says
@@ -185,14 +198,14 @@ def _second_centres(
     group = values // graph.count
     order = np.lexsort((values, -number, group))
     best = order[np.append(True, group[order][1:] != group[order][:-1])]
-    best = best[number[best] >= 2]
+    is_rare = ~is_hub[values[best] % graph.count] | (number[best] >= SHARED * members[group[best]])
+    best = best[(number[best] >= 2) & (is_rare | (values[best] % graph.count == groups.node[group[best]]))]
     second[group[best]] = values[best] % graph.count
     count = np.zeros(len(second))
     count[group[best]] = number[best]
     at = label[member]
     has = second[at] != NOBODY
     does = has & (opposite[member] == second[at])
-    everywhere = np.bincount(opposite[opposite != NOBODY], minlength=graph.count)
     wallets = max(1, int((opposite != NOBODY).sum()))
     share = (count[at] - 0.5) / members[at]
     by_chance = (everywhere[np.maximum(second[at], 0)] - count[at] + 1.0) / wallets
@@ -206,7 +219,7 @@ def _alone(
 ) -> tuple[Floats, Bools]:
     """What having, or not having, acquaintances outside the group says about each wallet, and which wallets show anything."""
     own, other = acquaintances(graph, is_hub)
-    outside = _outside(own, other, groups, second)
+    outside = _outside(own, other, groups, second) & (graph.degree[other] <= graph.sociable)
     own, other = own[outside], other[outside]
     private = np.bincount(own[~_common(graph, groups, members, own, other)], minlength=graph.count)
     label = groups.label
@@ -219,9 +232,8 @@ def _alone(
     overall = (weight * is_alone[judged]).sum() / max(weight.sum(), 1e-9)
     voters = np.bincount(level[judged], weights=weight, minlength=8)
     alone_votes = np.bincount(level[judged], weights=weight * is_alone[judged], minlength=8)
-    strangers = np.clip((alone_votes + 5 * overall) / (voters + 5), 0.05, FITTING)
-    rate = strangers[level]
-    says = np.where(is_alone, np.log(FITTING / rate), np.log((1 - FITTING) / (1 - rate + 1e-9)))
+    rate = np.clip((alone_votes + 5 * overall) / (voters + 5), 0.05, 0.95)[level]
+    says = np.where(is_alone, np.log((1 - (1 - rate) / QUIETER) / rate), -np.log(QUIETER))
     return np.where(informative, np.clip(says, -MOST, MOST), 0.0), informative
 
 
@@ -311,13 +323,19 @@ def _habits(graph: TransferGraph, groups: Groups, is_hub: Bools, members: Ints, 
     wallet, hub, at = wallet[keep], hub[keep], at[keep]
     if len(wallet) == 0:
         return np.zeros(graph.count)
-    everywhere = np.bincount(hub, minlength=graph.count)
-    users = max(1, int(np.count_nonzero(np.bincount(wallet))))
-    _, place, number = np.unique(at * np.int64(graph.count) + hub, return_inverse=True, return_counts=True)
-    here = number[place]
+    # Popularity is that among the users of the wallet's own largest hub: on another chain, or in another country, others are popular.
+    context = np.full(graph.count, NOBODY, dtype=np.int64)
+    rank = np.bincount(hub, minlength=graph.count) * np.int64(graph.count) + np.arange(graph.count)
+    largest = np.full(graph.count, NOBODY, dtype=np.int64)
+    np.maximum.at(largest, wallet, rank[hub])
+    used_any = largest >= 0
+    context[used_any] = largest[used_any] % graph.count
+    number_in = np.bincount(context[used_any], minlength=graph.count)
+    here = _counts_of(at * np.int64(graph.count) + hub)
+    around_it = _counts_of(context[wallet] * np.int64(graph.count) + hub)
     share = (here - 1 + 0.5) / members[at]  # without the wallet itself
-    by_chance = (everywhere[hub] - here + 1.0) / (users + 1.0)
-    ratio = np.clip(np.log(share / by_chance), -1.0, MOST)
+    by_chance = (np.maximum(around_it - here, 0) + 1.0) / (number_in[context[wallet]] + 1.0)
+    ratio = np.where(hub == context[wallet], 0.0, np.clip(np.log(share / by_chance), -1.0, MOST))
     total = np.bincount(wallet, weights=ratio, minlength=graph.count)
     used = np.bincount(wallet, minlength=graph.count)
     if without_best:
@@ -327,6 +345,16 @@ def _habits(graph: TransferGraph, groups: Groups, is_hub: Bools, members: Ints, 
     # Half of what independence would give, for at most three hubs: strangers of one market use the same contracts too.
     says = np.clip(0.5 * total / np.maximum(used, 1) * np.minimum(used, 3), -1.0, MOST)
     return np.where((label >= 0) & (members[np.maximum(label, 0)] >= 2), says, 0.0)
+
+
+def _counts_of(key: Ints) -> Ints:
+    """How often each value occurs, for each place."""
+    order = np.argsort(key, kind="stable")
+    begin = starts_of(key[order])
+    lengths = np.diff(np.append(begin, len(key)))
+    counts = np.empty(len(key), dtype=np.int64)
+    counts[order] = np.repeat(lengths, lengths)
+    return counts
 
 
 def hub_uses(graph: TransferGraph, is_hub: Bools) -> tuple[Ints, Ints]:

@@ -89,7 +89,9 @@ def test_a_wallet_is_alone_when_it_knows_nobody_but_hubs_outside_its_group(made,
         outside = [
             other
             for other in sends[wallet] | gets[wallet]
-            if is_outside(wallet, other) and len(known_by[label[wallet], other]) < max(2, 0.2 * size)
+            if is_outside(wallet, other)
+            and graph.degree[other] <= graph.sociable
+            and len(known_by[label[wallet], other]) < max(2, 0.2 * size)
         ]
         assert (verdict.alone[wallet] >= 0) == (not outside)
 

@@ -62,6 +62,22 @@ def test_recycled_numbers_are_claimed_by_two_people() -> None:
     ]
 
 
+def test_wallets_are_claimed_in_one_form_by_whoever_linked_them_and_the_hot_wallet_and_the_mistyped_by_nobody() -> None:
+    right = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"  # the first example of ERC-55
+    crowd = pl.DataFrame({"true_person": ["ada", "bo"], "account_id": ["a1", "a2"], "device_id": ["d1", "d2"]})
+    links = pl.DataFrame(
+        [("a1", None, right), ("a1", None, right.lower()), (None, "d2", "0x" + right[2:].upper()), ("a2", None, right.replace("A", "a", 1)),
+         ("a1", None, "0xhot"), ("a2", None, "SoLana1111")],
+        schema={"account_id": pl.String, "device_id": pl.String, "wallet_address": pl.String}, orient="row",
+    )  # fmt: skip
+    claims = truth.wallet_claims(crowd, links, "0xhot").select("true_person", "record_kind", "identifier").rows()
+    assert claims == [
+        ("ada", "account_id", right.lower()),
+        ("bo", "account_id", "SoLana1111"),
+        ("bo", "device_id", right.lower()),
+    ]
+
+
 def test_versions_count_what_was_planted_and_each_landed_row_is_one(shop: Path) -> None:
     versions = kept(shop, "versions")
     landed = pl.read_parquet(shop / "landing" / "compliance" / "kyc_records" / "*" / "*.parquet")

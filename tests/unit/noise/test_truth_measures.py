@@ -97,10 +97,11 @@ def _truth(folder: Path) -> None:
                 "second_account_id": text, "is_test": pl.Boolean}, orient="row"))  # fmt: skip
     keep("person_identifiers", pl.DataFrame(
         [("ann", "account_id", "ac-ann"), ("cat", "account_id", "ac-cat"), ("cat", "contact_id", "ct-cat"), ("dan", "account_id", "ac-dan"),
-         ("dan", "wallet", "0xdd"), ("dan", "contact_id", "ct-never-landed")],
+         ("dan", "contact_id", "ct-never-landed")],
         schema={"true_person": text, "kind": text, "identifier": text}, orient="row"))  # fmt: skip
     keep("record_claims", pl.DataFrame(
-        [("ann", "account_id", "ac-ann", "email", "ann@x.example")],
+        [("ann", "account_id", "ac-ann", "email", "ann@x.example"), ("dan", "account_id", "ac-dan", "wallet", "0xdd"),
+         ("dan", "account_id", "ac-dan", "wallet", "0xnever-landed")],
         schema={"true_person": text, "record_kind": text, "record_id": text, "kind": text, "identifier": text}, orient="row"))  # fmt: skip
     keep("bots", pl.DataFrame({"anonymous_id": ["an-robot", "an-quiet"], "kind": ["fast", "slow"]}))
     kinds = [("e1", "genuine"), ("e2", "genuine"), ("e3", "genuine"), ("e4", "test"), ("r1", "bot"), ("r2", "bot"), ("r3", "bot"),
