@@ -8,7 +8,8 @@ from html import escape
 from candor.identity.published import MEANINGS, Edge, Found
 
 MOST_DRAWN = 150  # past that a picture shows nothing; the tables list all
-RING, MARGIN = 150, 120
+MOST_TIES_NAMED = 40  # past that the words on the lines cover each other; a line's title still has them
+RING, MARGIN = 190, 70
 COLOURS = {
     "account_id": "#3b6fb6",
     "contact_id": "#1d7f4e",
@@ -29,15 +30,25 @@ main { max-width:1080px; margin:0 auto; padding:28px 20px 60px } h1 { font-size:
 th { text-align:left; color:var(--quiet); font-weight:500 }
 td,th { padding:4px 10px 4px 0; border-bottom:1px solid var(--line); vertical-align:top; overflow-wrap:anywhere }
 svg { width:100%; height:auto; border:1px solid var(--line); border-radius:8px; margin-top:14px }
-text { font:12px system-ui,sans-serif; fill:var(--ink) } .tie { font-size:11px; fill:var(--quiet) }
+text { font:12px system-ui,sans-serif; fill:var(--ink); paint-order:stroke; stroke:#fff; stroke-width:4px }
+.tie { font-size:11px; fill:var(--quiet) }
 """
 
 
 def short(identifier: tuple[str, str]) -> str:
     """An identifier as a label: its kind in a word and the first characters of its value."""
     kind, value = identifier
-    word = kind.removesuffix("_id").removesuffix("_hash").replace("anonymous", "cookie")
-    return f"{word} {value if len(value) <= 22 else value[:10] + '…'}"
+    return f"{_word(kind)} {value if len(value) <= 22 else value[:10] + '…'}"
+
+
+def _word(kind: str) -> str:
+    return kind.removesuffix("_id").removesuffix("_hash").replace("anonymous", "cookie")
+
+
+def _caption(identifier: tuple[str, str]) -> tuple[str, str]:
+    """Two short lines for the picture: the kind, and the end of the value, where ids differ."""
+    kind, value = identifier
+    return _word(kind), value if len(value) <= 10 else "…" + value[-8:]
 
 
 def _tree(anchor: tuple[str, str], edges: list[Edge]) -> dict[tuple[str, str], tuple[str, str] | None]:
@@ -88,24 +99,28 @@ def svg(found: Found) -> str:
         return ""
     at = places(identifiers[0], kept)
     drawn = {node: at[node] for node in list(at)[:MOST_DRAWN]}
-    reach = max((max(abs(x), abs(y)) for x, y in drawn.values()), default=0) + MARGIN
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-reach:.0f} {-reach:.0f} {2 * reach:.0f} {2 * reach:.0f}" role="img">'
-    ]
+    across, down = [x for x, _ in drawn.values()], [y for _, y in drawn.values()]
+    left, top = min(across) - MARGIN, min(down) - MARGIN
+    width, height = max(across) - left + MARGIN, max(down) - top + MARGIN
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left:.0f} {top:.0f} {width:.0f} {height:.0f}" role="img">']
+    names_ties = len(kept) <= MOST_TIES_NAMED
     for edge in kept:
         if edge.one in drawn and edge.other in drawn:
             (x1, y1), (x2, y2) = drawn[edge.one], drawn[edge.other]
             dash = ' stroke-dasharray="5 4"' if edge.rank >= DASHED_FROM else ""
-            width = max(1.0, (STRONG - edge.rank) * 0.6)
-            line = f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#9aa5b1" stroke-width="{width:.1f}"{dash}>'
+            thick = max(1.0, (STRONG - edge.rank) * 0.6)
+            line = f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#9aa5b1" stroke-width="{thick:.1f}"{dash}>'
             parts.append(f"{line}<title>{escape(edge.evidence)}</title></line>")
-            parts.append(
-                f'<text class="tie" x="{(x1 + x2) / 2:.1f}" y="{(y1 + y2) / 2 - 4:.1f}" text-anchor="middle">{escape(edge.evidence)}</text>'
-            )
+            if names_ties:
+                # Nearer the outer end, where lines are apart; with a halo, so that it can be read on a line.
+                outer = 0.62 if math.hypot(x2, y2) >= math.hypot(x1, y1) else 0.38
+                x, y = x1 + (x2 - x1) * outer, y1 + (y2 - y1) * outer
+                parts.append(f'<text class="tie" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{escape(edge.evidence)}</text>')
     for node, (x, y) in drawn.items():
         colour = COLOURS.get(node[0], "#66707d")
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{11 if node == identifiers[0] else 8}" fill="{colour}"/>')
-        parts.append(f'<text x="{x:.1f}" y="{y + 24:.1f}" text-anchor="middle">{escape(short(node))}</text>')
+        for place, text in enumerate(_caption(node)):
+            parts.append(f'<text x="{x:.1f}" y="{y + 22 + 14 * place:.1f}" text-anchor="middle">{escape(text)}</text>')
     return "".join([*parts, "</svg>"])
 
 

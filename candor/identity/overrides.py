@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from candor.warehouse import utc
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -52,7 +54,13 @@ def link(connection: duckdb.DuckDBPyConnection, overrides: tuple[Override, ...])
             continue
         counts["operator_links"] += 1
         (kind, identifier), (other_kind, other) = ends
-        values = {"kind": kind, "identifier": identifier, "other_kind": other_kind, "other": other, "since": override.since}
+        values = {
+            "kind": kind,
+            "identifier": identifier,
+            "other_kind": other_kind,
+            "other": other,
+            "since": utc(override.since),
+        }
         for statement in LINK:
             connection.execute(statement, {name: value for name, value in values.items() if f"${name}" in statement})
     return counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from candor.identity.overrides import KINDS, Override
@@ -40,7 +40,7 @@ def read_overrides(node: Node | None, roles: set[str], problems: Problems) -> tu
         seen.setdefault(pair, row.line)
         if row["owner"] not in roles:
             problems.add(FILE, row.lines["owner"], where, f"owner {row['owner']!r} is no role of owners.yml")
-        since, until = instant(row["since"]), instant(row["until"])
+        since, until = (instant(row[name]).replace(tzinfo=UTC) for name in ("since", "until"))
         if until <= since or until - since > LONGEST:
             problems.add(FILE, row.lines["until"], where, f"until must be after since and at most {LONGEST.days} days later")
         made.append(Override(row["action"], one, other, row["owner"], row["reason"], since, until))

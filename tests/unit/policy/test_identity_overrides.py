@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from candor.errors import PolicyError
 from candor.policy import load
-from candor.policy.reading import instant
 
 SOURCE = Path(__file__).resolve().parents[3] / "policy"
 GOOD = (
@@ -30,7 +30,7 @@ def loaded(tmp_path: Path, *rows: str):
 def test_an_override_is_read_as_it_is_written(tmp_path):
     (override,) = loaded(tmp_path, GOOD).identity_overrides
     assert (override.action, override.one, override.other) == ("unlink", ("account_id", "ac-1"), ("contact_id", "co-2"))
-    assert (override.since, override.until) == (instant("2026-11-20T00:00:00Z"), instant("2027-11-20T00:00:00Z"))
+    assert (override.since, override.until) == (datetime(2026, 11, 20, tzinfo=UTC), datetime(2027, 11, 20, tzinfo=UTC))
 
 
 def test_an_override_changes_the_version_of_the_policy(tmp_path):
