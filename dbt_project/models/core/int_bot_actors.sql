@@ -32,7 +32,8 @@ acts_in_bot_sessions as (
 
 ),
 
--- Spiders that stay under every rate do not log in. Whoever does is not compared here, which also keeps the window small.
+-- Spiders that stay under every rate do not log in. Whoever does is not compared here, which also keeps the window small. What follows within
+-- a minute belongs to the same visit.
 gaps_of_strangers as (
 
     select
@@ -40,7 +41,7 @@ gaps_of_strangers as (
         epoch_ms(occurred_at) - epoch_ms(lag(occurred_at) over (partition by actor order by occurred_at, event_id)) as gap_ms
     from acts
     where actor in (select actor from actors where acts >= 15 and acts_logged_in = 0)
-    qualify gap_ms is not null
+    qualify gap_ms >= 60000
 
 ),
 
@@ -54,7 +55,8 @@ medians as (
 
 ),
 
--- Four of five gaps within a tenth of the middle one, as for a session (int_bot_sessions), over everything the actor ever did.
+-- Four of five pauses within a tenth of the middle one, of 12 or more. Of pauses as people leave them one in seven is, so by chance one actor in
+-- a million.
 metronomes as (
 
     select gaps_of_strangers.actor
@@ -66,7 +68,8 @@ metronomes as (
 
     group by gaps_of_strangers.actor
 
-    having count(*) filter (where abs(gaps_of_strangers.gap_ms - medians.median_ms) * 10 <= medians.median_ms) * 5 >= count(*) * 4
+    having count(*) >= 12
+        and count(*) filter (where abs(gaps_of_strangers.gap_ms - medians.median_ms) * 10 <= medians.median_ms) * 5 >= count(*) * 4
 
 ),
 

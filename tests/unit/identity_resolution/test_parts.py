@@ -69,10 +69,8 @@ def records_of(rows: dict[str, list[str | None]]) -> tuple[duckdb.DuckDBPyConnec
     connection = duckdb.connect(config={"threads": 1})
     count = len(next(iter(rows.values())))
     ids = pa.array([f"{number:05}" for number in range(count)])
-    standardise.load(
-        connection,
-        {"made": pa.table({"record_id": ids, **made})},
-    )
+    made = {name: pa.array(values, pa.string()) for name, values in rows.items()}
+    standardise.load(connection, {"made": pa.table({"record_id": ids, **made})})
     return connection, standardise.standardise(connection)
 
 
@@ -96,7 +94,8 @@ def test_full_names_are_taken_apart(written: str, given: str, family: str | None
     ("written", "born"),
     [
         ("1980-05-17", "19800517"), ("17/05/1980", "19800517"), ("17.5.1980", "19800517"), ("19800517", "19800517"), ("17 May 1980", "19800517"),
-        ("1980", "19800000"), ("1980-05", "19800500"), ("19801399", "19801399"), ("1980-05-17 00:00:00", "19800517"), ("who knows", None), (" ", None),
+        ("1980", "19800000"), ("1980-05", "19800500"), ("19801399", "19801399"), ("1980-05-17 00:00:00", "19800517"),
+        ("who knows", None), (" ", None),
     ],
 )  # fmt: skip
 def test_birth_dates_are_read_in_their_usual_forms(written: str, born: str | None) -> None:
