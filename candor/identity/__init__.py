@@ -96,5 +96,7 @@ def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         "edges": one("select count(*) from identity.edges"),
         "dropped": by("select reason, count(*) from identity.dropped_edges group by reason order by reason"),
         "hubs": by("select identifier_kind, count(*) from identity.identifiers where is_hub group by all order by all"),
+        # Two birth dates or two checked names hold against an operator too.
+        "operator_links_refused": one("select count(*) from identity.dropped_edges where evidence = 'operator'"),
         "weakest_bridges": by("select weakest_evidence, count(*) from identity.persons group by all order by all"),
     }

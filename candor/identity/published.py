@@ -110,6 +110,7 @@ MEANINGS = {
     "hub": "the value meets too many to say who anybody is",
     "records_disagree": "names or birth dates of the records on it disagree",
     "no_agreement": "two accounts share it, and nothing else agrees",
+    "browsers_overlap": "the browser never logged in, and others use the device by turns with it",
     "bridges_people": "a machine that two people used joins neither",
     "component_conflict": "the whole cluster holds people with different birth dates; the weakest evidence went first",
     "operator_unlink": "an operator decided that these are two people (policy/identity_overrides.yml)",

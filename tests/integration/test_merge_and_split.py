@@ -77,24 +77,30 @@ def test_merge_then_split_gives_the_consent_compliance_and_eligibility_of_never_
     to_eligibility(FIRST, never)
     shutil.copytree(tmp_path / "never", tmp_path / "merged")
     with connect(never, restricted=True) as connection:
-        # Two people of whom one may be told by e-mail and the other said no, with different checked documents.
-        ones = "select min(account_id) from core.person_accounts inner join vault.eligibility.person_facts using (person_id)"
-        one = connection.execute(f"{ones} where u_consent_email = 'granted' and u_kyc_tier = 2").fetchall()[0][0]
-        other = connection.execute(f"{ones} where u_consent_email = 'withdrawn' and u_kyc_tier < 2").fetchall()[0][0]
-    assert one != other
-    pair = f"one: account_id/{one}, other: account_id/{other}, owner: data, reason: a test"
+        # A customer who may be told by e-mail, and somebody the CRM knows who said no: merged, the no holds for both.
+        one = connection.execute(
+            "select min(account_id) from core.person_accounts inner join vault.eligibility.person_facts using (person_id) "
+            "where u_consent_email = 'granted' and u_kyc_tier = 2"
+        ).fetchall()[0][0]
+        other = connection.execute(
+            "select min(contact_id) from core.person_contacts inner join vault.eligibility.person_facts using (person_id) "
+            "where u_consent_email in ('withdrawn', 'denied') "
+            "and not exists (select 1 from core.person_accounts as a where a.person_id = person_contacts.person_id)"
+        ).fetchall()[0][0]
+    assert one
+    assert other
+    pair = f"one: account_id/{one}, other: contact_id/{other}, owner: data, reason: a test"
     link = f"{{action: link, {pair}, since: {FIRST.isoformat()}, until: {(FIRST + timedelta(days=30)).isoformat()}}}"
 
     to_eligibility(SECOND, never)
     to_eligibility(SECOND, with_overrides(merged, link))
     with connect(merged, restricted=True) as connection:
         together = connection.execute(
-            "select distinct person_id, u_consent_email, u_kyc_tier from vault.eligibility.person_facts "
-            "inner join core.person_accounts using (person_id) where account_id in (?, ?)",
+            "select distinct person_id, u_consent_email, u_kyc_tier from vault.eligibility.person_facts where person_id in "
+            "(select person_id from identity.person_identifiers where identifier in (?, ?))",
             [one, other],
         ).fetchall()
-    assert [row[1:] for row in together] == [("withdrawn", min(2, together[0][2]))]
-    assert together[0][2] < 2
+    assert [(consent in ("withdrawn", "denied"), tier) for _, consent, tier in together] == [(True, 2)]
 
     to_eligibility(THIRD, never)
     to_eligibility(THIRD, with_overrides(merged))
