@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # Different pairs compared per record at most. 60 leaves room for persons with dozens of records: fewer than all true pairs cost recall
 # directly (made-up persons of ten records: F1 0.80, 0.966, 0.976 with 10, 21, 60 pairs), more are pairs that share only common values.
 PAIRS_PER_RECORD = 60
+# ... and so many in all: 20 M pairs with their levels and odds are under 2 GB. From 330,000 records on there are fewer per record.
+PAIRS = 20_000_000
 # Pairs are gathered in steps of at most so many per record, counted once per key that finds them, and made distinct after each step ...
 STEP_PER_RECORD = 120
 # ... and of at most so many in all (16 bytes each, so under a gigabyte is held at once).
@@ -113,7 +115,7 @@ def block(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> B
     sizes = connection.execute(
         "select size, sum(size * (size - 1) // 2)::bigint from key_blocks group by size order by size"
     ).fetchall()
-    budget = PAIRS_PER_RECORD * records
+    budget = min(PAIRS_PER_RECORD * records, PAIRS)
     step, most = min(STEP_PER_RECORD * records, STEP), min(LOOKED_AT_PER_RECORD * records, LOOKED_AT)
     connection.execute("create or replace temp table ranked (l integer, r integer, size integer)")
     largest, looked_at, distinct = 0, 0, 0

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Random pairs from which it is learned how strangers compare: a level that one in 10,000 strangers reaches is seen about 60 times.
 RANDOM_PAIRS = 600_000
 
+# Pairs compared at once: their text, both sides, is about 1 KB each.
+BATCH = 500_000
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -40,18 +43,30 @@ def compare(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], ta
     names = [row[0] for row in connection.execute("describe records").fetchall() if row[0] != "uid"]
     sides = ", ".join(f'{side}."{name}" as "{name}_{side}"' for side in ("l", "r") for name in names)
     cases = ", ".join(f"{_case(column)} as g{number}" for number, column in enumerate(columns))
-    result = connection.execute(f"""
-        with sides as (
-            select pairs.l, pairs.r, {sides}
-            from {table} as pairs
-            inner join records as l on l.uid = pairs.l
-            inner join records as r on r.uid = pairs.r
-        )
-        select l::integer as l, r::integer as r, {cases} from sides
-    """).fetchnumpy()
-    order = np.lexsort((result["r"], result["l"]))
-    level = np.stack([np.asarray(result[f"g{number}"]) for number in range(len(columns))], axis=1)
-    return Pairs(np.asarray(result["l"])[order], np.asarray(result["r"])[order], level[order].astype(np.int8))
+    connection.execute(
+        f"create or replace temp table to_compare as select l::integer as l, r::integer as r from {table} order by l, r"
+    )
+    row = connection.execute("select count(*) from to_compare").fetchone()
+    count = int(row[0]) if row else 0
+    made = Pairs(np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros((count, len(columns)), np.int8))
+    for start in range(0, count, BATCH):
+        result = connection.execute(f"""
+            with sides as (
+                select pairs.l, pairs.r, {sides}
+                from to_compare as pairs
+                inner join records as l on l.uid = pairs.l
+                inner join records as r on r.uid = pairs.r
+                where pairs.rowid >= {start} and pairs.rowid < {start + BATCH}
+            )
+            select l, r, {cases} from sides
+        """).fetchnumpy()
+        order = np.lexsort((result["r"], result["l"]))
+        rows = slice(start, start + len(order))
+        made.left[rows], made.right[rows] = result["l"][order], result["r"][order]
+        for number in range(len(columns)):
+            made.level[rows, number] = result[f"g{number}"][order]
+    connection.execute("drop table to_compare")
+    return made
 
 
 def compare_again(

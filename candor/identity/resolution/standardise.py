@@ -124,11 +124,13 @@ def standardise(connection: duckdb.DuckDBPyConnection) -> list[Column]:
     for column in columns:
         if column.kind in KINDS:
             connection.execute(f'alter table records add column "kin_{column.name}" varchar[]')
-    columns = [
+    telling = [
         column
         for column in columns
         if _says_something(connection, column) and not _repeats_the_name(connection, column, columns)
     ]
+    # one record, or a handful that are all alike: nothing can be learned, but they are records all the same
+    columns = telling or [column for column in columns if _is_filled(connection, column)]
     if not columns:
         raise UsageError(
             f"no usable column: {', '.join(have) or 'there is nothing beside record_id and source'}",
@@ -278,6 +280,11 @@ def _other(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[list[str],
     if kind == "phrase":
         made.append(f"words(clean(given.{quoted})) as {_quoted(standard + '_words')}")
     return made, Column(standard, kind, role)
+
+
+def _is_filled(connection: duckdb.DuckDBPyConnection, column: Column) -> bool:
+    row = connection.execute(f"select count({_quoted(column.name)}) from records").fetchone()
+    return bool(row and row[0])
 
 
 def _says_something(connection: duckdb.DuckDBPyConnection, column: Column) -> bool:

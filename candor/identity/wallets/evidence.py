@@ -38,6 +38,8 @@ NAMES = (
 
 # Something that sends back to a tenth of those who sent to it is a service of somebody else's (a swap, a bridge), no collector.
 PAYS_BACK = 0.1
+# Nine of ten, because an owner's collector that is also the funder gets back from most, too, but from nobody else.
+SWAPS = 0.9
 # What says the least: it holds what nothing else claims, and joins only groups that it mostly consists of.
 WEAK = (SERVICE, CIRCLE)
 # Behaving like one's funder by e^2, seven times as much as by chance, outweighs one acquaintance outside a chain.
@@ -63,7 +65,10 @@ def collect(graph: TransferGraph, look: Look) -> tuple[Memberships, dict[str, Ve
     found: list[tuple[Ints, Ints, Bools, int, Ints, Floats]] = []
 
     funded = verdicts["funded"]
-    found.append(_accepted(graph, look, funded, FUNDER))
+    # Paid by all whom it paid, and by more: a contract that swaps, where no times tell who came first.
+    returned = np.bincount(graph.source[graph.reciprocal], minlength=graph.count)
+    swaps = (returned >= SWAPS * graph.out_degree) & (graph.in_degree > graph.out_degree)
+    found.append(_accepted(graph, look, funded, FUNDER, where=~swaps))
     claimed = np.zeros(graph.count, dtype=bool)
     claimed[found[-1][1]] = True
 

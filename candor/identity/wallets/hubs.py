@@ -64,7 +64,9 @@ def find(graph: TransferGraph) -> Look:
             star = look.stars[side]
             doubt[side] += (star.members >= 2) & (2 * star.members >= fan) & (star.log_odds < 0)
         look = _look(graph, views, _revised(graph, look), heads, doubt)
-    return look
+    # A release must hold after it has happened; what was released wrongly is a hub again.
+    again = (graph.degree >= heads) & ~_owners(graph, look) & ~look.is_hub
+    return _look(graph, views, look.is_hub | again, heads, doubt) if again.any() else look
 
 
 def _look(graph: TransferGraph, views: dict[str, Side], is_hub: Bools, heads: int, doubt: dict[str, Ints]) -> Look:
@@ -79,23 +81,28 @@ def _look(graph: TransferGraph, views: dict[str, Side], is_hub: Bools, heads: in
     return Look(is_hub, heads, views, centre, stars)
 
 
-def _revised(graph: TransferGraph, look: Look) -> Bools:
-    """Owners among the suspected are released, and middling nodes that are surrounded by strangers become hubs."""
-    heads = look.heads
+def _owners(graph: TransferGraph, look: Look) -> Bools:
+    """Which centres are owners of the wallets around them, beyond what any hub could look like."""
     owns = np.zeros(graph.count, dtype=bool)
     # Taking an exchange for an owner is the worst mistake there is: each doubling beyond a head costs another two nats.
-    needed = NEEDED + 2.0 * np.log2(np.maximum(graph.degree / heads, 1.0))
-    strangers = np.zeros(graph.count, dtype=bool)
-    for side, degree in (("funded", graph.out_degree), ("swept", graph.in_degree)):
-        star = look.stars[side]
+    needed = NEEDED + 2.0 * np.log2(np.maximum(graph.degree / look.heads, 1.0))
+    for star in look.stars.values():
         # An owner's wallets are most of what the centre deals with; an exchange may have one farm among its customers.
         owns |= (
-            (graph.degree <= LARGEST_OWNER * heads)
+            (graph.degree <= LARGEST_OWNER * look.heads)
             & (star.mean_structure >= LONELY)
             & (star.log_odds >= needed)
             & (star.members >= 0.5 * graph.degree)
             & (star.fitting >= CLEAR)
         )
+    return owns
+
+
+def _revised(graph: TransferGraph, look: Look) -> Bools:
+    """Owners among the suspected are released, and middling nodes that are surrounded by strangers become hubs."""
+    strangers = np.zeros(graph.count, dtype=bool)
+    for side, degree in (("funded", graph.out_degree), ("swept", graph.in_degree)):
+        star = look.stars[side]
         # Half of what makes a head, and eight witnesses, so that somebody with many friends is no hub.
-        strangers |= (degree >= heads / 2) & (star.witnesses >= 8) & (star.mean_fit < 0)
-    return ((graph.degree >= heads) & ~owns) | (strangers & ~owns)
+        strangers |= (degree >= look.heads / 2) & (star.witnesses >= 8) & (star.mean_fit < 0)
+    return ((graph.degree >= look.heads) | strangers) & ~_owners(graph, look)

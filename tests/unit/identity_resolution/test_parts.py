@@ -55,7 +55,8 @@ def test_one_wrong_pair_does_not_chain_two_persons() -> None:
 
 
 def test_a_group_never_holds_two_records_of_a_unique_source_and_the_best_one_stays() -> None:
-    left, right, odds = np.array([0, 1], dtype=np.int32), np.array([2, 2], dtype=np.int32), np.array([5.0, 9.0])
+    left, right, odds = (np.array(values) for values in ([0, 0, 1], [1, 2, 2], [8.0, 5.0, 9.0]))
+    assert clustering.cluster(3, left, right, odds).tolist() == [0, 0, 0]
     assert clustering.cluster(3, left, right, odds, unique=np.array([1, 1, 2])).tolist() == [0, 1, 1]
 
 
@@ -117,7 +118,8 @@ def test_the_day_that_stands_for_an_unknown_day_is_found() -> None:
 
 
 @pytest.mark.parametrize("surnames", [["Smith"], ["Smith", "Jones"]], ids=["everybody_smith", "two_names"])
-def test_a_name_that_everybody_bears_does_not_explode_the_pairs(surnames: list[str]) -> None:
+def test_a_name_that_everybody_bears_does_not_explode_the_pairs(surnames: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocking, "PAIRS_PER_RECORD", 3)
     count = 3000
     connection, columns = records_of(
         {

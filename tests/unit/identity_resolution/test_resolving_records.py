@@ -209,3 +209,9 @@ def test_a_fifth_of_febrl_4_reaches_its_bound() -> None:
     answer = resolve(fifth)
     labels = [record.split("-")[1] for record in answer["record_id"].to_pylist()], answer["person_id"].to_pylist()
     assert measure(*(np.unique(label, return_inverse=True)[1] for label in labels)).f1 >= 0.998
+
+
+@pytest.mark.parametrize("rows", [[("1", "Ada")], [("1", "Ada"), ("2", "Ada")]], ids=["one_record", "two_that_are_all_alike"])
+def test_too_few_records_to_learn_from_still_come_out_once_each(rows: list[tuple[str | None, ...]]) -> None:
+    answer = resolve({"crm": table(rows, "record_id first_name")})
+    assert answer["record_id"].to_pylist() == [row[0] for row in rows]

@@ -100,7 +100,7 @@ def test_wallets_of_one_deposit_address_are_one_owner_and_who_has_an_own_one_is_
     customers = " ".join(f"c{n:02}>d{n:02} d{n:02}>hot" for n in range(30))
     withdrawals = " ".join(f"hot>c{n:02}" for n in range(30))
     shared = "s1>dep s2>dep dep>hot hot>s1 hot>s2 p1>s1 p2>s2 p1>c03 p2>c04"
-    stranger = "c07>dep"
+    stranger = "c07>dep t1>dep t1>own-of-t1 own-of-t1>hot hot>t1 p3>t1"
     rows, graph = made.graph_of(made.table_of(f"{customers} {withdrawals} {shared} {stranger}"))
     look = hubs.find(graph)
     names = rows.ids.to_pylist()

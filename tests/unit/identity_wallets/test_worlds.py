@@ -70,6 +70,29 @@ def test_the_customers_of_one_exchange_are_not_one_person(made, seed, timed):
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_one_exchange_and_one_contract_are_not_a_farm_whatever_times_and_amounts_say(seed):
+    """The hardest case: nobody does anything but withdraw the same amount on one day and use the same contract."""
+    rng = np.random.default_rng(seed)
+    customers = np.arange(100, 700)
+    others = np.arange(1000, 1100)
+    parts = [(np.zeros(600, dtype=int), customers), (customers, np.ones(600, dtype=int)), (others, rng.permutation(others))]
+    one, other = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
+    when = np.concatenate([rng.uniform(0, 86_400, 600), rng.uniform(86_400, 2e7, 700)])
+    found = cluster_transfers(
+        pa.table(
+            {
+                "from_id": ids(one),
+                "to_id": ids(other),
+                "occurred_at": when,
+                "amount": np.where(one == 0, 0.1, 1 + rng.random(1300)),
+            }
+        )
+    )
+    assert {"n000000", "n000001"} <= hubs_of(found)
+    assert found.counts["wallets_in_clusters"] == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_an_airdrop_to_strangers_joins_nobody(made, seed):
     """Equal amounts within an hour, to wallets with lives of their own."""
     rng = np.random.default_rng(seed)
