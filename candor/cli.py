@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from candor import pipeline, runs
-from candor.errors import CandorError
+from candor.errors import CandorError, UsageError
+from candor.identity import command as identity_command
 from candor.identity.resolution.command import resolve as identity_resolve
 from candor.identity.wallets.command import graph as wallet_graph
 
@@ -28,8 +29,11 @@ app = typer.Typer(
 )
 policy_app = typer.Typer(no_args_is_help=True, help="What the rules are and mean.")
 app.add_typer(policy_app, name="policy")
-identity_app = typer.Typer(no_args_is_help=True, help="Who is who.")
+identity_app = typer.Typer(invoke_without_command=True)
 app.add_typer(identity_app, name="identity")
+identity_app.command("show")(identity_command.show)
+identity_app.command("why")(identity_command.why)
+identity_app.command("resolve")(identity_resolve)
 identity_app.command("graph")(wallet_graph)
 identity_app.command("resolve")(identity_resolve)
 
@@ -54,12 +58,16 @@ def _tell(name: str, result: dict[str, Any] | None) -> None:
     typer.echo(f"  {name:<14} {one_line(name, result)}", err=True)
 
 
+def _run_stage(name: str, as_of: str) -> None:
+    from candor.reporting import one_line
+
+    result = pipeline.run_stage(name, runs.parse_as_of(as_of))
+    _say(f"{name}: {one_line(name, result)}")
+
+
 def _stage_command(stage: pipeline.Stage) -> None:
     def command(as_of: AsOf) -> None:
-        from candor.reporting import one_line
-
-        result = pipeline.run_stage(stage.name, runs.parse_as_of(as_of))
-        _say(f"{stage.name}: {one_line(stage.name, result)}")
+        _run_stage(stage.name, as_of)
 
     command.__doc__ = f"Stage: {stage.does}."
     app.command(name=stage.name.replace("_", "-"), rich_help_panel="Stages, in order")(command)
@@ -186,8 +194,29 @@ def policy_check() -> None:
     _say(f"policy {loaded.version} is sound")
 
 
+@identity_app.callback()
+def identity_stage(
+    context: typer.Context,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Run the stage of this instant: 2026-11-23T15:00:00Z", show_default=False)
+    ] = None,
+) -> None:
+    """Who is who: a person drawn and explained, files of records or transfers resolved.
+
+    Without a command but with `--as-of` it is the stage: work out who is who, keep every person's key.
+    """
+    if context.invoked_subcommand is not None:
+        if as_of is not None:
+            raise UsageError("--as-of stands before a command", hint="candor identity show PERSON --as-of …")
+    elif as_of is None:
+        typer.echo(context.get_help())
+    else:
+        _run_stage("identity", as_of)
+
+
 for _stage in pipeline.STAGES:
-    _stage_command(_stage)
+    if _stage.name != "identity":  # its name is also that of a group of commands
+        _stage_command(_stage)
 
 
 def main() -> None:

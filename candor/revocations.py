@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from candor import settings as settings_module
 from candor import warehouse
+from candor.hashing import install, keyed_hash
 from candor.publishing import store
-from candor.publishing.lookups import install, keyed_hash
 from candor.publishing.publish import REVOCABLE, instant_text
 
 if TYPE_CHECKING:

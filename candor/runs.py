@@ -36,7 +36,8 @@ create table if not exists state.batches (
 create table if not exists state.pins (as_of timestamp not null, delivery_id varchar not null);
 create table if not exists state.current_run (as_of timestamp not null);
 create table if not exists state.key_map (
-    person_id varchar not null, identifier_kind varchar not null, identifier varchar not null, batch_seq bigint not null
+    person_id varchar not null, identifier_kind varchar not null, identifier varchar not null, batch_seq bigint not null,
+    evidence varchar
 );
 create table if not exists state.arms (person_id varchar not null, arm varchar not null, batch_seq bigint not null);
 """

@@ -92,8 +92,8 @@ def unit_test(settings: Settings, *, layers: tuple[str, ...] = LAYERS, variables
     # A unit test is where its YAML file is, so a path selects it.
     selected = [f"path:models/{layer},test_type:unit" for layer in layers]
     tested = _dbt(["test", "--select", *selected], settings, restricted=True, variables=variables)
-    failed = [f"{each.node.name}: {each.message}" for each in tested.results if str(each.status) != "pass"]
-    return {"passed": len(tested.results) - len(failed), "failed": failed}
+    failed = [f"{each.node.name}: {each.message}" for each in tested.results if str(each.status) not in ("pass", "success")]
+    return {"passed": sum(str(each.status) == "pass" for each in tested.results), "failed": failed}
 
 
 @contextmanager
@@ -176,6 +176,9 @@ def _outcome(layer: str, results: Any, settings: Settings, *, restricted: bool) 
                     skipped.append(f"{node.resource_type} {node.name}: skipped, because a model or test it needs failed")
                 elif not built:
                     problems.append(f"{node.resource_type} {node.name}: {status}: {_first_lines(result.message)}")
+            elif node.resource_type == "operation":  # a hook of dbt_project.yml
+                if status != "success":
+                    problems.append(f"hook {node.name}: {status}: {_first_lines(result.message)}")
             elif status == "pass":
                 tests["passed"] += 1
             elif status == "skipped":

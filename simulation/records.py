@@ -336,7 +336,9 @@ def birth_dates(base: pl.DataFrame, seed: int) -> tuple[pl.Series, pl.Series]:
     rng = generator(seed, "births_nobody_gave", int(numbers[0]) if len(numbers) else 0)
     default = np.flatnonzero(rng.random(len(base)) < rates.PLACEHOLDER_BIRTH_SHARE)
     days = rng.choice(np.array([0, -25_567], dtype=np.int32), len(default))  # 1970-01-01, 1900-01-01
-    told = dates.scatter(default, pl.Series(days, dtype=pl.Int32).cast(pl.Date)) if len(default) else dates
+    told = dates.clone()  # scatter writes in place, and documents say the true date
+    if len(default):
+        told.scatter(default, pl.Series(days, dtype=pl.Int32).cast(pl.Date))
     return maybe(told, known[0]), maybe(dates, known[1])
 
 

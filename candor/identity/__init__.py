@@ -1,7 +1,8 @@
 """Which identifiers are one person, and the key each person keeps.
 
 dbt decides which pairs may link and why the others may not (`dbt_project/models/identity`); here the kept pairs become
-clusters (`clusters`) and clusters become persons with keys that outlive the grouping (`keys`).
+clusters (`clusters`, after the `guards`), clusters become persons with keys that outlive the grouping (`keys`), and what happened to
+them is written down (`changes`). Operators may overrule (`overrides`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor import runs, transform
 from candor import settings as settings_module
-from candor.identity import clusters, keys
+from candor.identity import clusters, keys, overrides
 from candor.warehouse import connect
 
 if TYPE_CHECKING:
@@ -19,33 +20,66 @@ if TYPE_CHECKING:
 
     from candor.settings import Settings
 
+# Raised whenever guards or keys would decide otherwise than before; limits and evidence classes are hashed beside it.
+GUARDS_VERSION = 2
+
+RULE_VERSION = """
+select left(md5(concat_ws('|', $guards, $overrides, (
+    select string_agg(concat_ws(',', identifier_kind, other_kind, max_others), ';' order by identifier_kind, other_kind)
+    from identity.link_limits
+), (
+    select string_agg(concat_ws(',', evidence, evidence_rank), ';' order by evidence_rank)
+    from identity.evidence_classes
+))), 12)
+"""
+
 
 def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
     """Persons of the run of `as_of`: {people, identifiers, edges, dropped by reason, hubs, minted, merged, split, …}.
 
     The same `as_of` again gives the same rows, whatever other runs came between.
     """
+    from candor import policy
+
     settings = settings or settings_module.load()
     built = transform.build("identity", as_of, settings)
     with connect(settings, restricted=True) as connection:
         current = runs.current(connection, as_of)
-        counts = assign(connection, batch_seq=current.batch_seq, hash_key=settings.hash_key)
+        decided = tuple(each for each in policy.for_run(settings, current).identity_overrides if each.holds(current.as_of))
+        row = connection.execute(RULE_VERSION, {"guards": str(GUARDS_VERSION), "overrides": repr(decided)}).fetchone()
+        counts = assign(
+            connection,
+            batch_seq=current.batch_seq,
+            hash_key=settings.hash_key,
+            overruled=decided,
+            rule_version=str(row[0]) if row else "",
+        )
     return {**counts, "models": built["models"], "tests": built["tests"]}
 
 
-def assign(connection: duckdb.DuckDBPyConnection, *, batch_seq: int, hash_key: str) -> dict[str, Any]:
+def assign(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    batch_seq: int,
+    hash_key: str,
+    overruled: tuple[overrides.Override, ...] = (),
+    rule_version: str = "",
+) -> dict[str, Any]:
     """Clusters and keys written from the tables of schema `identity`, in one transaction; the counts of what was done."""
     keys.prepare(connection)
     connection.execute("begin")
     try:
-        clustered = clusters.form(connection)
-        keyed = keys.give(connection, batch_seq=batch_seq, hash_key=hash_key)
+        linked = overrides.link(connection, overruled)
+        formed, clustered = clusters.form(connection, overruled)
+        keyed = keys.give(connection, formed, batch_seq=batch_seq, hash_key=hash_key)
+        connection.execute("delete from state.identity_rules where batch_seq = ?", [batch_seq])
+        connection.execute("insert into state.identity_rules values (?, ?)", [batch_seq, rule_version])
         counts = _counts(connection)
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")
         raise
-    return {**counts, **clustered, **keyed}
+    return {**counts, **clustered, **keyed, **linked}
 
 
 def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
@@ -53,18 +87,16 @@ def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         row = connection.execute(sql).fetchone()
         return int(row[0]) if row else 0
 
+    def by(sql: str) -> dict[str, int]:
+        return dict(connection.execute(sql).fetchall())
+
     return {
-        "people": one("select count(distinct person_id) from identity.person_identifiers"),
         "identifiers": one("select count(*) from identity.identifiers"),
-        "identifiers_with_person": one("select count(*) from identity.person_identifiers"),
         "blocked": one("select count(*) from identity.identifiers where is_blocked"),
         "edges": one("select count(*) from identity.edges"),
-        "dropped": dict(
-            connection.execute("select reason, count(*) from identity.dropped_edges group by reason order by reason").fetchall()
-        ),
-        "hubs": dict(
-            connection.execute(
-                "select identifier_kind, count(*) from identity.identifiers where is_hub group by all order by all"
-            ).fetchall()
-        ),
+        "dropped": by("select reason, count(*) from identity.dropped_edges group by reason order by reason"),
+        "hubs": by("select identifier_kind, count(*) from identity.identifiers where is_hub group by all order by all"),
+        # Two birth dates or two checked names hold against an operator too.
+        "operator_links_refused": one("select count(*) from identity.dropped_edges where evidence = 'operator'"),
+        "weakest_bridges": by("select weakest_evidence, count(*) from identity.persons group by all order by all"),
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 from candor.errors import PolicyError
 from candor.policy import specs
+from candor.policy.identity_overrides import FILE, read_overrides
 from candor.policy.model import Fact, Policy, ProductLine
 from candor.policy.packs import FACT_NAME, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, whole
@@ -27,6 +28,8 @@ def load(folder: Path, shop: str) -> Policy:
         name: read(folder / f"{name}.yml", problems) for name in ("channels", "limits", "objectives", "experiments", "owners")
     }
     nodes = {"shop": shop_node, "facts": facts_node, "pack": pack_node, **others}
+    if (folder / FILE).is_file():  # a shop that overrules nothing need not say so
+        nodes["identity_overrides"] = read(folder / FILE, problems)
 
     facts = _facts(facts_node, problems) if facts_node is not None else {}
     lines = _shop(shop_node, shop_file, shop, problems) if shop_node is not None else ()
@@ -42,6 +45,8 @@ def load(folder: Path, shop: str) -> Policy:
                 problems.add("limits.yml", None, "limits", f"{needed} is missing")
     objectives = _table(others["objectives"], "objectives", "name", specs.VALUE, problems)
     roles = _table(others["owners"], "owners", "role", specs.ROLE, problems, key="roles")
+    role_names = {str(node.get("role")) for node in roles}
+    overrides = read_overrides(nodes.get("identity_overrides"), role_names, problems)
     experiments = _experiments(others["experiments"], problems)
     rule_channels = {str(node.get("rule_channel")) for node in channels}
     pack, rules = (
@@ -86,6 +91,7 @@ def load(folder: Path, shop: str) -> Policy:
         salt=experiments["salt"],
         roles=tuple((row["role"], row["holder"], tuple(row["approves"])) for row in roles),
         leaves_out=MappingProxyType(leaves_out),
+        identity_overrides=overrides,
     )
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from candor.identity.overrides import Override
 
 
 @dataclass(frozen=True)
@@ -99,3 +102,4 @@ class Policy:
     salt: str
     roles: tuple[tuple[str, str, tuple[str, ...]], ...]
     leaves_out: Mapping[str, str]  # rules of the pack that do not concern the shop, with the reason; they are not among `rules`
+    identity_overrides: tuple[Override, ...] = ()  # of all time; which hold depends on the run's as_of

@@ -123,3 +123,12 @@ CHANNEL = {"channel": text, "rule_channel": text, "slots": whole, "is_push": tru
 VALUE = {"name": text, "value": number, "why": text}
 EXPERIMENT = {"holdout_share": number, "salt": text}
 ROLE = {"role": text, "holder": text, "approves": texts}
+OVERRIDE = {
+    "action": one_of("link", "unlink"),
+    "one": text,
+    "other": text,
+    "owner": text,
+    "reason": text,
+    "since": moment,
+    "until": moment,
+}

@@ -3,7 +3,7 @@
 The only code that writes offers to the serving store. `run` may be killed anywhere and called again.
 """
 
-from candor.publishing.lookups import keyed_hash
+from candor.hashing import keyed_hash
 from candor.publishing.publish import KEPT_RUNS, run
 from candor.publishing.staged import staged_hash
 from candor.publishing.store import list_runs

@@ -11,7 +11,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from candor.publishing.lookups import PERSON_LOOKUP, hashed, hashed_kind
+from candor.hashing import hashed, hashed_kind
+from candor.identity import published as identity
+from candor.publishing.lookups import PERSON_LOOKUP
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,11 +30,12 @@ OPEN_FILES = {
     "key_map": (
         f"""
         select person_id, {hashed_kind("identifier_kind")} as identifier_kind, {hashed("identifier_kind", "identifier")} as identifier,
-            batch_seq
+            batch_seq, evidence
         from state.key_map where batch_seq <= $batch_seq
         """,
         "batch_seq, person_id, identifier_kind, identifier",
     ),
+    **identity.FILES,
     "aliases": ("select * from identity.person_aliases", "all"),
     "arms": ("select * from state.arms where batch_seq <= $batch_seq", "batch_seq, person_id, arm"),
 }

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from candor import runs
 from candor import settings as settings_module
+from candor.hashing import install
 from candor.publishing import export, store
-from candor.publishing.lookups import PERSON_LOOKUP, install
+from candor.publishing.lookups import PERSON_LOOKUP
 from candor.publishing.staged import require_permission
 from candor.warehouse import connect, sql_timestamp
 

@@ -84,6 +84,7 @@
         ('dead_session', 0.9, 'never more than a start, or still going after a day'),
         ('wash_trade', 0.9, 'bought and sold again at the same price, three times in a month'),
         ('unattributed', 0.0, 'whose it is, is not known'),
+        ('before_backstitch', 0.0, 'a machine''s history from so long before its first log-in that it may have been somebody else''s'),
         ('unknown_offer', 0.0, 'the offer is not in the catalogue'),
         ('not_yet_happened', 0.0, 'later than the run'),
     ]) }}

@@ -25,7 +25,9 @@ RAW_COLUMNS = (
 )
 ELSEWHERE = """
 create schema if not exists identity;
-create table if not exists identity.person_identifiers (identifier_kind varchar, identifier varchar, person_id varchar);
+create table if not exists identity.person_identifiers (
+    identifier_kind varchar, identifier varchar, person_id varchar, first_batch_seq bigint, evidence_rank tinyint, linked_at timestamp
+);
 create schema if not exists decisions;
 create table if not exists decisions.scores (
     person_id varchar, offer_id varchar, offer_version bigint, channel varchar,

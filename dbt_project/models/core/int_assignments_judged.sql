@@ -53,6 +53,10 @@ past as (
             when past_assignments.account_id is not null then accounts.person_id
             else contacts.person_id
         end as person_id,
+        case
+            when past_assignments.account_id is not null then accounts.linked_at
+            else contacts.linked_at
+        end as linked_at,
         past_assignments.offer_id,
         past_assignments.offer_version,
         past_assignments.channel,
@@ -80,6 +84,7 @@ decided as (
     select
         decision_id as assignment_id,
         person_id,
+        null::timestamp as linked_at,
         offer_id,
         offer_version,
         channel,
@@ -163,7 +168,8 @@ judged as (
         every.arm,
         every.propensity,
         every.assigned_at,
-        every.known_at,
+        greatest(every.known_at, every.linked_at) as known_at,
+        every.linked_at,
         every.source,
         every.row_hash,
         list_filter(

@@ -8,7 +8,7 @@ events as (
 
 person_identifiers as (
 
-    select * from {{ source('identity', 'person_identifiers') }}
+    select * from {{ ref('int_identifier_owners') }}
 
 ),
 
@@ -98,7 +98,18 @@ attributed as (
         case
             when events.account_id is not null then by_account.person_id
             else coalesce(by_cookie.person_id, by_device.person_id)
-        end as person_id
+        end as person_id,
+        -- Since when the run can know that this is theirs, and from when on a machine's own history counts for them.
+        case
+            when events.account_id is not null then by_account.linked_at
+            when by_cookie.person_id is not null then by_cookie.linked_at
+            else by_device.linked_at
+        end as linked_at,
+        case
+            when events.account_id is not null then null
+            when by_cookie.person_id is not null then by_cookie.counts_from
+            else by_device.counts_from
+        end as counts_from
 
     from events
 
@@ -122,7 +133,7 @@ judged as (
         attributed.event_id,
         attributed.person_id,
         attributed.occurred_at,
-        attributed.known_at,
+        greatest(attributed.known_at, attributed.linked_at) as known_at,
         attributed.event_name,
         attributed.channel,
         attributed.session_id,
@@ -141,6 +152,7 @@ judged as (
             [
                 case when attributed.occurred_at > {{ as_of() }} then 'not_yet_happened' end,
                 case when attributed.person_id is null then 'unattributed' end,
+                case when attributed.occurred_at < attributed.counts_from then 'before_backstitch' end,
                 case when said_again.event_id is not null then 'duplicate_semantic' end,
                 case when hub_accounts.identifier is not null then 'hub_account' end,
                 case when bot_agents.is_declared then 'bot_declared' end,

@@ -45,7 +45,7 @@ judged as (
         ledger_entries.asset,
         ledger_entries.amount_usd,
         ledger_entries.occurred_at,
-        ledger_entries.known_at,
+        greatest(ledger_entries.known_at, person_identifiers.linked_at) as known_at,
         ledger_entries.row_hash,
         list_filter(
             [

@@ -40,6 +40,7 @@ of_people as (
     select
         trades.* exclude (content_hash),
         person_identifiers.person_id,
+        person_identifiers.linked_at,
         coalesce(person_identifiers.person_id, trades.account_id) as trader,
         said_again.trade_id is not null as is_said_again
 
@@ -100,7 +101,7 @@ judged as (
         paired.quantity,
         paired.amount_usd,
         paired.traded_at,
-        paired.known_at,
+        greatest(paired.known_at, paired.linked_at) as known_at,
         paired.row_hash,
         list_filter(
             [

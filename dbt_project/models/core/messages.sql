@@ -30,7 +30,7 @@ messages_of_people as (
         messages.unsubscribed_at,
         messages.complained_at,
         messages.row_hash,
-        messages.known_at
+        greatest(messages.known_at, person_contacts.linked_at) as known_at
 
     from messages
 

@@ -27,7 +27,8 @@ contacts_of_people as (
         contacts.created_at,
         contacts.source_updated_at,
         contacts.row_hash,
-        contacts.known_at
+        contacts.known_at,
+        person_identifiers.linked_at
 
     from contacts
 

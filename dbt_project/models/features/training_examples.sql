@@ -79,6 +79,8 @@ assignments_in_window as (
 
     where assignments.assigned_at > {{ as_of() }} - to_days({{ window_days }})
         and assignments.assigned_at <= {{ as_of() }}
+        -- Whoever was not yet known to be this person had other features when the offer was made, and which cannot be told any more.
+        and (assignments.linked_at is null or assignments.linked_at <= assignments.assigned_at)
 
     qualify row_number() over (order by md5(assignments.assignment_id), assignments.assignment_id) <= {{ max_examples }}
 

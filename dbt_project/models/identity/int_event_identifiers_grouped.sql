@@ -14,6 +14,8 @@ event_identifiers_grouped as (
         device_id,
         anonymous_id,
         min(known_at) as first_known_at,
+        min(occurred_at) as first_occurred_at,
+        max(occurred_at) as last_occurred_at,
         count(*) as events
 
     from events

@@ -18,6 +18,18 @@ compared as (
 
 ),
 
+evidence_classes as (
+
+    select * from {{ ref('evidence_classes') }}
+
+),
+
+browsers_overlapping as (
+
+    select * from {{ ref('int_browsers_overlapping') }}
+
+),
+
 unfit as (
 
     select
@@ -68,10 +80,20 @@ pairs_with_reasons as (
         coalesce(
             pairs.source_reason,
             least(unfit.reason, other_unfit.reason),
-            case when compared.verdict like 'conflict%' then compared.verdict end
+            case when compared.verdict like 'conflict%' then compared.verdict end,
+            case when browsers_overlapping.anonymous_id is not null and evidence_classes.evidence = 'device' then 'browsers_overlap' end
         ) as reason
 
     from pairs
+
+    inner join evidence_classes
+        on pairs.evidence_rank = evidence_classes.evidence_rank
+
+    left join browsers_overlapping
+        on pairs.identifier_kind = 'device_id'
+        and pairs.identifier = browsers_overlapping.device_id
+        and pairs.other_kind = 'anonymous_id'
+        and pairs.other_identifier = browsers_overlapping.anonymous_id
 
     left join unfit
         on pairs.identifier_kind = unfit.identifier_kind

@@ -39,13 +39,14 @@ verified as (
 
 ),
 
-claims (record_kind, record_id, name, birth_date) as (
+claims (record_kind, record_id, name, birth_date, is_verified) as (
 
     select
         'account_id',
         accounts.account_id,
         coalesce(verified.name_std, accounts.name_std),
-        coalesce(verified.birth_date, accounts.birth_date_std)
+        coalesce(verified.birth_date, accounts.birth_date_std),
+        verified.account_id is not null
 
     from accounts
 
@@ -58,7 +59,8 @@ claims (record_kind, record_id, name, birth_date) as (
         'contact_id',
         contact_id,
         name_std,
-        null
+        null,
+        false
 
     from contacts
 
@@ -71,6 +73,7 @@ record_claims as (
         record_id,
         birth_date,
         name,
+        is_verified,
         split_part(name, ' ', 1) as first_name,
         split_part(name, ' ', -1) as last_name
 

@@ -86,31 +86,12 @@ record_pairs as (
 
 ),
 
--- Same name: equal; or the last name with at most one typing error and the first name equal, its initial, or with one inner
--- letter mistyped (jonathan, jonathon; but maria and mario, julia and julian are two people of one family); or turned
--- around; or only one of the two names given.
 likenesses as (
 
     select
         record_pairs.*,
         one.birth_date = other.birth_date as is_same_birth_date,
-        one.name = other.name
-        or (
-            damerau_levenshtein(one.last_name, other.last_name) <= 1
-            and left(one.first_name, 1) = left(other.first_name, 1)
-            and (
-                one.first_name = other.first_name
-                or least(length(one.first_name), length(other.first_name)) = 1
-                or (
-                    right(one.first_name, 1) = right(other.first_name, 1)
-                    and least(length(one.first_name), length(other.first_name)) >= 5
-                    and damerau_levenshtein(one.first_name, other.first_name) = 1
-                )
-            )
-        )
-        or (one.first_name = other.last_name and one.last_name = other.first_name)
-        or (one.first_name = one.name and one.name in (other.first_name, other.last_name))
-        or (other.first_name = other.name and other.name in (one.first_name, one.last_name)) as is_same_name
+        is_same_name(one.name, one.first_name, one.last_name, other.name, other.first_name, other.last_name) as is_same_name
 
     from record_pairs
 

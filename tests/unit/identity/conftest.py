@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import duckdb
 import pytest
 
-from candor import identity
-from candor.identity import keys
+from candor import identity, runs
+from candor.identity import changes, keys
+from candor.identity.overrides import Override
+from candor.settings import PROJECT_ROOT
 
 KINDS = {"account_id": 1, "contact_id": 2, "device_id": 3, "anonymous_id": 4, "wallet": 5, "email": 6, "phone": 7}
 PREFIXES = {
@@ -18,7 +22,8 @@ PREFIXES = {
     "e": "email",
     "p": "phone",
 }
-RANKS = {"signed_nonce": 1, "login": 2, "kyc": 3, "email": 4, "phone": 5, "deposit": 6, "declared": 7, "device": 8}
+EVIDENCE = ("operator", "signed_nonce", "login", "kyc", "email", "phone", "deposit", "declared", "device")
+RANKS = {evidence: rank for rank, evidence in enumerate(EVIDENCE, 1)}
 HASH_KEY = "a key for tests"
 
 
@@ -36,12 +41,37 @@ class World:
         self.connection.execute("create schema vault.identity")
         self.connection.execute("create table identity.identifier_kinds (identifier_kind varchar, anchor_priority integer)")
         self.connection.executemany("insert into identity.identifier_kinds values (?, ?)", list(KINDS.items()))
+        self.connection.execute(
+            "create table identity.evidence_classes (evidence varchar, evidence_rank integer, match_probability double)"
+        )
+        self.connection.executemany(
+            "insert into identity.evidence_classes values (?, ?, ?)",
+            [(name, rank, 1 - rank / 100) for name, rank in RANKS.items()],
+        )
+        functions = (PROJECT_ROOT / "dbt_project" / "macros" / "functions.sql").read_text(encoding="utf-8")
+        found = re.search(r"create or replace macro .*?(?={% endmacro)", functions, re.DOTALL)
+        assert found is not None
+        self.connection.execute(found.group().replace("{{ target.database }}.main.", ""))
+        runs.prepare(self.connection)
         keys.prepare(self.connection)
 
     def run(
-        self, batch_seq: int, edges: str = "", *, alone: str = "", hubs: str = "", blocked: str = "", born: dict | None = None
+        self,
+        batch_seq: int,
+        edges: str = "",
+        *,
+        alone: str = "",
+        hubs: str = "",
+        blocked: str = "",
+        born: dict | None = None,
+        documents: dict | None = None,
+        overruled: tuple[Override, ...] = (),
+        known: dict | None = None,
     ) -> dict[str, str]:
-        """The person of each identifier after this batch."""
+        """The person of each identifier after this batch.
+
+        `born` has birth dates of records, `documents` the names on checked documents, `known` since when an edge was known.
+        """
         pairs = [edge.split(":") for edge in edges.split()]
         ends = [(*sorted(pair[0].split("-"), key=lambda name: (KINDS[kind_of(name)], name)), pair[1:]) for pair in pairs]
         names = list(dict.fromkeys([name for one, other, _ in ends for name in (one, other)] + alone.split() + hubs.split()))
@@ -63,24 +93,50 @@ class World:
         for one, other, evidence in ends:
             name = evidence[0] if evidence else "email"
             connection.execute(
-                "insert into identity.edges values (?, ?, ?, ?, ?, ?, timestamp '2026-11-01 00:00:00')",
-                [kind_of(one), one, kind_of(other), other, name, RANKS[name]],
+                "insert into identity.edges values (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    kind_of(one),
+                    one,
+                    kind_of(other),
+                    other,
+                    name,
+                    RANKS[name],
+                    (known or {}).get(f"{one}-{other}", "2026-11-01"),
+                ],
             )
         connection.execute(
-            "create or replace table vault.identity.int_record_claims (record_kind varchar, record_id varchar, birth_date date)"
+            "create or replace table vault.identity.int_record_claims (record_kind varchar, record_id varchar, birth_date date, "
+            "name varchar, first_name varchar, last_name varchar, is_verified boolean)"
         )
-        for name, birth_date in (born or {}).items():
+        for name in {**(born or {}), **(documents or {})}:
+            told = (documents or {}).get(name)
             connection.execute(
-                "insert into vault.identity.int_record_claims values (?, ?, ?)", [kind_of(name), name, birth_date]
+                "insert into vault.identity.int_record_claims values (?, ?, ?, ?, split_part(?, ' ', 1), split_part(?, ' ', -1), ?)",
+                [kind_of(name), name, (born or {}).get(name), told, told, told, told is not None],
             )
-        self.counts = identity.assign(connection, batch_seq=batch_seq, hash_key=HASH_KEY)
+        connection.execute("delete from state.batches where batch_seq = ?", [batch_seq])
+        connection.execute(
+            "insert into state.batches values (?, timestamp '2026-11-01' + to_days(?::integer), 'r' || ?::varchar, 'p', null)",
+            [batch_seq, batch_seq, batch_seq],
+        )
+        self.counts = identity.assign(
+            connection, batch_seq=batch_seq, hash_key=HASH_KEY, overruled=overruled, rule_version=f"rules of batch {batch_seq}"
+        )
         return dict(connection.execute("select identifier, person_id from identity.person_identifiers").fetchall())
 
     def table(self, sql: str) -> list[tuple]:
         return self.connection.execute(sql).fetchall()
 
     def key_map(self) -> list[tuple]:
-        return self.table("select * from state.key_map order by all")
+        return self.table("select person_id, identifier_kind, identifier, batch_seq from state.key_map order by all")
+
+    def events(self, batch_seq: int) -> list[tuple]:
+        """(event, person, other person, identifier, evidence) of one batch, in order."""
+        return self.connection.execute(
+            "select event, person_id, other_person_id, identifier, evidence "
+            f"from ({changes.EVENTS}) where batch_seq = $batch_seq order by all",
+            {"batch_seq": batch_seq},
+        ).fetchall()
 
     def aliases(self) -> dict[str, str]:
         return dict(self.table("select person_id, surviving_person_id from identity.person_aliases"))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from candor import publishing, runs, warehouse
+from candor.identity import keys
 from candor.settings import PROJECT_ROOT, Settings
 
 MONDAY = datetime(2026, 11, 23, 15, tzinfo=UTC)
@@ -18,7 +19,22 @@ create schema if not exists staging; create schema if not exists identity; creat
 create schema if not exists decisions; create schema if not exists eligibility;
 create or replace table staging.stg_exchange__accounts (account_id varchar, email varchar, email_std varchar);
 create or replace table staging.stg_crm__contacts (contact_id varchar, email varchar, email_std varchar);
-create or replace table identity.person_identifiers (identifier_kind varchar, identifier varchar, person_id varchar);
+create or replace table identity.person_identifiers (
+    identifier_kind varchar, identifier varchar, person_id varchar, first_batch_seq bigint default 1, evidence_rank tinyint default 0,
+    linked_at timestamp
+);
+create or replace table identity.persons (
+    person_id varchar, identifiers bigint, weakest_evidence varchar, weakest_evidence_rank tinyint, match_probability double,
+    linked_at timestamp
+);
+create or replace table identity.edges (
+    identifier_kind varchar, identifier varchar, other_kind varchar, other_identifier varchar, evidence varchar, evidence_rank integer,
+    first_known_at timestamp
+);
+create or replace table identity.dropped_edges (
+    identifier_kind varchar, identifier varchar, other_kind varchar, other_identifier varchar, evidence varchar, evidence_rank integer,
+    reason varchar, first_known_at timestamp
+);
 create or replace table identity.person_aliases (person_id varchar, surviving_person_id varchar);
 create or replace table eligibility.exclusion_counts (code varchar, grain varchar, people bigint, pairs bigint);
 create or replace table decisions.ledger (
@@ -36,7 +52,7 @@ create or replace table vault.eligibility.person_hits (person_id varchar, code v
 create or replace table vault.eligibility.facts (person_id varchar);
 insert into vault.eligibility.person_hits values ('bob', 'FC_HOLD'), ('ann', 'AGE_UNDER_18');
 insert into staging.stg_exchange__accounts values ('acc_ann', ' A.nn@Gmail.com', 'ann@gmail.com');
-insert into identity.person_identifiers values
+insert into identity.person_identifiers (identifier_kind, identifier, person_id) values
     ('account_id', 'acc_ann', 'ann'), ('email', 'ann@gmail.com', 'ann'), ('phone', '+15550001', 'ann'), ('wallet', '0xab', 'bob');
 insert into identity.person_aliases values ('old_ann', 'ann');
 insert into eligibility.exclusion_counts values ('ELIG_NA', 'person', 1, 4), ('KYC_EXPIRED', 'person', 2, 9);
@@ -62,8 +78,10 @@ class Shop:
             )
             run = runs.pin(connection, as_of, policy_version="p1")
             connection.execute(TABLES)
+            keys.prepare(connection)
             connection.execute(
-                "insert into state.key_map select p, 'email', p || '@x.org', 1 from (select unnest(?) as p) "
+                "insert into state.key_map (person_id, identifier_kind, identifier, batch_seq) "
+                "select p, 'email', p || '@x.org', 1 from (select unnest(?) as p) "
                 "where not exists (select 1 from state.key_map)",
                 [list(PEOPLE)],
             )

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from candor import publishing, warehouse
+from candor import hashing, publishing, warehouse
 from candor.errors import AuditFailed, GateFailed, UsageError
-from candor.publishing import lookups, publish, store
+from candor.publishing import publish, store
 
 
 def files_of(folder):
@@ -122,7 +122,7 @@ def test_publishing_twice_is_publishing_once_to_the_byte(shop, monday):
     shop.stage()
     publishing.run(monday, shop.settings)
     first = state_of(shop)
-    assert len(first["files"]) == 8
+    assert len(first["files"]) == 12
     publishing.run(monday, shop.settings)
     assert state_of(shop) == first
 
@@ -246,9 +246,9 @@ def test_lookups_hold_emails_and_phones_only_as_keyed_hashes(shop, monday):
     found = shop.read(
         "select identifier_kind, identifier, person_id from person_lookup where valid_to_run is null order by 1, 2"
     )
-    hashes = {lookups.keyed_hash(shop.settings, text) for text in ("ann@gmail.com", "a.nn@gmail.com")}
+    hashes = {hashing.keyed_hash(shop.settings, text) for text in ("ann@gmail.com", "a.nn@gmail.com")}
     assert {row[1] for row in found if row[0] == "email_hash"} == hashes
-    assert {row[1] for row in found if row[0] == "phone_hash"} == {lookups.keyed_hash(shop.settings, "+15550001")}
+    assert {row[1] for row in found if row[0] == "phone_hash"} == {hashing.keyed_hash(shop.settings, "+15550001")}
     assert ("account_id", "acc_ann", "ann") in found
     everything = store.path(shop.settings).read_bytes() + b"".join(
         file.read_bytes() for file in (shop.settings.published_dir / run_id).iterdir()
@@ -262,8 +262,8 @@ def test_a_long_key_hashes_as_the_standard_says(tmp_path, shop):
 
     settings = dataclasses.replace(shop.settings, hash_key="long" * 40)
     with warehouse.scratch(settings) as connection:
-        lookups.install(connection, settings)
-        assert connection.execute("select keyed_hash('añb@x.org')").fetchone()[0] == lookups.keyed_hash(settings, "añb@x.org")
+        hashing.install(connection, settings)
+        assert connection.execute("select keyed_hash('añb@x.org')").fetchone()[0] == hashing.keyed_hash(settings, "añb@x.org")
 
 
 def test_lookups_change_by_difference(shop, monday, tuesday):
@@ -325,8 +325,8 @@ def test_only_valid_offers_are_live(shop, monday, times, live):
 def test_a_run_ends_the_suppressions_whose_cause_it_knows_and_no_other(shop, monday, tuesday):
     shop.stage(monday)
     publishing.run(monday, shop.settings)
-    known = lookups.keyed_hash(shop.settings, "crm.consents/2026-11-23T120000Z@aaaaaaaaaaaa")
-    unknown = lookups.keyed_hash(shop.settings, "crm.consents/2026-11-24T120000Z@bbbbbbbbbbbb")
+    known = hashing.keyed_hash(shop.settings, "crm.consents/2026-11-23T120000Z@aaaaaaaaaaaa")
+    unknown = hashing.keyed_hash(shop.settings, "crm.consents/2026-11-24T120000Z@bbbbbbbbbbbb")
     for name, person, cause in (("s1", "ann", known), ("s2", "bob", unknown), ("s3", "cem", None)):
         shop.write(
             "insert into suppressions (suppression_id, person_id, reason_kind, since, cause) values (?, ?, 'preference', ?, ?)",

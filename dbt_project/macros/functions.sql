@@ -1,0 +1,27 @@
+{#-
+  Functions that models and candor.identity both call, made in the warehouse before each build (dbt_project.yml, on-run-start).
+
+  is_same_name: the same human as far as names go: equal; or the last name with at most one typing error and the first name equal, its initial,
+  or with one inner letter mistyped (jonathan, jonathon; but maria and mario, julia and julian are two people of one family); or turned
+  around; or only one of the two names given. Names as name_std leaves them.
+-#}
+{% macro create_functions() %}
+create or replace macro {{ target.database }}.main.is_same_name(name, first, last, other_name, other_first, other_last) as
+    name = other_name
+    or (
+        damerau_levenshtein(last, other_last) <= 1
+        and left(first, 1) = left(other_first, 1)
+        and (
+            first = other_first
+            or least(length(first), length(other_first)) = 1
+            or (
+                right(first, 1) = right(other_first, 1)
+                and least(length(first), length(other_first)) >= 5
+                and damerau_levenshtein(first, other_first) = 1
+            )
+        )
+    )
+    or (first = other_last and last = other_first)
+    or (first = name and name in (other_first, other_last))
+    or (other_first = other_name and other_name in (first, last))
+{% endmacro %}
