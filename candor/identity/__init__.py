@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from candor import runs, transform
 from candor import settings as settings_module
 from candor.identity import clusters, keys, overrides
-from candor.warehouse import connect
+from candor.warehouse import connect, sql_timestamp
 
 if TYPE_CHECKING:
     import duckdb
@@ -54,6 +54,7 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
             overruled=decided,
             rule_version=str(row[0]) if row else "",
         )
+        counts |= cluster_wallets(connection, as_of)
     return {**counts, "models": built["models"], "tests": built["tests"]}
 
 
@@ -80,6 +81,68 @@ def assign(
         connection.execute("rollback")
         raise
     return {**counts, **clustered, **keyed, **linked}
+
+
+# Test networks move play money. One kind per chain and asset: amounts compare only within one.
+TRANSFERS = """(
+    select
+        from_wallet_std as from_id,
+        to_wallet_std as to_id,
+        concat_ws(':', chain_std, asset_std) as kind,
+        occurred_at,
+        amount
+    from staging.stg_wallets__transfers
+    where not is_testnet
+        and from_wallet_valid
+        and to_wallet_valid
+        and occurred_at <= {as_of}
+)"""
+
+
+def cluster_wallets(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> dict[str, int]:
+    """What transfers say about wallets, in the vault: {wallets, wallet_hubs, wallet_groups, wallets_suspected}.
+
+    `vault.identity.wallet_clusters` has one row per wallet (cluster, hub, sybil score, evidence), `vault.identity.wallet_links` one per pair
+    that holds. Suspicion of abuse is not for every reader, and weak evidence joins no persons.
+    """
+    from candor.identity.wallets import cluster_transfers
+
+    query = TRANSFERS.format(as_of=sql_timestamp(as_of))
+    found = connection.execute(f"select count(*) from {query} as transfers").fetchone()
+    connection.execute("create schema if not exists vault.identity")
+    if found is None or found[0] == 0:
+        connection.execute(NO_WALLETS)
+        return {"wallets": 0, "wallet_hubs": 0, "wallet_groups": 0, "wallets_suspected": 0}
+    clustering = cluster_transfers(query, connection=connection)
+    connection.execute("begin")
+    try:
+        for name, table in (("wallet_clusters", clustering.nodes), ("wallet_links", clustering.links)):
+            connection.register("wallet_arrow", table)
+            connection.execute(f"create or replace table vault.identity.{name} as select * from wallet_arrow")
+            connection.unregister("wallet_arrow")
+        connection.execute("commit")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    row = connection.execute(
+        """
+        select count(*), count(*) filter (where is_hub), count(distinct cluster_id) filter (where cluster_size > 1),
+            count(*) filter (where sybil_score >= 0.5)
+        from vault.identity.wallet_clusters
+        """
+    ).fetchone()
+    assert row is not None
+    return dict(zip(("wallets", "wallet_hubs", "wallet_groups", "wallets_suspected"), row, strict=True))
+
+
+NO_WALLETS = """
+create or replace table vault.identity.wallet_clusters (
+    node_id varchar, cluster_id varchar, is_hub boolean, sybil_score double, cluster_size bigint, counterparties bigint, evidence varchar
+);
+create or replace table vault.identity.wallet_links (
+    node_id varchar, other_id varchar, evidence varchar, via_id varchar, log_odds double
+);
+"""
 
 
 def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:

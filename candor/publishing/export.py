@@ -44,12 +44,15 @@ OPEN_FILES = {
 def write(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> dict[str, int]:
     """Rows per published file; restricted ones, named `restricted/…`, went to the folder of mode 0700."""
     restricted = {
-        name: (f'select * from vault.eligibility."{name}"', "all")
-        for (name,) in connection.execute(
+        name: (f'select * from vault."{schema}"."{name}"', "all")
+        for schema, name in connection.execute(
             """
-            select table_name from duckdb_tables()
-            where database_name = 'vault' and schema_name = 'eligibility'
-                and (table_name like '%hits' or table_name like '%exclusions')
+            select schema_name, table_name from duckdb_tables()
+            where database_name = 'vault'
+                and (
+                    (schema_name = 'eligibility' and (table_name like '%hits' or table_name like '%exclusions'))
+                    or (schema_name = 'identity' and table_name in ('wallet_clusters', 'wallet_links'))
+                )
             order by table_name
             """
         ).fetchall()
