@@ -129,7 +129,7 @@ def block(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> B
     connection.execute(
         f"create or replace table pairs as select l, r from (select l, r from ranked order by size, l, r limit {budget}) order by l, r"
     )
-    kept = min(distinct, budget)
+    kept = _one(connection, "select count(*) from pairs")
     too_large = _one(connection, f"select count(*) from key_blocks where size > {largest}")
     connection.execute("drop table key_blocks")
     connection.execute("drop table ranked")
