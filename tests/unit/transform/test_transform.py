@@ -52,7 +52,7 @@ def settings_of_small_project(tmp_path_factory):
         project.mkdir(exist_ok=True)
         shutil.copy(settings.PROJECT_ROOT / "dbt_project" / name, project / name)
     (project / "macros").mkdir()
-    for name in ("run.sql", "generate_schema_name.sql"):
+    for name in ("run.sql", "generate_schema_name.sql", "functions.sql"):
         shutil.copy(settings.PROJECT_ROOT / "dbt_project" / "macros" / name, project / "macros" / name)
     for name, text in MODELS.items():
         path = project / "models" / name
