@@ -36,6 +36,8 @@ OPEN_FILES = {
         "batch_seq, person_id, identifier_kind, identifier",
     ),
     **identity.FILES,
+    "stitching": ("select * from core.stitching", "measure, level"),
+    "hygiene": ("select * from core.hygiene_shares", "source"),
     "aliases": ("select * from identity.person_aliases", "all"),
     "arms": ("select * from state.arms where batch_seq <= $batch_seq", "batch_seq, person_id, arm"),
 }

@@ -185,6 +185,31 @@ def _lifts(published: dict[str, Any]) -> str:
     return _table(head, rows) if rows else '<p class="quiet">No outcome window has closed yet.</p>'
 
 
+def _who(published: dict[str, Any]) -> str:
+    """How well people are stitched together, and how much of what landed was said before or is out of date."""
+    if "stitching" not in published:
+        return '<p class="quiet">Published with the offers.</p>'
+    measures: dict[str, list[dict[str, Any]]] = {}
+    for row in published["stitching"]:
+        measures.setdefault(row["measure"], []).append({row["measure"]: row["level"], "people": row["people"]})
+    bars = "".join(f"<div>{_bars(rows, measure, 'people')}<p></p></div>" for measure, rows in measures.items())
+    shares = _table(
+        ("source", "rows landed", "duplicated", "superseded", "values past their time", "duplicated or outdated"),
+        (
+            (
+                row["source"],
+                int(row["landed_rows"]),
+                int(row["duplicated_rows"]),
+                int(row["superseded_rows"]),
+                int(row["expired_values"]),
+                f"{row['share_duplicated_or_outdated'] or 0:.1%}",
+            )
+            for row in published.get("hygiene", [])
+        ),
+    )
+    return f'<div class="cols">{bars}</div>{shares}'
+
+
 def write_page(summary: dict[str, Any], path: Path) -> None:
     """Write the page of `summary` to `path`, whole or not at all."""
     errors = "".join(f"<pre>{escape(stage['error'])}</pre>" for stage in summary["stages"] if stage.get("error"))
@@ -213,6 +238,7 @@ def write_page(summary: dict[str, Any], path: Path) -> None:
 <h2>Why not</h2><p class="quiet">Rules that spoke against people, all reasons kept. Restricted ones stand as ELIG_NA.</p>{_why_not(summary["published"])}
 <h2>Did it help</h2>{_lifts(summary["published"])}
 <h2>Model</h2>{model}
+<h2>Who is who, and which rows are true</h2>{_who(summary["published"])}
 <h2>Landed</h2>{_landed(summary)}
 <h2>Gates</h2>{docs}{_gates(summary)}
 <h2>Stages</h2>{_table(("stage", "status", "seconds", "what"), stage_rows)}

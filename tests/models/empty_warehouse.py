@@ -28,6 +28,10 @@ create schema if not exists identity;
 create table if not exists identity.person_identifiers (
     identifier_kind varchar, identifier varchar, person_id varchar, first_batch_seq bigint, evidence_rank tinyint, linked_at timestamp
 );
+create table if not exists identity.persons (
+    person_id varchar, identifiers bigint, weakest_evidence varchar, weakest_evidence_rank tinyint, match_probability double,
+    linked_at timestamp
+);
 create schema if not exists decisions;
 create table if not exists decisions.scores (
     person_id varchar, offer_id varchar, offer_version bigint, channel varchar,
