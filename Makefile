@@ -51,7 +51,7 @@ down:  ## stop both
 	@$(PY) -m ops.services down
 
 bench: setup  ## stage times at growing numbers of people: BENCH_PEOPLE="10000 100000 1000000"
-	@$(PY) -m benchmarks.stages --people $(BENCH_PEOPLE)
+	@$(PY) -m benchmarks.stages --people $(BENCH_PEOPLE) --one-day-from 1000000 --resume
 
 bench-faults: setup  ## kill every stage at random instants and compare the bytes with an undisturbed run
 	@$(PY) -m benchmarks.faults
