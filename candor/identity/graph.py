@@ -90,7 +90,9 @@ def bottleneck(cluster: np.ndarray, one: np.ndarray, other: np.ndarray, weight: 
     settled, unknown = np.iinfo(np.int64).min, np.iinfo(np.int64).max
     best = np.full(len(cluster), unknown, dtype=np.int64)
     best[cluster == np.arange(len(cluster), dtype=cluster.dtype)] = settled
-    while len(one):
+    for _ in range(len(cluster)):  # no chain is longer
+        if len(one) == 0:
+            break
         to_other, to_one = np.maximum(best[one], weight), np.maximum(best[other], weight)
         better_other, better_one = to_other < best[other], to_one < best[one]
         moving = better_other | better_one

@@ -1,8 +1,8 @@
 with
 
 -- Strongest first: what an operator decided, what only the person can do, what they proved, what they typed, what machines saw.
--- `match_probability`: how often two identifiers tied by nothing better are one person's. `python -m benchmarks.identity_truth`
--- prints what it is on shops whose truth is known; these are rounded down from there.
+-- `match_probability`: how often two identifiers tied by nothing better are one person's. Judgement, on the low side, until links of
+-- each class are counted against a truth.
 classes (evidence, evidence_rank, match_probability, why) as (
 
     values
