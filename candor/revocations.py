@@ -99,6 +99,18 @@ ADVERSE = {
     """,
 }
 
+# Whom the revoked subjects are. A restriction passes over a weak link, so both look-ups count.
+LOOKUPS = " union all ".join(
+    f"""
+    select {table}.identifier_kind, {table}.identifier, {table}.person_id
+    from (select distinct identifier_kind, identifier from revoked_subjects) as subjects
+    inner join {table}
+        on subjects.identifier_kind = {table}.identifier_kind
+        and subjects.identifier = {table}.identifier
+    where {table}.valid_to_run is null
+    """
+    for table in ("person_lookup", "restriction_lookup")
+)
 SUBJECTS = f"""
 with
 
@@ -230,27 +242,27 @@ def _suppress(serving: store.Store, subjects: Any, as_of: datetime) -> tuple[int
     counted = "select count(*) from suppressions"
     before = serving.rows(counted)[0][0]
     serving.execute(
-        """
+        f"""
+        with lookups as ({LOOKUPS})
         insert or ignore into suppressions (suppression_id, person_id, channel, reason_kind, since, cause)
         select distinct
-            person_lookup.person_id || '|' || coalesce(revoked_subjects.channel, '') || '|' || revoked_subjects.reason_kind || '|'
+            lookups.person_id || '|' || coalesce(revoked_subjects.channel, '') || '|' || revoked_subjects.reason_kind || '|'
                 || revoked_subjects.cause,
-            person_lookup.person_id, revoked_subjects.channel, revoked_subjects.reason_kind, ?, revoked_subjects.cause
+            lookups.person_id, revoked_subjects.channel, revoked_subjects.reason_kind, ?, revoked_subjects.cause
         from revoked_subjects
-        inner join person_lookup
-            on revoked_subjects.identifier_kind = person_lookup.identifier_kind
-            and revoked_subjects.identifier = person_lookup.identifier
-        where person_lookup.valid_to_run is null
+        inner join lookups
+            on revoked_subjects.identifier_kind = lookups.identifier_kind
+            and revoked_subjects.identifier = lookups.identifier
         """,
         (instant_text(as_of),),
     )
     unknown = serving.rows(
-        """
+        f"""
+        with lookups as ({LOOKUPS})
         select count(*) from (select distinct identifier_kind, identifier from revoked_subjects) as subjects
         where not exists (
-            select 1 from person_lookup
-            where person_lookup.identifier_kind = subjects.identifier_kind and person_lookup.identifier = subjects.identifier
-                and person_lookup.valid_to_run is null
+            select 1 from lookups
+            where lookups.identifier_kind = subjects.identifier_kind and lookups.identifier = subjects.identifier
         )
         """
     )[0][0]

@@ -47,6 +47,10 @@ CHECKSUM_WALLET_SHARE = 0.01  # of wallet links: written as wallets show them, w
 WRONG_CHECKSUM_SHARE = 0.005  # of wallet links: the same with one letter's case typed wrong
 OTHER_WALLET_SHARE = 0.01  # of people with a wallet, each: a second one on Bitcoin (Bech32), on Solana (Base58)
 PLACEHOLDER_BIRTH_SHARE = 0.007  # of accounts: the date is a form's or an export's default
+CRM_POSTAL_STALE_SHARE = 0.10  # of contacts: an address they have left (a tenth of households move in a year)
+CRM_POSTAL_MISSING_SHARE = 0.04
+# Of contacts, how the name was typed: a sales desk writes initials, an import turns names around, somebody drops a letter.
+CRM_NAMES = {"full": 0.58, "initial": 0.34, "turned": 0.04, "mistyped": 0.04}
 NATIONAL_PHONE_SHARE = 0.15  # of CRM phones: written without the country prefix
 HUB_LINKS = 5000  # accounts at the hot wallet, at the library's device, devices at the QA account (fewer when people are fewer)
 TEST_SHARE = 0.005  # staff and test accounts (is_test or a test e-mail domain)

@@ -88,6 +88,8 @@ def accounts(people: pl.DataFrame, where: pl.DataFrame, starts_at: int, ends_at:
     birth, _ = birth_dates(base, seed)
     flagged = np.where(rng.random(count) < 0.5, is_test, False)
     full_name = base.select(pl.concat_str("first_name", pl.lit(" "), "last_name")).to_series()
+    home = postal_codes(base, market, seed)
+    elsewhere = pl.Series(rng.integers(10_000, 99_999, count)).cast(pl.String)
     current = pl.DataFrame(
         {
             "account_id": base["account"],
@@ -95,7 +97,7 @@ def accounts(people: pl.DataFrame, where: pl.DataFrame, starts_at: int, ends_at:
             "phone": phone,
             "full_name": full_name,
             "birth_date": birth,
-            "postal_code": pl.Series(rng.integers(10_000, 99_999, count)).cast(pl.String),
+            "postal_code": home,
             "country_code": country,
             "region_code": maybe(columns["region_code"], ~missing),
             "pending_country": pl.repeat(None, count, dtype=pl.String, eager=True),
@@ -114,11 +116,8 @@ def accounts(people: pl.DataFrame, where: pl.DataFrame, starts_at: int, ends_at:
     stays = base["to"].to_numpy() < 0  # movers have versions of their own
     replaced = np.flatnonzero((rng.random(count) < rates.ACCOUNT_VERSIONS_EXTRA) & stays)
     later = opened[replaced] + (rng.random(len(replaced)) * (ends_at - opened[replaced])).astype(np.int64)
-    versions.append(
-        current[replaced].with_columns(
-            postal_code=pl.Series(rng.integers(10_000, 99_999, len(replaced))).cast(pl.String), updated=pl.Series(later)
-        )
-    )
+    versions[0] = current.with_columns(postal_code=home.clone().scatter(replaced, elsewhere.gather(replaced)))
+    versions.append(current[replaced].with_columns(updated=pl.Series(later)))
     to = base["to"].to_numpy()
     going = np.flatnonzero((to >= 0) & (base["announced"].to_numpy() > opened) & ~missing & ~malformed)
     there = _places(to[going])
@@ -127,7 +126,7 @@ def accounts(people: pl.DataFrame, where: pl.DataFrame, starts_at: int, ends_at:
     )
     moved = current[going].with_columns(
         country_code=there["country_code"], region_code=there["region_code"], time_zone=there["time_zone"],
-        updated=base["moved"].gather(going),
+        postal_code=postal_codes(base[going], to[going], seed), updated=base["moved"].gather(going),
     )  # fmt: skip
     versions += [pending, moved]
     closing = np.flatnonzero(is_closed & stays)
@@ -161,15 +160,15 @@ def contacts(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
         .otherwise(pl.col("p"))
     )
     created = base["created_at"].to_numpy() + (rng.random(count) * 6 * HOUR).astype(np.int64)
+    elsewhere = pl.Series(rng.integers(10_000, 99_999, count)).cast(pl.String)
+    home, full_name = _as_crm_has_it(base, elsewhere, seed)
     current = pl.DataFrame(
         {
             "contact_id": base["contact_id"],
             "email": mail,
             "phone": maybe(phone.to_series(), has_phone),
-            "full_name": base.select(
-                pl.concat_str(pl.col("first_name").str.slice(0, 1), pl.lit(". "), "last_name")
-            ).to_series(),
-            "postal_code": pl.Series(rng.integers(10_000, 99_999, count)).cast(pl.String),
+            "full_name": full_name,
+            "postal_code": home,
             "country_code": maybe(columns["country_code"], rng.random(count) > 0.05),
             "region_code": columns["region_code"],
             "language": columns["language"],
@@ -179,10 +178,40 @@ def contacts(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
     )
     replaced = np.flatnonzero(rng.random(count) < rates.CONTACT_VERSIONS_EXTRA)
     later = created[replaced] + (rng.random(len(replaced)) * (ends_at - created[replaced])).astype(np.int64)
-    newer = current[replaced].with_columns(
-        postal_code=pl.Series(rng.integers(10_000, 99_999, len(replaced))).cast(pl.String), updated=pl.Series(later)
-    )
-    return _finish(pl.concat([current, newer]))
+    newer = current[replaced].with_columns(updated=pl.Series(later))
+    older = current.with_columns(postal_code=home.clone().scatter(replaced, elsewhere.gather(replaced)))
+    return _finish(pl.concat([older, newer]))
+
+
+def postal_codes(people: pl.DataFrame, market: np.ndarray, seed: int) -> pl.Series:
+    """Where each person lives in their market, the same in every silo that knows it; who shares a device or mailbox shares it too."""
+    number = people["number"].to_numpy().astype(np.uint64)
+    household = np.where(people["shares"].to_numpy() > 0, number - number % np.uint64(2), number)
+    mixed = household * np.uint64(2_654_435_761) + np.uint64(seed) * np.uint64(40_503)
+    mixed = (mixed ^ (mixed >> np.uint64(17))) * np.uint64(0x9E3779B1)
+    per_market = 90_000 // len(geo.MARKETS)
+    place = (mixed >> np.uint64(11)) % np.uint64(per_market)
+    return pl.Series(10_000 + market.astype(np.int64) * per_market + place.astype(np.int64)).cast(pl.String)
+
+
+def _as_crm_has_it(people: pl.DataFrame, elsewhere: pl.Series, seed: int) -> tuple[pl.Series, pl.Series]:
+    """(postal code, full name) as people once told the CRM: some codes are of an older address, some names short, turned or mistyped."""
+    rng = generator(seed, "crm_words", int(people["number"][0]) if len(people) else 0)
+    count = len(people)
+    home = postal_codes(people, people["market"].to_numpy(), seed)
+    stale = np.flatnonzero(rng.random(count) < rates.CRM_POSTAL_STALE_SHARE)
+    home = home.scatter(stale, elsewhere.gather(stale)) if len(stale) else home
+    home = maybe(home, rng.random(count) > rates.CRM_POSTAL_MISSING_SHARE)
+    how = weighted(rng, list(rates.CRM_NAMES.values()), count)
+    spelled = {name: how == at for at, name in enumerate(rates.CRM_NAMES)}
+    first, last = pl.col("first_name"), pl.col("last_name")
+    name = people.select("first_name", "last_name").with_columns(**{name: pl.Series(yes) for name, yes in spelled.items()})
+    return home, name.select(
+        pl.when("initial").then(pl.concat_str(first.str.slice(0, 1), pl.lit(". "), last))
+        .when("turned").then(pl.concat_str(last, pl.lit(", "), first))
+        .when("mistyped").then(pl.concat_str(first, pl.lit(" "), last.str.slice(0, 1), last.str.slice(2)))
+        .otherwise(pl.concat_str(first, pl.lit(" "), last))
+    ).to_series()  # fmt: skip
 
 
 def consents(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from candor.audit.people import of_kind
+from candor.audit.people import of_kind, of_kind_weak
 from candor.audit.raw import newest
 
 if TYPE_CHECKING:
@@ -140,8 +140,8 @@ def restrictions(
 def consents(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, stated: pl.LazyFrame) -> pl.LazyFrame:
     """Every consent row known at as_of that concerns a person: person_id, subject, purpose, channel, rank of the status, recorded_at.
 
-    `is_only_stated` marks rows that concern somebody through an address they gave but identity did not make theirs: a no counts, a yes
-    does not.
+    `is_only_stated` marks rows that concern somebody through an address they gave but identity did not make theirs, or over a weak link: a no
+    counts, a yes does not (policy 5.2).
     """
     import polars as pl
 
@@ -165,12 +165,12 @@ def consents(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, state
     ]
     found = [
         part.select(subject.alias("identifier"), *kept)
-        .join(of_kind(identifiers, kind, "identifier"), on="identifier", how="inner")
+        .join(of_kind_weak(identifiers, kind, "identifier"), on="identifier", how="inner")
         .select(
             "person_id",
             (pl.lit(f"{kind}:") + pl.col("identifier")).alias("subject"),
             *kept,
-            pl.lit(False).alias("is_only_stated"),
+            pl.col("is_weak").alias("is_only_stated"),
         )
         for part, subject, kind in subjects
     ]

@@ -28,7 +28,7 @@ class Inputs:
     """The staged rows of some persons and what identity, experiments and earlier runs say about these persons."""
 
     staged: pl.DataFrame  # with is_twice: whether another staged row, of whomever, has the same decision_id
-    identifiers: pl.DataFrame  # person_id, identifier_kind, identifier of the staged persons
+    identifiers: pl.DataFrame  # person_id, identifier_kind, identifier, is_weak of the staged persons
     stages: pl.DataFrame  # person_id, u_stage
     arms: pl.DataFrame  # person_id, arm, batch_seq
     past_decisions: pl.DataFrame  # person_id, decision_id, at: pushed promotions that earlier runs published
@@ -56,6 +56,8 @@ def read(connection: duckdb.DuckDBPyConnection, run: Run, *, people_at_a_time: i
     pins = _table(connection, "state", "pins").filter(pl.col("as_of") == run.as_of.replace(tzinfo=None))
     deliveries = _table(connection, "state", "deliveries")
     phone_numbers = _table(connection, "state", "phone_numbers", ["raw", "country", "phone_std", "phone_country", "is_valid"])
+    weak = _table(connection, "identity", "evidence_classes", ["evidence_rank", "is_weak"]).filter("is_weak")["evidence_rank"]
+    weak = weak.cast(pl.Int8)
     read_rows = 0
     for start in range(0, max(len(people), 1), people_at_a_time):
         wanted = people.slice(start, people_at_a_time)
@@ -63,13 +65,15 @@ def read(connection: duckdb.DuckDBPyConnection, run: Run, *, people_at_a_time: i
         staged = _table(connection, "decisions", "staged_offers", between=between)
         read_rows += staged.height
         identifiers = _table(
-            connection, "identity", "person_identifiers", ["person_id", "identifier_kind", "identifier"], between
+            connection, "identity", "person_identifiers", ["person_id", "identifier_kind", "identifier", "evidence_rank"], between
         )
         stages = _table(connection, "core", "people", ["person_id", "lifecycle_stage"], between)
         arms = _table(connection, "state", "arms", ["person_id", "arm", "batch_seq"], between)
         yield Inputs(
             staged=staged.with_columns(pl.col("decision_id").is_in(twice["decision_id"].implode()).alias("is_twice")),
-            identifiers=identifiers.join(wanted, on="person_id", how="semi"),
+            identifiers=identifiers.join(wanted, on="person_id", how="semi")
+            .with_columns(pl.col("evidence_rank").is_in(weak.implode()).alias("is_weak"))
+            .drop("evidence_rank"),
             stages=stages.rename({"lifecycle_stage": "u_stage"}).join(wanted, on="person_id", how="semi"),
             arms=arms.filter(pl.col("batch_seq") <= run.batch_seq).join(wanted, on="person_id", how="semi"),
             past_decisions=_past_decisions(connection, run, wanted, between),

@@ -29,6 +29,14 @@ def of_kind(identifiers: pl.DataFrame, kind: str, name: str | None = None) -> pl
     return found.select("person_id", pl.col("identifier").alias(name or kind))
 
 
+def of_kind_weak(identifiers: pl.DataFrame, kind: str, name: str) -> pl.LazyFrame:
+    """`of_kind` and `is_weak`: whether likeness alone ties the identifier to the person."""
+    import polars as pl
+
+    found = identifiers.lazy().filter(pl.col("identifier_kind") == kind)
+    return found.select("person_id", pl.col("identifier").alias(name), "is_weak")
+
+
 def accounts(raw: Raw, identifiers: pl.DataFrame) -> pl.DataFrame:
     """One row per person and account row: what the exchange says, and whether the account is open at as_of."""
     import polars as pl

@@ -1,7 +1,7 @@
 """Which identifiers are one person, and the key each person keeps.
 
 dbt decides which pairs may link and why the others may not (`dbt_project/models/identity`); here the kept pairs become
-clusters (`clusters`, after the `guards`), clusters become persons with keys that outlive the grouping (`keys`), and what happened to
+clusters (`clusters`, after the `guards`; records without anything in common may meet by likeness, `probabilistic`), clusters become persons with keys that outlive the grouping (`keys`), and what happened to
 them is written down (`changes`). Operators may overrule (`overrides`).
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor import runs, transform
 from candor import settings as settings_module
-from candor.identity import clusters, keys, overrides
+from candor.identity import clusters, keys, overrides, probabilistic
 from candor.warehouse import connect, sql_timestamp
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from candor.settings import Settings
 
 # Raised whenever guards or keys would decide otherwise than before; limits and evidence classes are hashed beside it.
-GUARDS_VERSION = 2
+GUARDS_VERSION = 3
 
 RULE_VERSION = """
 select left(md5(concat_ws('|', $guards, $overrides, (
@@ -47,6 +47,12 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         current = runs.current(connection, as_of)
         decided = tuple(each for each in policy.for_run(settings, current).identity_overrides if each.holds(current.as_of))
         row = connection.execute(RULE_VERSION, {"guards": str(GUARDS_VERSION), "overrides": repr(decided)}).fetchone()
+        likeness = probabilistic.link(
+            connection,
+            settings,
+            batch_seq=current.batch_seq,
+            model=runs.report_dir(settings, current) / "likeness_model.json",
+        )
         counts = assign(
             connection,
             batch_seq=current.batch_seq,
@@ -54,7 +60,7 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
             overruled=decided,
             rule_version=str(row[0]) if row else "",
         )
-        counts |= cluster_wallets(connection, as_of)
+        counts |= likeness | cluster_wallets(connection, as_of)
     return {**counts, "models": built["models"], "tests": built["tests"]}
 
 

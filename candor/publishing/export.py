@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from candor.hashing import hashed, hashed_kind
 from candor.identity import published as identity
-from candor.publishing.lookups import PERSON_LOOKUP
+from candor.publishing.lookups import LOOKUPS
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 OPEN_FILES = {
     "offers": ("select * from decisions.staged_offers", "person_id, channel, slot"),
     "ledger": ("select * from decisions.ledger", "person_id, channel, rank"),
-    "person_lookup": (PERSON_LOOKUP, "identifier_kind, identifier, person_id"),
+    **{name: (query, "identifier_kind, identifier, person_id") for name, query in LOOKUPS.items()},
     "exclusion_counts": ("select * from eligibility.exclusion_counts", "all"),
     "key_map": (
         f"""

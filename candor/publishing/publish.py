@@ -14,7 +14,7 @@ from candor import runs
 from candor import settings as settings_module
 from candor.hashing import install
 from candor.publishing import export, store
-from candor.publishing.lookups import PERSON_LOOKUP
+from candor.publishing.lookups import LOOKUPS
 from candor.publishing.staged import require_permission
 from candor.warehouse import connect, sql_timestamp
 
@@ -126,7 +126,9 @@ def publish_to_store(
         lookups = {"lookups_added": 0, "lookups_ended": 0}
         ended = 0
         if becomes_current:
-            lookups = _change_lookups(connection, serving, run)
+            for table, query in LOOKUPS.items():
+                for name, count in _change_lookups(connection, serving, run, table, query).items():
+                    lookups[name] += count
             _remember_deliveries(connection, serving, run)
             ended = _end_suppressions(serving, run)
             _prune(serving)
@@ -160,13 +162,15 @@ def _load_offers(connection: duckdb.DuckDBPyConnection, serving: store.Store, ru
     serving.load("offers", reader)
 
 
-def _change_lookups(connection: duckdb.DuckDBPyConnection, serving: store.Store, run: Run) -> dict[str, int]:
-    """End the lookups that no longer hold and add the new ones; those that stay are not written again."""
+def _change_lookups(
+    connection: duckdb.DuckDBPyConnection, serving: store.Store, run: Run, table: str, query: str
+) -> dict[str, int]:
+    """End the lookups of `table` that no longer hold and add the new ones; those that stay are not written again."""
     standing = serving.arrow(
-        "select rowid as place, identifier_kind, identifier, person_id from person_lookup where valid_to_run is null"
+        f"select rowid as place, identifier_kind, identifier, person_id from {table} where valid_to_run is null"
     )
     connection.register("standing_lookups", standing)
-    connection.execute(f"create or replace temp table next_lookups as {PERSON_LOOKUP}")
+    connection.execute(f"create or replace temp table next_lookups as {query}")
     ended = connection.execute(
         """
         select place::bigint as place from standing_lookups
@@ -199,11 +203,11 @@ def _change_lookups(connection: duckdb.DuckDBPyConnection, serving: store.Store,
         serving.execute("create table ended_lookups (place integer primary key)")
         serving.load("ended_lookups", ended)
         serving.execute(
-            "update person_lookup set valid_to_run = ? where rowid in (select place from ended_lookups)", (run.run_id,)
+            f"update {table} set valid_to_run = ? where rowid in (select place from ended_lookups)", (run.run_id,)
         )
         serving.execute("drop table ended_lookups")
     if added.num_rows:
-        serving.load("person_lookup", added)
+        serving.load(table, added)
     return {"lookups_added": added.num_rows, "lookups_ended": ended.num_rows}
 
 

@@ -98,24 +98,33 @@ def keys(columns: Sequence[Column]) -> list[str]:
     return found
 
 
-def block(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> Blocks:
+def block(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[Column],
+    *,
+    per_record: int = PAIRS_PER_RECORD,
+    between: str | None = None,
+) -> Blocks:
     """What was chosen, after table `pairs` (l, r: uids with l < r, ordered) was made.
+
+    `between` names a column of table `records`: only pairs whose values there differ count, and records without one take no part.
 
     A value shared by few records says more than one shared by many, so blocks are taken from the smallest up, over all keys together,
     until the budget is spent; what is common to thousands (a last name Smith) is then only used together with something else.
     """
-    records = _one(connection, "select count(*) from records")
+    part = f"{between} is not null" if between else "true"
+    records = _one(connection, f"select count(*) from records where {part}")
     expressions = keys(columns)
     connection.execute("create or replace temp table key_blocks (rule integer, key ubigint, size bigint)")
     for number, sql in enumerate(expressions):
         connection.execute(
             f"insert into key_blocks select {number}, hash({sql}) as key, count(*) as size from records "
-            f"where ({sql}) is not null group by key having size between 2 and {LARGEST_BLOCK}"
+            f"where ({sql}) is not null and {part} group by key having size between 2 and {LARGEST_BLOCK}"
         )
     sizes = connection.execute(
         "select size, sum(size * (size - 1) // 2)::bigint from key_blocks group by size order by size"
     ).fetchall()
-    budget = min(PAIRS_PER_RECORD * records, PAIRS)
+    budget = min(per_record * records, PAIRS)
     step, most = min(STEP_PER_RECORD * records, STEP), min(LOOKED_AT_PER_RECORD * records, LOOKED_AT)
     connection.execute("create or replace temp table ranked (l integer, r integer, size integer)")
     largest, looked_at, distinct = 0, 0, 0
@@ -123,7 +132,7 @@ def block(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> B
         upto, taken = _next_step(sizes, largest, min(step, most - looked_at))
         if taken == 0:
             break
-        _gather(connection, expressions, largest, upto)
+        _gather(connection, expressions, largest, upto, between)
         largest, looked_at = upto, looked_at + taken
         distinct = _one(connection, "select count(*) from ranked")
     connection.execute(
@@ -137,7 +146,7 @@ def block(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> B
     if too_large or distinct > kept:
         notes.append(
             f"compared {kept:,} pairs that share a value, or two values together, with at most {largest:,} records; "
-            f"{too_large:,} commoner values brought no pair by themselves (budget: {PAIRS_PER_RECORD} pairs per record)"
+            f"{too_large:,} commoner values brought no pair by themselves (budget: {per_record} pairs per record)"
         )
     return Blocks(len(expressions), largest, kept, records, notes)
 
@@ -153,19 +162,22 @@ def _next_step(sizes: Sequence[tuple[int, int]], after: int, room: int) -> tuple
     return upto, taken
 
 
-def _gather(connection: duckdb.DuckDBPyConnection, expressions: Sequence[str], after: int, upto: int) -> None:
+def _gather(
+    connection: duckdb.DuckDBPyConnection, expressions: Sequence[str], after: int, upto: int, between: str | None
+) -> None:
     """Add to `ranked` the new pairs of blocks with more than `after` and at most `upto` records, with the smallest such block."""
+    side, differ = (f"{between} as side", "a.side <> b.side") if between else ("0 as side", "true")
     connection.execute("create or replace temp table found (l integer, r integer, size integer)")
     for number, sql in enumerate(expressions):
         connection.execute(f"""
             insert into found
             with members as (
-                select hashed.uid, hashed.key, key_blocks.size
-                from (select uid, hash({sql}) as key from records where ({sql}) is not null) as hashed
+                select hashed.uid, hashed.side, hashed.key, key_blocks.size
+                from (select uid, {side}, hash({sql}) as key from records where ({sql}) is not null) as hashed
                 inner join key_blocks on key_blocks.key = hashed.key
                 where key_blocks.rule = {number} and key_blocks.size > {after} and key_blocks.size <= {upto}
             )
-            select a.uid, b.uid, a.size from members as a inner join members as b on a.key = b.key and a.uid < b.uid
+            select a.uid, b.uid, a.size from members as a inner join members as b on a.key = b.key and a.uid < b.uid and {differ}
         """)
     connection.execute("""
         insert into ranked

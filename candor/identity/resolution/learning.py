@@ -92,6 +92,27 @@ def learn(
     return weights
 
 
+def learn_from_known(
+    columns: Sequence[Column], known: Pairs, random: Pairs, depends: list[Dependence | None] | None = None
+) -> Weights:
+    """The parameters counted on pairs that are known to be one person, and on random pairs of strangers; the prior is left at a half.
+
+    As many imagined pairs as in `learn` stand behind each share, so that a level no known pair reached keeps a small probability.
+    """
+    import numpy as np
+
+    depends = depends or [None] * len(columns)
+    floor = 0.5 / max(len(random), 1)
+    m, u = [], []
+    for number, column in enumerate(columns):
+        start = np.array([level.start for level in levels(column)])
+        true = _counts(known, number, len(start), depends[number], None)
+        strange = _counts(random, number, len(start), depends[number], None)
+        m.append(_share(true, true.sum(axis=0) + IMAGINED * start / start.sum(), 0.0))
+        u.append(_share(strange, strange.sum(axis=0) + floor, floor))
+    return Weights(m, u, 0.5, depends)
+
+
 def state(pairs: Pairs, dependence: Dependence | None) -> npt.NDArray[np.int64]:
     """UNKNOWN, AGREES or DIFFERS of each pair, as the column depended on compares; all UNKNOWN without one."""
     import numpy as np

@@ -75,18 +75,19 @@ account_facts as (
 
 ),
 
+-- Where somebody lives and how they can be reached permits something, so no weak link says it.
 contact_facts as (
 
     select
         person_id,
         count(*) as contact_count,
         max_by({country_code: country_code, region_code: region_code}, (source_updated_at, contact_id))
-            filter (where country_code is not null) as residence,
+            filter (where country_code is not null and not is_weak) as residence,
         max_by(language, (source_updated_at, contact_id)) filter (where language is not null) as language,
         min(created_at) as first_created_at,
         bool_or(is_test) as is_test,
-        bool_or(has_email) as has_email,
-        bool_or(has_phone) as has_phone
+        bool_or(has_email and not is_weak) as has_email,
+        bool_or(has_phone and not is_weak) as has_phone
     from person_contacts
     group by person_id
 

@@ -13,6 +13,12 @@ person_identifiers as (
 
 ),
 
+evidence_classes as (
+
+    select * from {{ ref('evidence_classes') }}
+
+),
+
 contacts_of_people as (
 
     select
@@ -28,12 +34,16 @@ contacts_of_people as (
         contacts.source_updated_at,
         contacts.row_hash,
         contacts.known_at,
-        person_identifiers.linked_at
+        person_identifiers.linked_at,
+        coalesce(evidence_classes.is_weak, false) as is_weak
 
     from contacts
 
     inner join person_identifiers
         on contacts.contact_id = person_identifiers.identifier
+
+    left join evidence_classes
+        on person_identifiers.evidence_rank = evidence_classes.evidence_rank
 
 )
 

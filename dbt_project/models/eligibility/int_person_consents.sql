@@ -16,6 +16,12 @@ person_identifiers as (
 
 ),
 
+evidence_classes as (
+
+    select * from {{ ref('evidence_classes') }}
+
+),
+
 person_emails as (
 
     select * from {{ ref('person_emails') }}
@@ -80,6 +86,7 @@ consents_latest as (
 
 consents_of_people as (
 
+    -- Over a weak link a no passes, a yes does not (policy 5.2).
     select
         person_identifiers.person_id,
         consents_latest.purpose,
@@ -91,6 +98,12 @@ consents_of_people as (
     inner join person_identifiers
         on consents_latest.subject_kind = person_identifiers.identifier_kind
         and consents_latest.subject = person_identifiers.identifier
+
+    left join evidence_classes
+        on person_identifiers.evidence_rank = evidence_classes.evidence_rank
+
+    where consents_latest.severity > 1
+        or not coalesce(evidence_classes.is_weak, false)
 
     union all
 

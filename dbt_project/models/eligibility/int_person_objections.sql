@@ -34,6 +34,12 @@ person_identifiers as (
 
 ),
 
+evidence_classes as (
+
+    select * from {{ ref('evidence_classes') }}
+
+),
+
 preferences_of_people as (
 
     select
@@ -93,6 +99,11 @@ granted_again as (
             else 'email'
         end
         and person_identifiers.identifier = coalesce(consents.contact_id, consents.account_id, consents.email_std)
+
+    left join evidence_classes
+        on person_identifiers.evidence_rank = evidence_classes.evidence_rank
+
+    where not coalesce(evidence_classes.is_weak, false)
 
     group by person_identifiers.person_id
 

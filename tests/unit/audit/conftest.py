@@ -165,6 +165,7 @@ class World:
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     feeds: dict[str, dict[str, Any]] = field(default_factory=dict)
     identifiers: list[tuple[str, str, str]] = field(default_factory=list)
+    likely: set[str] = field(default_factory=set)  # identifiers that only likeness ties to their person
     stages: dict[str, str] = field(default_factory=dict)
     arms: list[tuple[str, str]] = field(default_factory=list)
     past: list[dict[str, Any]] = field(default_factory=list)
@@ -279,7 +280,10 @@ class World:
         tables = {
             "identity.person_identifiers": pl.DataFrame(
                 self.identifiers, schema={"person_id": text, "identifier_kind": text, "identifier": text}, orient="row"
+            ).with_columns(
+                evidence_rank=pl.when(pl.col("identifier").is_in(list(self.likely))).then(10).otherwise(5).cast(pl.Int8)
             ),
+            "identity.evidence_classes": pl.DataFrame({"evidence_rank": [5, 10], "is_weak": [False, True]}),
             "core.people": pl.DataFrame(
                 list(self.stages.items()), schema={"person_id": text, "lifecycle_stage": text}, orient="row"
             ),
