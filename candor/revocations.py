@@ -109,7 +109,7 @@ LOOKUPS = " union all ".join(
         and subjects.identifier = {table}.identifier
     where {table}.valid_to_run is null
     """
-    for table in ("person_lookup", "restriction_lookup")
+    for table in ("person_lookup", "likely_lookup")
 )
 SUBJECTS = f"""
 with

@@ -65,7 +65,11 @@ def read(connection: duckdb.DuckDBPyConnection, run: Run, *, people_at_a_time: i
         staged = _table(connection, "decisions", "staged_offers", between=between)
         read_rows += staged.height
         identifiers = _table(
-            connection, "identity", "person_identifiers", ["person_id", "identifier_kind", "identifier", "evidence_rank"], between
+            connection,
+            "identity",
+            "person_identifiers",
+            ["person_id", "identifier_kind", "identifier", "evidence_rank"],
+            between,
         )
         stages = _table(connection, "core", "people", ["person_id", "lifecycle_stage"], between)
         arms = _table(connection, "state", "arms", ["person_id", "arm", "batch_seq"], between)

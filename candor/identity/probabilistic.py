@@ -305,4 +305,6 @@ def _memory(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def _nothing(pa: Any) -> pyarrow.Table:
-    return pa.table({"left_id": pa.array([], pa.string()), "right_id": pa.array([], pa.string()), "probability": pa.array([], pa.float64())})
+    return pa.table(
+        {"left_id": pa.array([], pa.string()), "right_id": pa.array([], pa.string()), "probability": pa.array([], pa.float64())}
+    )

@@ -54,5 +54,5 @@ def _lookup(joined: str) -> str:
 # How a channel finds a person. What hangs on a weak link is not here: it must not show one human what another may see.
 PERSON_LOOKUP = _lookup("anti")
 # What hangs on a weak link. Only restrictions find a person by it.
-RESTRICTION_LOOKUP = _lookup("semi")
-LOOKUPS = {"person_lookup": PERSON_LOOKUP, "restriction_lookup": RESTRICTION_LOOKUP}
+LIKELY_LOOKUP = _lookup("semi")
+LOOKUPS = {"person_lookup": PERSON_LOOKUP, "likely_lookup": LIKELY_LOOKUP}

@@ -202,9 +202,7 @@ def _change_lookups(
     if ended.num_rows:
         serving.execute("create table ended_lookups (place integer primary key)")
         serving.load("ended_lookups", ended)
-        serving.execute(
-            f"update {table} set valid_to_run = ? where rowid in (select place from ended_lookups)", (run.run_id,)
-        )
+        serving.execute(f"update {table} set valid_to_run = ? where rowid in (select place from ended_lookups)", (run.run_id,))
         serving.execute("drop table ended_lookups")
     if added.num_rows:
         serving.load(table, added)

@@ -51,12 +51,12 @@ TABLES = (
     "create index if not exists person_lookup_by_identifier on person_lookup (identifier_kind, identifier)",
     # What hangs on a weak link: restrictions find the person by it, channels do not.
     """
-    create table if not exists restriction_lookup (
+    create table if not exists likely_lookup (
         identifier_kind text not null, identifier text not null, person_id text not null, valid_from_run text not null,
         valid_to_run text
     )
     """,
-    "create index if not exists restriction_lookup_by_identifier on restriction_lookup (identifier_kind, identifier)",
+    "create index if not exists likely_lookup_by_identifier on likely_lookup (identifier_kind, identifier)",
     """
     create table if not exists suppressions (
         suppression_id text primary key, person_id text, offer_id text, channel text, market text, segment text,

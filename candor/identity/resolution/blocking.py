@@ -102,7 +102,7 @@ def block(
     connection: duckdb.DuckDBPyConnection,
     columns: Sequence[Column],
     *,
-    per_record: int = PAIRS_PER_RECORD,
+    per_record: int | None = None,
     between: str | None = None,
 ) -> Blocks:
     """What was chosen, after table `pairs` (l, r: uids with l < r, ordered) was made.
@@ -112,6 +112,7 @@ def block(
     A value shared by few records says more than one shared by many, so blocks are taken from the smallest up, over all keys together,
     until the budget is spent; what is common to thousands (a last name Smith) is then only used together with something else.
     """
+    per_record = per_record or PAIRS_PER_RECORD
     part = f"{between} is not null" if between else "true"
     records = _one(connection, f"select count(*) from records where {part}")
     expressions = keys(columns)

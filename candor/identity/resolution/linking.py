@@ -78,7 +78,9 @@ def link(
         columns = [column for column, yes in zip(columns, said, strict=True) if yes]
         strangers = evidence.Pairs(strangers.left, strangers.right, strangers.level[:, said])
         proof = [number for number, column in enumerate(columns) if column.role in proved_by]
-        proven, strangers = (_without(pairs, proof) for pairs in (evidence.compare(connection, columns, "known_pairs"), strangers))
+        proven, strangers = (
+            _without(pairs, proof) for pairs in (evidence.compare(connection, columns, "known_pairs"), strangers)
+        )
         blocking.block(connection, columns, per_record=PAIRS_PER_RECORD, between="side")
         pairs = evidence.compare(connection, columns, "pairs")
         pairs = pairs.take(~(pairs.level[:, proof] == 0).any(axis=1))
@@ -101,17 +103,21 @@ def link(
 def against_others(
     left: npt.NDArray[np.int32], right: npt.NDArray[np.int32], odds: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """The probability of each pair against all others of its two records and against nobody, rounded; `odds` are log2."""
+    """The probability of each pair against all others of its two records and against nobody, rounded; `odds` are log2.
+
+    Records are numbered over both tables, and either may stand on the left.
+    """
     import numpy as np
 
     worth = np.exp2(np.clip(odds, -60, 60))
     count = int(max(left.max(initial=-1), right.max(initial=-1))) + 1
-    of_left = np.bincount(left, weights=worth, minlength=count)
-    of_right = np.bincount(right, weights=worth, minlength=count)
-    return np.round(worth / (1 + of_left[left] + of_right[right] - worth), 6)
+    of_record = np.bincount(left, weights=worth, minlength=count) + np.bincount(right, weights=worth, minlength=count)
+    return np.round(worth / (1 + of_record[left] + of_record[right] - worth), 6)
 
 
-def _sides(connection: duckdb.DuckDBPyConnection, tables: dict[str, pyarrow.Table], wanted: dict[str, pyarrow.ChunkedArray]) -> None:
+def _sides(
+    connection: duckdb.DuckDBPyConnection, tables: dict[str, pyarrow.Table], wanted: dict[str, pyarrow.ChunkedArray]
+) -> None:
     """Column `side` of table `records`: 0 or 1 for the wanted records of the left or right table, null for the others."""
     import pyarrow
 

@@ -82,12 +82,12 @@ contact_facts as (
         person_id,
         count(*) as contact_count,
         max_by({country_code: country_code, region_code: region_code}, (source_updated_at, contact_id))
-            filter (where country_code is not null and not is_weak) as residence,
+            filter (where country_code is not null and is_weak is not true) as residence,
         max_by(language, (source_updated_at, contact_id)) filter (where language is not null) as language,
         min(created_at) as first_created_at,
         bool_or(is_test) as is_test,
-        bool_or(has_email and not is_weak) as has_email,
-        bool_or(has_phone and not is_weak) as has_phone
+        bool_or(has_email and is_weak is not true) as has_email,
+        bool_or(has_phone and is_weak is not true) as has_phone
     from person_contacts
     group by person_id
 

@@ -323,6 +323,11 @@ class World:
             (person + suffix, kind, _renamed({_COLUMN_OF.get(kind, kind): value}, suffix)[_COLUMN_OF.get(kind, kind)])
             for person, kind, value in other.identifiers
         ]
+        self.likely |= {
+            _renamed({_COLUMN_OF.get(kind, kind): value}, suffix)[_COLUMN_OF.get(kind, kind)]
+            for _, kind, value in other.identifiers
+            if value in other.likely
+        }
         self.stages |= {person + suffix: stage for person, stage in other.stages.items()}
         self.arms += [(person + suffix, arm) for person, arm in other.arms]
         self.past += [_renamed(row, suffix) for row in other.past]

@@ -67,6 +67,16 @@ def kyc_of_second_account(**changes):
     return leak
 
 
+def consent_of_account():
+    """p-gb consents to e-mail through the account as well."""
+
+    def leak(world):
+        given = next(row for row in world.tables["crm.consents"] if row["consent_id"] == "gb-marketing-email")
+        world.add("crm.consents", **{**given, "consent_id": "gb-by-account", "contact_id": None, "account_id": "ac-gb"})
+
+    return leak
+
+
 def product(line):
     return edit("catalogue.offers", product_line=line)
 
@@ -112,6 +122,11 @@ def past_decision(**changes):
 
 def arm(*arms):
     return lambda world: setattr(world, "arms", [("p-gb", name) for name in arms])
+
+
+def likely(*identifiers):
+    """Only likeness ties these identifiers to their person."""
+    return lambda world: world.likely.update(identifiers)
 
 
 def contacted(times):
@@ -486,6 +501,13 @@ LEAKS = {
     "never_drawn": (GB_WEB, arm(), {"ROW_HELD_OUT"}),
     "of_another_run": (GB_WEB, row(run_id="r0000000000000000"), {"ROW_OTHER_RUN"}),
     "window_after_the_rows_end": (GB_PUSH, row(valid_until=NOW + 2 * HOUR), {"WINDOW_OUTSIDE_VALIDITY"}),
+    # over a weak link
+    "granted_by_somebody_who_is_only_likely_the_same": (GB_EMAIL, likely("co-gb"), {"PRV_NO_CHANNEL_CONSENT"}),
+    "withdrawn_by_somebody_who_is_only_likely_the_same": (
+        GB_EMAIL,
+        both(likely("co-gb"), consent_of_account(), edit("crm.consents", "gb-marketing-email", status="withdrawn")),
+        {"PRV_NO_CHANNEL_CONSENT"},
+    ),
     # feeds too old, or never whole
     "restrictions_known_two_hours_ago": (
         GB_WEB,
@@ -517,6 +539,10 @@ LEAKS = {
 
 
 HARMLESS = {
+    "granted_by_the_account_beside_a_likely_contact": (
+        GB_EMAIL,
+        both(likely("co-gb"), consent_of_account(), edit("crm.consents", "gb-marketing-email", purpose="third_party")),
+    ),
     "oldest_of_all": (
         GB_WEB,
         both(

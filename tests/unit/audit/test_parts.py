@@ -21,7 +21,10 @@ def warehouse(staged: list[tuple[str | None, str]]) -> duckdb.DuckDBPyConnection
         """
         create schema decisions; create schema identity; create schema core; create schema state;
         create table decisions.staged_offers (person_id varchar, decision_id varchar);
-        create table identity.person_identifiers (person_id varchar, identifier_kind varchar, identifier varchar);
+        create table identity.person_identifiers (
+            person_id varchar, identifier_kind varchar, identifier varchar, evidence_rank tinyint default 0
+        );
+        create table identity.evidence_classes as select 10 as evidence_rank, true as is_weak;
         create table core.people (person_id varchar, lifecycle_stage varchar);
         create table state.arms (person_id varchar, arm varchar, batch_seq bigint);
         create table state.pins (as_of timestamp, delivery_id varchar);
@@ -32,9 +35,11 @@ def warehouse(staged: list[tuple[str | None, str]]) -> duckdb.DuckDBPyConnection
     if staged:
         connection.executemany("insert into decisions.staged_offers values (?, ?)", staged)
     connection.execute(
-        "insert into identity.person_identifiers select distinct person_id, 'account_id', person_id from decisions.staged_offers"
+        "insert into identity.person_identifiers (person_id, identifier_kind, identifier) select distinct person_id, 'account_id', person_id from decisions.staged_offers"
     )
-    connection.execute("insert into identity.person_identifiers values ('bert', 'account_id', 'bert')")
+    connection.execute(
+        "insert into identity.person_identifiers (person_id, identifier_kind, identifier) values ('bert', 'account_id', 'bert')"
+    )
     return connection
 
 

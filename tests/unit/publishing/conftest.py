@@ -23,6 +23,8 @@ create or replace table identity.person_identifiers (
     identifier_kind varchar, identifier varchar, person_id varchar, first_batch_seq bigint default 1, evidence_rank tinyint default 0,
     linked_at timestamp
 );
+create or replace table identity.evidence_classes as
+    select * from (values (5, false), (10, true)) as classes (evidence_rank, is_weak);
 create or replace table identity.persons (
     person_id varchar, identifiers bigint, weakest_evidence varchar, weakest_evidence_rank tinyint, match_probability double,
     linked_at timestamp

@@ -22,7 +22,7 @@ def files_of(folder):
 
 def state_of(shop):
     """All that a publication leaves behind, except wall-clock stamps."""
-    tables = ("offers", "person_lookup", "known_deliveries", "suppressions")
+    tables = ("offers", "person_lookup", "likely_lookup", "known_deliveries", "suppressions")
     content = {name: sorted(shop.read(f"select * from {name}"), key=repr) for name in tables}
     content["runs"] = sorted(
         shop.read("select run_id, as_of, is_current, rows, people, counts, staged_hash, has_offers from runs")
@@ -122,7 +122,7 @@ def test_publishing_twice_is_publishing_once_to_the_byte(shop, monday):
     shop.stage()
     publishing.run(monday, shop.settings)
     first = state_of(shop)
-    assert len(first["files"]) == 14
+    assert len(first["files"]) == 15
     publishing.run(monday, shop.settings)
     assert state_of(shop) == first
 
@@ -264,6 +264,20 @@ def test_a_long_key_hashes_as_the_standard_says(tmp_path, shop):
     with warehouse.scratch(settings) as connection:
         hashing.install(connection, settings)
         assert connection.execute("select keyed_hash('añb@x.org')").fetchone()[0] == hashing.keyed_hash(settings, "añb@x.org")
+
+
+def test_no_channel_finds_a_person_by_what_hangs_on_a_weak_link(shop, monday, tuesday):
+    likely = "insert into identity.person_identifiers values ('contact_id', 'co_ann', 'ann', 1, 10, null)"
+    first = shop.stage(monday, extra=likely)
+    publishing.run(monday, shop.settings)
+    columns = "identifier_kind, identifier, person_id, valid_from_run, valid_to_run"
+    by_likeness = f"select {columns} from likely_lookup"
+    assert shop.read("select count(*) from person_lookup where identifier = 'co_ann'") == [(0,)]
+    assert shop.read(by_likeness) == [("contact_id", "co_ann", "ann", first, None)]
+    second = shop.stage(tuesday, extra=likely.replace("10", "5"))
+    publishing.run(tuesday, shop.settings)
+    assert shop.read(by_likeness) == [("contact_id", "co_ann", "ann", first, second)]
+    assert shop.read("select valid_from_run, valid_to_run from person_lookup where identifier = 'co_ann'") == [(second, None)]
 
 
 def test_lookups_change_by_difference(shop, monday, tuesday):

@@ -175,6 +175,15 @@ def test_only_adverse_facts_take_offers_away_and_at_once(settings, live, table, 
     assert result["rows_quarantined"] == 0
 
 
+def test_a_withdrawal_reaches_whom_only_likeness_ties_to_it(settings, live):
+    with store.transaction(settings) as serving:
+        serving.execute("insert into likely_lookup values ('contact_id', 'con_bob', 'bob', 'r1', null)")
+        serving.execute("insert into likely_lookup values ('contact_id', 'con_once', 'ann', 'r0', 'r1')")
+    land(settings, "crm.consents", {"contact_id": "con_bob", "channel": "email"}, {"contact_id": "con_once"})
+    revocations.run(AS_OF, settings)
+    assert live() == ALL - of("bob", "email")
+
+
 def test_hits_of_a_replaced_screening_do_not_count(settings, live):
     runs = [
         {"screening_run_id": name, "scope": "accounts", "screened_at": f"2025-11-23T15:{minute}:00Z"}
