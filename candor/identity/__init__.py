@@ -1,8 +1,8 @@
 """Which identifiers are one person, and the key each person keeps.
 
-dbt decides which pairs may link and why the others may not (`dbt_project/models/identity`); here the kept pairs become
-clusters (`clusters`, after the `guards`; records without anything in common may meet by likeness, `probabilistic`), clusters become persons with keys that outlive the grouping (`keys`), and what happened to
-them is written down (`changes`). Operators may overrule (`overrides`).
+dbt decides which pairs may link and why the others may not (`dbt_project/models/identity`); records that share no identifier may still
+meet by likeness (`probabilistic`). Here the kept pairs become clusters (`clusters`, after the `guards`), clusters become persons with keys
+that outlive the grouping (`keys`), and what happened to them is written down (`changes`). Operators may overrule (`overrides`).
 """
 
 from __future__ import annotations

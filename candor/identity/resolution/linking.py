@@ -59,11 +59,11 @@ def link(
     compare when they differ still counts. `config`: DuckDB's. None when fewer than LEAST_KNOWN pairs are known.
 
     The probability is that of the pair against everybody else either record might be, and nobody at all: with odds o of each pair,
-    o(l, r) / (1 + the sum of o(l, .) + the sum of o(., r) - o(l, r)), so two equally good candidates get at most a half each. Model: Fellegi and Sunter, JASA
-    1969, scored by Splink; m from labels, u from strangers; the prior is the fixed point of expectation maximisation with m and u held.
+    o(l, r) / (1 + the sum of o over all pairs with l or r), so two equally good candidates get at most a half each. Model: Fellegi and
+    Sunter, A Theory for Record Linkage, JASA 1969, scored by Splink; m from known pairs, u from strangers; the prior is the fixed point of
+    expectation maximisation with m and u held.
     """
     import duckdb
-    import numpy as np
 
     if known.num_rows < LEAST_KNOWN:
         return None

@@ -35,7 +35,8 @@ def warehouse(staged: list[tuple[str | None, str]]) -> duckdb.DuckDBPyConnection
     if staged:
         connection.executemany("insert into decisions.staged_offers values (?, ?)", staged)
     connection.execute(
-        "insert into identity.person_identifiers (person_id, identifier_kind, identifier) select distinct person_id, 'account_id', person_id from decisions.staged_offers"
+        "insert into identity.person_identifiers (person_id, identifier_kind, identifier) "
+        "select distinct person_id, 'account_id', person_id from decisions.staged_offers"
     )
     connection.execute(
         "insert into identity.person_identifiers (person_id, identifier_kind, identifier) values ('bert', 'account_id', 'bert')"
