@@ -64,6 +64,7 @@ def link(
     expectation maximisation with m and u held.
     """
     import duckdb
+    import numpy as np
 
     if known.num_rows < LEAST_KNOWN:
         return None
@@ -74,7 +75,7 @@ def link(
         columns = standardise.standardise(connection)
         _sides(connection, tables, wanted)
         strangers = evidence.compare(connection, columns, _strangers(connection, known, seed))
-        said = (strangers.level >= 0).any(axis=0)  # what one of the tables never says compares with nothing
+        said = np.asarray((strangers.level >= 0).any(axis=0))  # what one of the tables never says compares with nothing
         columns = [column for column, yes in zip(columns, said, strict=True) if yes]
         strangers = evidence.Pairs(strangers.left, strangers.right, strangers.level[:, said])
         proof = [number for number, column in enumerate(columns) if column.role in proved_by]
