@@ -69,6 +69,7 @@ def link(
     if known.num_rows < LEAST_KNOWN:
         return None
     with duckdb.connect(config=config or {}) as connection:
+        connection.execute("set enable_progress_bar = false")
         wanted = {"left": left["is_wanted"], "right": right["is_wanted"]}
         tables = {"left": left.drop_columns(["is_wanted"]), "right": right.drop_columns(["is_wanted"])}
         standardise.load(connection, tables)
