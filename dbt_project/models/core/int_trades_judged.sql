@@ -66,7 +66,10 @@ with_neighbours as (
             and abs(lag(amount_usd) over in_order - amount_usd) * 1000 <= amount_usd
             and traded_at - lag(traded_at) over in_order <= interval 10 minute,
             false
-        ) as closes_a_loop
+        ) as closes_on_neighbour,
+        traded_at - lag(traded_at) over in_order <= interval 10 minute
+        or lead(traded_at) over in_order - traded_at <= interval 10 minute as has_neighbour,
+        sum(case side when 'buy' then quantity else -quantity end) over in_order as holding_after
 
     from of_people
 
@@ -74,17 +77,73 @@ with_neighbours as (
 
 ),
 
-paired as (
+-- Bought, bought, sold, sold: what is held goes up by two steps and comes down the same steps, so each sale meets the purchase of its step.
+-- Only trades with another within ten minutes can be part of that.
+steps as (
+
+    select
+        trade_id,
+        trader,
+        asset,
+        is_said_again,
+        side,
+        amount_usd,
+        traded_at,
+        least(holding_after, holding_after - case side when 'buy' then quantity else -quantity end) as step_from,
+        greatest(holding_after, holding_after - case side when 'buy' then quantity else -quantity end) as step_to
+
+    from with_neighbours
+
+    where has_neighbour
+
+),
+
+steps_closed as (
+
+    select
+        trade_id,
+        coalesce(
+            lag(side) over on_step <> side
+            and abs(lag(amount_usd) over on_step - amount_usd) * 1000 <= amount_usd
+            and traded_at - lag(traded_at) over on_step <= interval 10 minute,
+            false
+        ) as closes_on_step,
+        coalesce(
+            lead(side) over on_step <> side
+            and abs(lead(amount_usd) over on_step - amount_usd) * 1000 <= lead(amount_usd) over on_step
+            and lead(traded_at) over on_step - traded_at <= interval 10 minute,
+            false
+        ) as opens_on_step
+    from steps
+    window on_step as (partition by trader, asset, is_said_again, step_from, step_to order by traded_at, trade_id)
+
+),
+
+looped as (
 
     select
         with_neighbours.*,
-        coalesce(lead(closes_a_loop) over in_order, false) as opens_a_loop,
+        with_neighbours.closes_on_neighbour or coalesce(steps_closed.closes_on_step, false) as closes_a_loop,
+        coalesce(steps_closed.opens_on_step, false) as opens_on_step
+
+    from with_neighbours
+
+    left join (select * from steps_closed where closes_on_step or opens_on_step) as steps_closed
+        on with_neighbours.trade_id = steps_closed.trade_id
+
+),
+
+paired as (
+
+    select
+        looped.*,
+        opens_on_step or coalesce(lead(closes_on_neighbour) over in_order, false) as opens_a_loop,
         -- Loops of the trader in this asset from 30 days before to 30 days after.
         count(*) filter (where closes_a_loop) over (
             partition by trader, asset, is_said_again order by traded_at
             range between interval 30 day preceding and interval 30 day following
         ) as loops_around
-    from with_neighbours
+    from looped
     window in_order as (partition by trader, asset, is_said_again order by traded_at, trade_id)
 
 ),
