@@ -52,6 +52,7 @@ def identity(state: Path, truth: Path) -> list[Measure]:
         labels = planted.labels(connection, truth)
         sizes = planted.largest(connection)
         disagreeing, several = planted.kyc_disagreements(connection)
+        bridges = planted.pure_by_bridge(connection)
     finally:
         connection.close()
     by_person = partitions.pairwise(labels.deterministic, labels.person)
@@ -72,6 +73,12 @@ def identity(state: Path, truth: Path) -> list[Measure]:
                 told=f"aim 0.98; {overall.items:,} items; joining every chain and nothing else gives {reachable.f1:.4f}"),
         Measure("largest component, identifiers", sizes[0], told=f"largest true person: {sizes[1]}"),
         Measure("components with disagreeing verified KYC", disagreeing, most=0, told=f"{several:,} hold several verified records"),
+    ]  # fmt: skip
+    # Under a few hundred persons a share says nothing about one in a thousand.
+    measures += [
+        Measure(f"one human, weakest bridge {evidence}", share, least=claimed if persons >= 1000 else None,
+                told=f"of {persons:,} persons; the class says {claimed}")
+        for evidence, persons, share, claimed in bridges
     ]  # fmt: skip
     silos = planted.silos(labels.kind)
     over = partitions.pairs_between(labels.overall, labels.person, silos)

@@ -230,6 +230,27 @@ def largest(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     ).fetchall()[0]
 
 
+def pure_by_bridge(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, int, float, float]]:
+    """(weakest evidence, persons, share of them that hold items of one human only, what the class says), weakest class last.
+
+    After `labels`. Persons without an item count for nothing.
+    """
+    return connection.execute(
+        """
+        with held as (
+            select person_identifiers.person_id, count(distinct items.person) as humans
+            from items inner join identity.person_identifiers
+                on items.kind = person_identifiers.identifier_kind and items.identifier = person_identifiers.identifier
+            group by person_identifiers.person_id
+        )
+        select persons.weakest_evidence, count(*), avg((held.humans = 1)::integer), any_value(persons.match_probability)
+        from held inner join identity.persons using (person_id)
+        group by persons.weakest_evidence, persons.weakest_evidence_rank
+        order by persons.weakest_evidence_rank
+        """
+    ).fetchall()
+
+
 def kyc_disagreements(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     """Persons with verified KYC records that disagree in name or birth date, and persons with several such records at all.
 

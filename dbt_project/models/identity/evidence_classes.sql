@@ -1,8 +1,8 @@
 with
 
 -- Strongest first: what an operator decided, what only the person can do, what they proved, what they typed, what machines saw.
--- `match_probability`: how often two identifiers tied by nothing better are one person's. Judgement, on the low side, until links of
--- each class are counted against a truth.
+-- `match_probability`: how often two identifiers tied by nothing better are one person's. Judgement, on the low side; on made-up shops
+-- `python -m benchmarks.identity_truth` holds each class to it.
 -- Over a weak link a restriction passes, a permission does not (policy 5.2), and nobody is found by what hangs on one.
 classes (evidence, evidence_rank, match_probability, is_weak, why) as (
 
