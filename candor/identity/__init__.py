@@ -77,11 +77,10 @@ def assign(
         scope = memory.open_scope(
             connection, batch_seq=batch_seq, guards=GUARDS_VERSION, hash_key=hash_key, overrides=overruled
         )
-        formed, clustered = clusters.form(connection, overruled)
+        formed, clustered = clusters.form(connection, overruled, scope.cuts)
         given, keyed = keys.give(connection, formed, batch_seq=batch_seq, hash_key=hash_key, is_whole=scope.is_whole)
         memory.remember(connection, scope, formed, given, batch_seq=batch_seq)
         memory.close_scope(connection, scope)
-        clustered["cut_by_guards"] += scope.cuts_that_stand
         connection.execute("delete from state.identity_rules where batch_seq = ?", [batch_seq])
         connection.execute("insert into state.identity_rules values (?, ?)", [batch_seq, rule_version])
         counts = _counts(connection)

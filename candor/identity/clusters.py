@@ -87,10 +87,15 @@ class Clusters:
     cut_other: np.ndarray
 
 
-def form(connection: duckdb.DuckDBPyConnection, overrides: tuple[Override, ...] = ()) -> tuple[Clusters, dict[str, Any]]:
+def form(
+    connection: duckdb.DuckDBPyConnection,
+    overrides: tuple[Override, ...] = (),
+    cuts: tuple[np.ndarray, np.ndarray] | None = None,
+) -> tuple[Clusters, dict[str, Any]]:
     """The clusters of what stands in the scope, and {cut_by_guards}. Leaves the temp tables `nodes`, `links` and `claims`.
 
-    Edges that a guard cuts move from identity.edges to identity.dropped_edges with their reason.
+    Edges that a guard cuts move from identity.edges to identity.dropped_edges with their reason, together with those that `cuts`
+    names by place and reason: cut before, outside the scope.
     """
     import numpy as np
 
@@ -126,10 +131,13 @@ def form(connection: duckdb.DuckDBPyConnection, overrides: tuple[Override, ...] 
     is_member[other] = True
     evidence_rank = np.maximum(bottleneck(cluster, one, other, rank), 0).astype(np.int8)
     linked_ms = bottleneck(cluster, one, other, links["known_ms"][kept])
-    record_cuts(connection, links["edge"][~kept], cut[~kept])
+    moved, reasons = links["edge"][~kept], cut[~kept]
+    if cuts is not None:
+        moved, reasons = np.concatenate([moved, cuts[0]]), np.concatenate([reasons, cuts[1]])
+    _record_cuts(connection, moved, reasons)
     cut_ends = graph.one[~kept], graph.other[~kept]
     formed = Clusters(cluster, is_member, carried[kinds], evidence_rank, linked_ms, one, other, rank, cut, *cut_ends)
-    return formed, {"cut_by_guards": int((~kept).sum())}
+    return formed, {"cut_by_guards": len(moved)}
 
 
 def _disagreeing(connection: duckdb.DuckDBPyConnection, person: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -165,8 +173,7 @@ def find(connection: duckdb.DuckDBPyConnection, identifier: tuple[str, str]) -> 
     return None if row is None else int(row[0])
 
 
-def record_cuts(connection: duckdb.DuckDBPyConnection, edges: np.ndarray, reasons: np.ndarray) -> None:
-    """Move rows of identity.edges, by rowid, to identity.dropped_edges with the reason each code of `guards.REASONS` stands for."""
+def _record_cuts(connection: duckdb.DuckDBPyConnection, edges: np.ndarray, reasons: np.ndarray) -> None:
     import numpy as np
     import pyarrow as pa
 

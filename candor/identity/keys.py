@@ -60,24 +60,15 @@ from persons
 order by code
 """
 
-ANCHORS = """
-select
-    earlier_persons.code,
-    nodes.node
-from earlier_persons
-inner join nodes
-    on earlier_persons.anchor_kind = nodes.identifier_kind
-    and earlier_persons.anchor = nodes.identifier
-"""
-
 # Every entry, not only the latest: who retired lives on as whoever holds what was ever theirs. An identifier that is no node
-# now (a hub, blocked, or no longer shown by any source) is named by its hash.
+# now (a hub, blocked, or no longer shown by any source) is named by its hash. A person's anchor is among their entries.
 KNOWN = """
 select
     coalesce(nodes.node, -1) as node,
     earlier_persons.code,
     key_map.batch_seq,
-    case when nodes.node is null then hash(key_map.identifier_kind, key_map.identifier) else 0 end as key
+    case when nodes.node is null then hash(key_map.identifier_kind, key_map.identifier) else 0 end as key,
+    key_map.identifier_kind = earlier_persons.anchor_kind and key_map.identifier = earlier_persons.anchor as is_anchor
 from scope_key_map as key_map
 inner join earlier_persons
     on key_map.person_id = earlier_persons.person_id
@@ -94,10 +85,9 @@ select
     'p' || left(sha256(concat_ws('|', $hash_key, nodes.identifier_kind, nodes.identifier)), 24) as person_id,
     nodes.identifier_kind as anchor_kind,
     nodes.identifier as anchor
-from nodes
-inner join minted_roots
-    on nodes.node = minted_roots.node
-order by nodes.node
+from sorted_nodes as nodes
+positional join minted_arrays as arrays
+where arrays.is_minted
 """
 
 # Nodes are numbered without a gap and stand in that order, so arrays join them by position.
@@ -223,8 +213,10 @@ def give(
     batch = {"batch_seq": batch_seq}
     connection.execute(EARLIER_PERSONS, batch)
     earlier = connection.execute("select person_id from earlier_persons order by code").to_arrow_table()["person_id"]
-    anchors = connection.execute(ANCHORS).fetchnumpy()
-    ever = connection.execute(KNOWN, batch).fetchnumpy()
+    # With nobody known there is nothing to look for.
+    ever = connection.execute(KNOWN if len(earlier) else f"{KNOWN} limit 0", batch).fetchnumpy()
+    is_anchor = ever["is_anchor"] & (ever["node"] >= 0)
+    anchors = {"node": ever["node"][is_anchor], "code": ever["code"][is_anchor]}
     count = len(clusters.cluster)
     was, since = latest(count, ever["node"], ever["code"], ever["batch_seq"])
     claims = claims_of(clusters, was, anchors["node"], anchors["code"], len(earlier))
@@ -235,9 +227,11 @@ def give(
     place[claims.cluster[claims.is_chosen]] = claims.person[claims.is_chosen]
     new_roots = roots[place[roots] < 0]
     place[new_roots] = len(earlier) + np.arange(len(new_roots))
-    connection.register("minted_roots", pa.table({"node": new_roots.astype(np.int32)}))
+    is_minted = np.zeros(count, dtype=bool)
+    is_minted[new_roots] = True
+    connection.register("minted_arrays", pa.table({"is_minted": is_minted}))
     connection.execute(MINTED, {"hash_key": hash_key})
-    connection.unregister("minted_roots")
+    connection.unregister("minted_arrays")
     minted = connection.execute("select person_id from minted_persons").to_arrow_table()["person_id"]
     person_ids = pa.chunked_array([*earlier.chunks, *minted.chunks], type=pa.string()).combine_chunks()
 

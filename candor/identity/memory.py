@@ -21,7 +21,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from candor.identity import clusters, graph
+from candor.identity import graph
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,32 +31,37 @@ if TYPE_CHECKING:
     from candor.identity.keys import Keys
     from candor.identity.overrides import Override
 
-# The rows that the layer reads, each with a hash of all that it reads of them, and its place in the table.
+# The rows that the layer reads: (from where, a hash of all that it reads of a row, which identifiers the row names as hashes).
+# First and last name follow from the name.
 READ = {
-    "identifiers": """
-        select *, hash(identifier_kind, identifier, is_hub, is_blocked) as row_hash, rowid as place
-        from identity.identifiers
-    """,
-    "edges": """
-        select *, hash(identifier_kind, identifier, other_kind, other_identifier, evidence_rank, first_known_at) as row_hash, rowid as place
-        from identity.edges
-    """,
-    # First and last name follow from the name.
-    "claims": """
-        select *, hash(record_kind, record_id, birth_date, name, is_verified) as row_hash, rowid as place
-        from vault.identity.int_record_claims
-        where birth_date is not null
-            or (is_verified and name is not null)
-    """,
-    "key_map": "select * from state.key_map",
-    "persons": "select * from state.persons",
+    "identifiers": (
+        "identity.identifiers",
+        "hash(identifier_kind, identifier, is_hub, is_blocked)",
+        ("hash(identifier_kind, identifier)",),
+    ),
+    "edges": (
+        "identity.edges",
+        "hash(identifier_kind, identifier, other_kind, other_identifier, evidence_rank, first_known_at)",
+        ("hash(identifier_kind, identifier)", "hash(other_kind, other_identifier)"),
+    ),
+    "claims": (
+        "(select *, rowid from vault.identity.int_record_claims where birth_date is not null or (is_verified and name is not null))",
+        "hash(record_kind, record_id, birth_date, name, is_verified)",
+        ("hash(record_kind, record_id)",),
+    ),
 }
 
-# Which identifiers a row names, as hashes.
-NAMED = {
-    "identifiers": ("hash(identifier_kind, identifier)",),
-    "edges": ("hash(identifier_kind, identifier)", "hash(other_kind, other_identifier)"),
-    "claims": ("hash(record_kind, record_id)",),
+
+def _rows(name: str, chosen: str = "") -> str:
+    """The rows of `name`, all of them or those `chosen`, with row_hash and place."""
+    source, row_hash, _ = READ[name]
+    return f"select *, {row_hash} as row_hash from (select *, rowid as place from {source} {chosen}) as rows_read"
+
+
+WHOLE = {
+    **{name: _rows(name) for name in READ},
+    "key_map": "select * from state.key_map",
+    "persons": "select * from state.persons",
 }
 
 TABLES = ("batch", "identifiers", "absent", "edges", "claims", "persons")
@@ -83,13 +88,15 @@ select
     (select count(*) from identity.person_aliases)
 """
 
+PLACES = "where rowid in (select place from touched_places)"
+
 # Claims are few, and a record that was no node before has none in the memory: found by name.
 TOUCHED = {
-    "identifiers": f"select * from ({READ['identifiers']}) where place in (select place from touched_places)",
-    "edges": f"select * from ({READ['edges']}) where place in (select place from touched_places)",
+    "identifiers": _rows("identifiers", PLACES),
+    "edges": _rows("edges", PLACES),
     "claims": f"""
         select claims.*
-        from ({READ["claims"]}) as claims
+        from ({_rows("claims")}) as claims
         semi join scope_identifiers
             on claims.record_kind = scope_identifiers.identifier_kind
             and claims.record_id = scope_identifiers.identifier
@@ -142,7 +149,9 @@ class Scope:
     unlinks: str
     families: np.ndarray = field(repr=False)  # touched
     first_free: int = 0  # families from here on have no number yet
-    cuts_that_stand: int = 0
+    cuts: tuple[np.ndarray, np.ndarray] | None = field(
+        default=None, repr=False
+    )  # of everybody else, by place in identity.edges
 
     @property
     def is_whole(self) -> bool:
@@ -171,19 +180,18 @@ def open_scope(
     if touched is not None and touched.is_most:
         because = "most people are touched"
     if because or touched is None:
-        for name, query in READ.items():
+        for name, query in WHOLE.items():
             connection.execute(f"create temp view scope_{name} as {query}")
         return Scope(because, premises, unlinks, np.zeros(0, dtype=np.int32))
     _take(connection, touched)
     for name in ("person_identifiers", "persons", "person_aliases"):
         connection.execute(f"delete from identity.{name} where person_id in (select person_id from scope_persons)")
-    clusters.record_cuts(connection, touched.cut_places, touched.cut_reasons)
-    return Scope("", premises, unlinks, touched.families, touched.first_free, len(touched.cut_places))
+    return Scope("", premises, unlinks, touched.families, touched.first_free, (touched.cut_places, touched.cut_reasons))
 
 
 def close_scope(connection: duckdb.DuckDBPyConnection, scope: Scope) -> None:
     """Drop what `open_scope` made, and the arrays' tables beside it: they are as large as the warehouse's own."""
-    for name in READ:
+    for name in WHOLE:
         connection.execute(f"drop {'view' if scope.is_whole else 'table'} scope_{name}")
     connection.execute("drop view nodes")
     for name in ("sorted_nodes", "links", "claims", "earlier_persons", "minted_persons", "new_persons"):
@@ -244,16 +252,15 @@ def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touch
     absent = connection.execute("select * from identity.memory_absent").fetchnumpy()
     (first_free, unlinked), *_ = connection.execute("select first_free, unlinks from identity.memory_batch").fetchall()
     touched, named, today, new = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.uint64)], {}, {}
-    for name, columns in NAMED.items():
-        today[name] = connection.execute(f"select place, row_hash from ({READ[name]})").fetchnumpy()
+    for name, (source, row_hash, columns) in READ.items():
+        today[name] = connection.execute(
+            f"select rowid as place, {row_hash} as row_hash from {source} as rows_read"
+        ).fetchnumpy()
         gone, new[name] = unmatched(before[name]["row_hash"], today[name]["row_hash"])
         touched.append(before[name]["family"][gone])
         connection.register("touched_places", pa.table({"place": today[name]["place"][new[name]]}))
-        for column in columns if len(new[name]) else ():
-            found = connection.execute(
-                f"select {column} as key from ({READ[name]}) where place in (select place from touched_places)"
-            ).fetchnumpy()
-            named.append(found["key"])
+        found = connection.execute(f"select {', '.join(columns)} from {source} as rows_read {PLACES}").fetchnumpy()
+        named += found.values()
         connection.unregister("touched_places")
     changed = [end for pair in _differing(unlinks, json.loads(unlinked)) for end in pair]
     named += [connection.execute("select hash($kind, $identifier) as key", end).fetchnumpy()["key"] for end in changed]
@@ -320,8 +327,8 @@ def unmatched(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarr
     bucket_now, sum_now = buckets(now)
     differs = sum_before != sum_now
     maybe_gone, maybe_new = np.flatnonzero(differs[bucket_before]), np.flatnonzero(differs[bucket_now])
-    gone = maybe_gone[~np.isin(before[maybe_gone], now[maybe_new])]
-    return gone, maybe_new[~np.isin(now[maybe_new], before[maybe_gone])]
+    gone = maybe_gone[~_is_in(before[maybe_gone], now[maybe_new])]
+    return gone, maybe_new[~_is_in(now[maybe_new], before[maybe_gone])]
 
 
 def among(hashes: np.ndarray, few: np.ndarray) -> np.ndarray:
@@ -332,7 +339,16 @@ def among(hashes: np.ndarray, few: np.ndarray) -> np.ndarray:
     is_near = np.zeros(2**22, dtype=bool)  # one bit in a few tells most strangers apart without sorting them
     is_near[few >> shift] = True
     near = np.flatnonzero(is_near[hashes >> shift])
-    return near[np.isin(hashes[near], few)]
+    return near[_is_in(hashes[near], few)]
+
+
+def _is_in(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    if len(others) == 0:
+        return np.zeros(len(hashes), dtype=bool)
+    ordered = np.sort(others)  # faster than numpy.isin, which builds a table of hashes first
+    return ordered[np.minimum(np.searchsorted(ordered, hashes), len(ordered) - 1)] == hashes
 
 
 def remember(connection: duckdb.DuckDBPyConnection, scope: Scope, formed: Clusters, given: Keys, *, batch_seq: int) -> None:

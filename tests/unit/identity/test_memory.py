@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from candor import identity
 from candor.identity import memory
 from candor.identity.overrides import Override
 
