@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor import runs, transform
 from candor import settings as settings_module
-from candor.identity import clusters, keys, memory, overrides
+from candor.identity import clusters, graph, keys, memory, overrides
 from candor.warehouse import connect, sql_timestamp
 
 if TYPE_CHECKING:
@@ -77,8 +77,9 @@ def assign(
         scope = memory.open_scope(
             connection, batch_seq=batch_seq, guards=GUARDS_VERSION, hash_key=hash_key, overrides=overruled
         )
-        formed, clustered = clusters.form(connection, overruled, scope.cuts)
-        given, keyed = keys.give(connection, formed, batch_seq=batch_seq, hash_key=hash_key, is_whole=scope.is_whole)
+        formed, clustered = clusters.form(connection, graph.intern(connection), overruled, scope.cuts)
+        given = keys.give(connection, formed, batch_seq=batch_seq, hash_key=hash_key)
+        keyed = keys.write(connection, formed, given, batch_seq=batch_seq, is_whole=scope.is_whole)
         memory.remember(connection, scope, formed, given, batch_seq=batch_seq)
         memory.close_scope(connection, scope)
         connection.execute("delete from state.identity_rules where batch_seq = ?", [batch_seq])

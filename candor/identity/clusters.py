@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from candor.identity import guards
-from candor.identity.graph import bottleneck, components, intern, with_several
+from candor.identity.graph import bottleneck, components, with_several
 
 if TYPE_CHECKING:
     import duckdb
@@ -89,17 +89,18 @@ class Clusters:
 
 def form(
     connection: duckdb.DuckDBPyConnection,
+    interned: tuple[np.ndarray, dict[str, np.ndarray]],
     overrides: tuple[Override, ...] = (),
     cuts: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[Clusters, dict[str, Any]]:
-    """The clusters of what stands in the scope, and {cut_by_guards}. Leaves the temp tables `nodes`, `links` and `claims`.
+    """The clusters of what `graph.intern` gave, and {cut_by_guards}. Leaves the temp table `claims`.
 
     Edges that a guard cuts move from identity.edges to identity.dropped_edges with their reason, together with those that `cuts`
     names by place and reason: cut before, outside the scope.
     """
     import numpy as np
 
-    kinds, links = intern(connection)
+    kinds, links = interned
     codes = dict(connection.execute("select identifier_kind, anchor_priority from identity.identifier_kinds").fetchall())
     graph = guards.graph_of(
         kinds,

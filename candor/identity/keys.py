@@ -153,12 +153,17 @@ class Keys:
     """Who everybody is and was, as places in `person_ids`: earlier persons by age, then those minted now; -1 is nobody."""
 
     person_ids: Any  # pyarrow array
+    earlier: int  # how many of them are earlier persons
+    roots: np.ndarray  # the smallest node of every person of today
     was: np.ndarray  # by node: whose it was before this batch
     of_node: np.ndarray  # by node: whose it is
+    since: np.ndarray  # by node: the batch from which it is theirs without a break
     claims: Claims
+    anchors: np.ndarray  # nodes that earlier persons' keys were made from ...
+    anchor_codes: np.ndarray  # ... and whose
     ever_node: np.ndarray  # one element per entry of the key map: the node, -1 when it is none now
     ever_key: np.ndarray  # the hash of its identifier where it is no node
-    ever_person: np.ndarray
+    ever_code: np.ndarray  # the earlier person
 
 
 def claims_of(clusters: Clusters, was: np.ndarray, anchors: np.ndarray, anchor_codes: np.ndarray, persons: int) -> Claims:
@@ -199,14 +204,8 @@ def claims_of(clusters: Clusters, was: np.ndarray, anchors: np.ndarray, anchor_c
     return Claims(who, of_cluster, first_node, is_kept, is_kept & (chosen[of_cluster] == who))
 
 
-def give(
-    connection: duckdb.DuckDBPyConnection, clusters: Clusters, *, batch_seq: int, hash_key: str, is_whole: bool = True
-) -> tuple[Keys, dict[str, Any]]:
-    """Keys for the clusters over the temp table `nodes`, and {minted, merged, split, key_map_rows, changed_on_rerun}.
-
-    Replaces what this batch wrote before and touches no other batch; when not `is_whole` the rows that stand in schema identity stay.
-    Runs in the caller's transaction.
-    """
+def give(connection: duckdb.DuckDBPyConnection, clusters: Clusters, *, batch_seq: int, hash_key: str) -> Keys:
+    """Keys for the clusters over the temp table `nodes`, from what batches before this one said. Writes nothing that lasts."""
     import numpy as np
     import pyarrow as pa
 
@@ -216,10 +215,10 @@ def give(
     # With nobody known there is nothing to look for.
     ever = connection.execute(KNOWN if len(earlier) else f"{KNOWN} limit 0", batch).fetchnumpy()
     is_anchor = ever["is_anchor"] & (ever["node"] >= 0)
-    anchors = {"node": ever["node"][is_anchor], "code": ever["code"][is_anchor]}
+    anchors, anchor_codes = ever["node"][is_anchor], ever["code"][is_anchor]
     count = len(clusters.cluster)
     was, since = latest(count, ever["node"], ever["code"], ever["batch_seq"])
-    claims = claims_of(clusters, was, anchors["node"], anchors["code"], len(earlier))
+    claims = claims_of(clusters, was, anchors, anchor_codes, len(earlier))
 
     nodes = np.arange(count, dtype=clusters.cluster.dtype)
     roots = np.flatnonzero(clusters.is_member & (clusters.cluster == nodes))
@@ -238,21 +237,34 @@ def give(
     of_node = np.where(clusters.is_member, place[clusters.cluster], -1)
     # Since when this identifier is this person's, without a break.
     since = np.where((was == of_node) & (of_node >= 0), since, batch_seq)
-    given = Keys(person_ids, was, of_node, claims, ever["node"], ever["key"], ever["code"])
-    _write_persons(connection, clusters, roots, place, person_ids, of_node, since, is_whole=is_whole)
+    ever_of = {f"ever_{name}": ever[name] for name in ("node", "key", "code")}
+    return Keys(person_ids, len(earlier), roots, was, of_node, since, claims, anchors, anchor_codes, **ever_of)
 
-    connection.execute(NEW_PERSONS, batch)
+
+def write(
+    connection: duckdb.DuckDBPyConnection, clusters: Clusters, given: Keys, *, batch_seq: int, is_whole: bool = True
+) -> dict[str, int]:
+    """Write persons, aliases, the key map and the log: {minted, merged, split, key_map_rows, changed_on_rerun}.
+
+    Replaces what this batch wrote before and touches no other batch; when not `is_whole` the rows that stand in schema identity stay.
+    Runs in the caller's transaction.
+    """
+    import numpy as np
+
+    claims = given.claims
+    _write_persons(connection, clusters, given, is_whole=is_whole)
+    connection.execute(NEW_PERSONS, {"batch_seq": batch_seq})
     again = connection.execute(
         "select earlier_persons.code from minted_persons inner join earlier_persons using (person_id)"
     ).fetchnumpy()
-    retired = np.ones(len(earlier), dtype=bool)
+    retired = np.ones(given.earlier, dtype=bool)
     retired[claims.person[claims.is_chosen]] = False
     retired[again["code"]] = False
-    _write_aliases(connection, given, anchors, retired, is_whole=is_whole)
+    _write_aliases(connection, given, retired, is_whole=is_whole)
     changed, entries = _remember(connection, batch_seq)
     changes.record(connection, clusters, given, batch_seq=batch_seq)
-    return given, {
-        "minted": len(new_roots),
+    return {
+        "minted": len(given.person_ids) - given.earlier,
         "merged": int((claims.is_kept & ~claims.is_chosen).sum()),
         "split": int((np.bincount(claims.person, minlength=1) > 1).sum()) if len(claims.person) else 0,
         "key_map_rows": entries,
@@ -280,24 +292,20 @@ def put(connection: duckdb.DuckDBPyConnection, name: str, query: str, *, is_whol
     connection.execute(f"create or replace table {name} as {query}" if is_whole else f"insert into {name} by name {query}")
 
 
-def _write_aliases(
-    connection: duckdb.DuckDBPyConnection, given: Keys, anchors: dict[str, np.ndarray], retired: np.ndarray, *, is_whole: bool
-) -> None:
+def _write_aliases(connection: duckdb.DuckDBPyConnection, given: Keys, retired: np.ndarray, *, is_whole: bool) -> None:
     """identity.person_aliases: a person who is no more lives on as whoever holds their anchor now, else as whoever holds the first of
     their identifiers; as nobody when nothing of theirs is anybody's."""
     import numpy as np
     import pyarrow as pa
 
-    heir = np.full(
-        len(retired), np.iinfo(np.int64).max, dtype=np.int64
-    )  # by earlier person: the node whose holder they live on as
-    whose = given.ever_person
-    of_retired = (given.ever_node >= 0) & retired[whose]
-    node, whose = given.ever_node[of_retired], whose[of_retired]
+    # By earlier person: the node whose holder they live on as.
+    heir = np.full(len(retired), np.iinfo(np.int64).max, dtype=np.int64)
+    of_retired = (given.ever_node >= 0) & retired[given.ever_code]
+    node, whose = given.ever_node[of_retired], given.ever_code[of_retired]
     held = given.of_node[node] >= 0
     np.minimum.at(heir, whose[held], node[held])
-    held = given.of_node[anchors["node"]] >= 0
-    heir[anchors["code"][held]] = anchors["node"][held]
+    held = given.of_node[given.anchors] >= 0
+    heir[given.anchor_codes[held]] = given.anchors[held]
     gone = np.flatnonzero(retired & (heir < np.iinfo(np.int64).max))
     ids = given.person_ids
     surviving = given.of_node[heir[gone]]
@@ -309,17 +317,7 @@ def _write_aliases(
     connection.unregister("alias_arrays")
 
 
-def _write_persons(
-    connection: duckdb.DuckDBPyConnection,
-    clusters: Clusters,
-    roots: np.ndarray,
-    place: np.ndarray,
-    person_ids: Any,
-    of_node: np.ndarray,
-    since: np.ndarray,
-    *,
-    is_whole: bool,
-) -> None:
+def _write_persons(connection: duckdb.DuckDBPyConnection, clusters: Clusters, given: Keys, *, is_whole: bool) -> None:
     """identity.person_identifiers, and identity.persons with the weakest bridge of each person.
 
     A bridge joins accounts, contacts, machines and wallets; an address or number at the end of a chain joins nothing.
@@ -327,6 +325,7 @@ def _write_persons(
     import numpy as np
     import pyarrow as pa
 
+    of_node, roots, person_ids = given.of_node, given.roots, given.person_ids
     count = len(of_node)
     linked = pa.array(clusters.linked_ms, mask=clusters.linked_ms < 0).cast(pa.timestamp("ms"))
     codes = pa.array(of_node, mask=of_node < 0).cast(pa.int32())
@@ -335,7 +334,7 @@ def _write_persons(
         pa.table(
             {
                 "person_id": pa.DictionaryArray.from_arrays(codes, person_ids),
-                "first_batch_seq": since,
+                "first_batch_seq": given.since,
                 "evidence_rank": clusters.evidence_rank,
                 "linked_at": linked,
             }
@@ -353,7 +352,7 @@ def _write_persons(
         "person_arrays",
         pa.table(
             {
-                "person_id": person_ids.take(pa.array(place[roots])) if len(roots) else pa.array([], pa.string()),
+                "person_id": person_ids.take(pa.array(of_node[roots])) if len(roots) else pa.array([], pa.string()),
                 "identifiers": sizes[roots],
                 "evidence_rank": weakest[roots],
                 "linked_at": pa.array(latest[roots], mask=latest[roots] < 0).cast(pa.timestamp("ms")),

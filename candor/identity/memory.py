@@ -443,8 +443,8 @@ def _families(formed: Clusters, given: Keys, strays: dict[str, Any], others: np.
     roots = np.flatnonzero((cluster == np.arange(count)) & (given.of_node >= 0))
     present = given.ever_node >= 0
     told = np.zeros(len(present), dtype=bool)
-    told[present] = given.of_node[given.ever_node[present]] == given.ever_person[present]  # still theirs: said by the roots
-    ever_node, ever_key, ever_person = (array[~told] for array in (given.ever_node, given.ever_key, given.ever_person))
+    told[present] = given.of_node[given.ever_node[present]] == given.ever_code[present]  # still theirs: said by the roots
+    ever_node, ever_key, ever_person = (array[~told] for array in (given.ever_node, given.ever_key, given.ever_code))
     ties = [
         (cluster[formed.cut_one], cluster[formed.cut_other]),
         (roots, count + given.of_node[roots]),
