@@ -77,7 +77,7 @@ def assign(
         scope = memory.open_scope(
             connection, batch_seq=batch_seq, guards=GUARDS_VERSION, hash_key=hash_key, overrides=overruled
         )
-        formed, clustered = clusters.form(connection, graph.intern(connection), overruled, scope.cuts)
+        formed, clustered = clusters.form(connection, graph.intern(connection), overruled)
         given = keys.give(connection, formed, batch_seq=batch_seq, hash_key=hash_key)
         keyed = keys.write(connection, formed, given, batch_seq=batch_seq, is_whole=scope.is_whole)
         memory.remember(connection, scope, formed, given, batch_seq=batch_seq)
@@ -89,6 +89,7 @@ def assign(
     except BaseException:
         connection.execute("rollback")
         raise
+    clustered["cut_by_guards"] += scope.standing_cuts
     return {**counts, **clustered, **keyed, **linked, **scope.counts}
 
 

@@ -91,7 +91,7 @@ unfit as (
         identifier,
         case when is_blocked then 'blocked' else 'hub' end as evidence
 
-    from identity.identifiers
+    from scope_identifiers
 
     where is_blocked
         or (is_hub and identifier_kind not in ('account_id', 'contact_id'))
@@ -139,6 +139,26 @@ standing as (
 
 ),
 
+still_unfit as (
+
+    select
+        identifiers.identifier_kind,
+        identifiers.identifier
+
+    from identity.identifiers as identifiers
+
+    inner join standing
+        on identifiers.identifier_kind = standing.identifier_kind
+        and identifiers.identifier = standing.identifier
+
+    where standing.event = 'block'
+        and (
+            identifiers.is_blocked
+            or (identifiers.is_hub and identifiers.identifier_kind not in ('account_id', 'contact_id'))
+        )
+
+),
+
 newly_unfit as (
 
     select
@@ -171,9 +191,9 @@ fit_again as (
 
     from standing
 
-    anti join unfit
-        on standing.identifier_kind = unfit.identifier_kind
-        and standing.identifier = unfit.identifier
+    anti join still_unfit
+        on standing.identifier_kind = still_unfit.identifier_kind
+        and standing.identifier = still_unfit.identifier
 
     where standing.event = 'block'
 

@@ -91,14 +91,13 @@ def form(
     connection: duckdb.DuckDBPyConnection,
     interned: tuple[np.ndarray, dict[str, np.ndarray]],
     overrides: tuple[Override, ...] = (),
-    cuts: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[Clusters, dict[str, Any]]:
     """The clusters of what `graph.intern` gave, and {cut_by_guards}. Leaves the temp table `claims`.
 
-    Edges that a guard cuts move from identity.edges to identity.dropped_edges with their reason, together with those that `cuts`
-    names by place and reason: cut before, outside the scope.
+    Edges that a guard cuts move from identity.edges to identity.dropped_edges with their reason.
     """
     import numpy as np
+    import pyarrow as pa
 
     kinds, links = interned
     codes = dict(connection.execute("select identifier_kind, anchor_priority from identity.identifier_kinds").fetchall())
@@ -132,13 +131,13 @@ def form(
     is_member[other] = True
     evidence_rank = np.maximum(bottleneck(cluster, one, other, rank), 0).astype(np.int8)
     linked_ms = bottleneck(cluster, one, other, links["known_ms"][kept])
-    moved, reasons = links["edge"][~kept], cut[~kept]
-    if cuts is not None:
-        moved, reasons = np.concatenate([moved, cuts[0]]), np.concatenate([reasons, cuts[1]])
-    _record_cuts(connection, moved, reasons)
+    if len(graph.one) > len(one):
+        connection.register("new_cuts", pa.table({"edge": links["edge"][~kept], "reason": named(cut[~kept])}))
+        move_cuts(connection, "scope_edges", "new_cuts")
+        connection.unregister("new_cuts")
     cut_ends = graph.one[~kept], graph.other[~kept]
     formed = Clusters(cluster, is_member, carried[kinds], evidence_rank, linked_ms, one, other, rank, cut, *cut_ends)
-    return formed, {"cut_by_guards": len(moved)}
+    return formed, {"cut_by_guards": len(cut_ends[0])}
 
 
 def _disagreeing(connection: duckdb.DuckDBPyConnection, person: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,22 +173,24 @@ def find(connection: duckdb.DuckDBPyConnection, identifier: tuple[str, str]) -> 
     return None if row is None else int(row[0])
 
 
-def _record_cuts(connection: duckdb.DuckDBPyConnection, edges: np.ndarray, reasons: np.ndarray) -> None:
+def named(reasons: np.ndarray) -> Any:
+    """The codes of `guards.REASONS` as an arrow array of their names."""
     import numpy as np
     import pyarrow as pa
 
-    if len(edges) == 0:
-        return
-    names = np.array([guards.REASONS.get(code, "") for code in range(max(guards.REASONS) + 1)])[reasons]
-    connection.register("cuts_arrow", pa.table({"edge": edges, "reason": pa.array(names.tolist())}))
+    names = np.array([guards.REASONS.get(code, "") for code in range(max(guards.REASONS) + 1)])
+    return pa.array(names[reasons].tolist(), pa.string())
+
+
+def move_cuts(connection: duckdb.DuckDBPyConnection, edges: str, cuts: str) -> None:
+    """Move from identity.edges to identity.dropped_edges what the relation `cuts` (edge, reason) names by place; `edges` has the rows."""
     connection.execute(
-        """
+        f"""
         insert into identity.dropped_edges by name
-        select edges.*, cuts_arrow.reason
-        from identity.edges
-        inner join cuts_arrow
-            on edges.rowid = cuts_arrow.edge
+        select edges.* exclude (place, row_hash), cuts.reason
+        from {edges} as edges
+        inner join {cuts} as cuts
+            on edges.place = cuts.edge
         """
     )
-    connection.execute("delete from identity.edges where rowid in (select edge from cuts_arrow)")
-    connection.unregister("cuts_arrow")
+    connection.execute(f"delete from identity.edges where rowid in (select edge from {cuts})")

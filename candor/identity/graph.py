@@ -147,6 +147,12 @@ def bottleneck(cluster: np.ndarray, one: np.ndarray, other: np.ndarray, weight: 
     weight = weight.astype(np.int64, copy=False)
     best = np.full(len(cluster), np.iinfo(np.int64).max, dtype=np.int64)
     best[cluster == np.arange(len(cluster), dtype=cluster.dtype)] = np.iinfo(np.int64).min
+    # Most edges end at an anchor, and those have all their say at once.
+    at_one, at_other = cluster[one] == one, cluster[other] == other
+    np.minimum.at(best, other[at_one], weight[at_one])
+    np.minimum.at(best, one[at_other], weight[at_other])
+    further = ~(at_one | at_other)
+    one, other, weight = one[further], other[further], weight[further]
     for _ in range(len(cluster)):  # no chain is longer
         of_one, of_other = best[one], best[other]
         useful = weight < np.maximum(of_one, of_other)

@@ -39,7 +39,6 @@ persons as (
 
     select
         person_id,
-        min(batch_seq) as batch_seq,
         min_by(anchor_kind, batch_seq) as anchor_kind,
         min_by(anchor, batch_seq) as anchor
 
@@ -49,15 +48,18 @@ persons as (
 
     group by person_id
 
+    order by
+        min(batch_seq),
+        person_id
+
 )
 
 select
-    (row_number() over (order by batch_seq, person_id) - 1)::integer as code,
+    (row_number() over () - 1)::integer as code,
     person_id,
     anchor_kind,
     anchor
 from persons
-order by code
 """
 
 # Every entry, not only the latest: who retired lives on as whoever holds what was ever theirs. An identifier that is no node

@@ -21,7 +21,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from candor.identity import graph
+from candor.identity import clusters, graph
 
 if TYPE_CHECKING:
     import duckdb
@@ -149,9 +149,7 @@ class Scope:
     unlinks: str
     families: np.ndarray = field(repr=False)  # touched
     first_free: int = 0  # families from here on have no number yet
-    cuts: tuple[np.ndarray, np.ndarray] | None = field(
-        default=None, repr=False
-    )  # of everybody else, by place in identity.edges
+    standing_cuts: int = 0  # how many edges outside the scope are cut as they were
 
     @property
     def is_whole(self) -> bool:
@@ -186,7 +184,7 @@ def open_scope(
     _take(connection, touched)
     for name in ("person_identifiers", "persons", "person_aliases"):
         connection.execute(f"delete from identity.{name} where person_id in (select person_id from scope_persons)")
-    return Scope("", premises, unlinks, touched.families, touched.first_free, (touched.cut_places, touched.cut_reasons))
+    return Scope("", premises, unlinks, touched.families, touched.first_free, len(touched.cut_places))
 
 
 def close_scope(connection: duckdb.DuckDBPyConnection, scope: Scope) -> None:
@@ -230,7 +228,7 @@ def _why_whole(connection: duckdb.DuckDBPyConnection, batch_seq: int, premises: 
 
 @dataclass(frozen=True)
 class Touched:
-    """The families touched, the rows of today that are theirs, and the cut edges of everybody else's."""
+    """The families touched, the rows of today to read (theirs, and the cut edges of everybody else), and which edges those are."""
 
     families: np.ndarray
     first_free: int
@@ -240,22 +238,30 @@ class Touched:
     is_most: bool
 
 
+def _today(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, np.ndarray]:
+    """The hash and the place of every row there is today."""
+    import numpy as np
+
+    source, row_hash, _ = READ[name]
+    count, first, last = connection.execute(
+        f"select count(*), coalesce(min(rowid), 0), coalesce(max(rowid), -1) from {source} as rows_read"
+    ).fetchall()[0]
+    if last - first + 1 == count:  # a table that was made in one go
+        found = connection.execute(f"select {row_hash} as row_hash from {source} as rows_read").fetchnumpy()
+        return {"row_hash": found["row_hash"], "place": np.arange(first, last + 1, dtype=np.int64)}
+    return connection.execute(f"select {row_hash} as row_hash, rowid as place from {source} as rows_read").fetchnumpy()
+
+
 def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touched:
     """Compare the rows of today with the hashes of those read last time."""
     import numpy as np
     import pyarrow as pa
 
-    before = {
-        name: connection.execute(f"select * from identity.memory_{name}").fetchnumpy()
-        for name in ("identifiers", "edges", "claims")
-    }
-    absent = connection.execute("select * from identity.memory_absent").fetchnumpy()
+    before = {name: connection.execute(f"select row_hash, family from identity.memory_{name}").fetchnumpy() for name in READ}
     (first_free, unlinked), *_ = connection.execute("select first_free, unlinks from identity.memory_batch").fetchall()
     touched, named, today, new = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.uint64)], {}, {}
-    for name, (source, row_hash, columns) in READ.items():
-        today[name] = connection.execute(
-            f"select rowid as place, {row_hash} as row_hash from {source} as rows_read"
-        ).fetchnumpy()
+    for name, (source, _, columns) in READ.items():
+        today[name] = _today(connection, name)
         gone, new[name] = unmatched(before[name]["row_hash"], today[name]["row_hash"])
         touched.append(before[name]["family"][gone])
         connection.register("touched_places", pa.table({"place": today[name]["place"][new[name]]}))
@@ -264,8 +270,11 @@ def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touch
         connection.unregister("touched_places")
     changed = [end for pair in _differing(unlinks, json.loads(unlinked)) for end in pair]
     named += [connection.execute("select hash($kind, $identifier) as key", end).fetchnumpy()["key"] for end in changed]
-    for known in (before["identifiers"], absent):
-        touched.append(known["family"][among(known["key"], np.concatenate(named))])
+    connection.register("named_keys", pa.table({"key": np.concatenate(named)}))
+    for name in ("identifiers", "absent"):
+        known = f"select family from identity.memory_{name} where key in (select key from named_keys)"
+        touched.append(connection.execute(known).fetchnumpy()["family"])
+    connection.unregister("named_keys")
     is_touched = np.zeros(first_free, dtype=bool)
     is_touched[np.concatenate(touched)] = True
 
@@ -273,18 +282,22 @@ def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touch
     for name in ("identifiers", "edges"):
         theirs = among(today[name]["row_hash"], before[name]["row_hash"][is_touched[before[name]["family"]]])
         places[name] = np.union1d(today[name]["place"][theirs], today[name]["place"][new[name]])
-    cut = np.flatnonzero((before["edges"]["cut"] > 0) & ~is_touched[before["edges"]["family"]])
-    cut_hashes = before["edges"]["row_hash"][cut]
+    cut = connection.execute(
+        "select row_hash, family, cut from identity.memory_edges where cut > 0 order by row_hash"
+    ).fetchnumpy()
+    stands = ~is_touched[cut["family"]]
+    cut_hashes, reasons = cut["row_hash"][stands], cut["cut"][stands]
     cut_now = among(today["edges"]["row_hash"], cut_hashes)
-    order = np.argsort(cut_hashes)
-    reasons = before["edges"]["cut"][cut][order][np.searchsorted(cut_hashes[order], today["edges"]["row_hash"][cut_now])]
+    reasons = reasons[np.searchsorted(cut_hashes, today["edges"]["row_hash"][cut_now])]
+    is_most = len(places["identifiers"]) > MOST * len(today["identifiers"]["place"])
+    places["edges"] = np.concatenate([places["edges"], today["edges"]["place"][cut_now]])
     return Touched(
         np.flatnonzero(is_touched).astype(np.int32),
         first_free,
         places,
         today["edges"]["place"][cut_now],
         reasons,
-        is_most=len(places["identifiers"]) > MOST * len(today["identifiers"]["place"]),
+        is_most,
     )
 
 
@@ -299,13 +312,21 @@ def _take(connection: duckdb.DuckDBPyConnection, touched: Touched) -> None:
     import pyarrow as pa
 
     connection.register("touched_families", pa.table({"family": touched.families}))
+    connection.register("standing_cuts", pa.table({"edge": touched.cut_places, "reason": clusters.named(touched.cut_reasons)}))
     for name, query in TOUCHED.items():
         if name in touched.places:
             connection.register("touched_places", pa.table({"place": touched.places[name]}))
         connection.execute(f"create temp table scope_{name} as {query}")
         if name in touched.places:
             connection.unregister("touched_places")
-    connection.unregister("touched_families")
+    connection.execute("alter table scope_edges rename to read_edges")
+    clusters.move_cuts(connection, "read_edges", "standing_cuts")
+    connection.execute(
+        "create temp table scope_edges as select * from read_edges where place not in (select edge from standing_cuts)"
+    )
+    connection.execute("drop table read_edges")
+    for name in ("touched_families", "standing_cuts"):
+        connection.unregister(name)
 
 
 def unmatched(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -316,11 +337,11 @@ def unmatched(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """
     import numpy as np
 
-    bits = max(1, (max(len(before), len(now)) // 8).bit_length())
+    bits = max(1, (max(len(before), len(now)) // 4).bit_length())
 
     def buckets(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        bucket = (hashes >> np.uint64(64 - bits)).astype(np.int64)
-        low = (hashes & np.uint64(2**44 - 1)).astype(np.float64)  # some eight to a bucket: their sum is exact
+        bucket = (hashes >> np.uint64(64 - bits)).view(np.int64)
+        low = (hashes & np.uint64(2**44 - 1)).astype(np.float64)  # a few to a bucket: their sum is exact
         return bucket, np.bincount(bucket, weights=low, minlength=2**bits)
 
     bucket_before, sum_before = buckets(before)
