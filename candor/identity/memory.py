@@ -281,7 +281,9 @@ def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touch
     places = {}
     for name in ("identifiers", "edges"):
         theirs = among(today[name]["row_hash"], before[name]["row_hash"][is_touched[before[name]["family"]]])
-        places[name] = np.union1d(today[name]["place"][theirs], today[name]["place"][new[name]])
+        is_read = np.zeros(len(today[name]["place"]), dtype=bool)
+        is_read[theirs] = is_read[new[name]] = True
+        places[name] = today[name]["place"][is_read]
     cut = connection.execute(
         "select row_hash, family, cut from identity.memory_edges where cut > 0 order by row_hash"
     ).fetchnumpy()
@@ -337,7 +339,7 @@ def unmatched(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """
     import numpy as np
 
-    bits = max(1, (max(len(before), len(now)) // 4).bit_length())
+    bits = max(1, (max(len(before), len(now)) // 8).bit_length())
 
     def buckets(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bucket = (hashes >> np.uint64(64 - bits)).view(np.int64)
