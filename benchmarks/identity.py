@@ -292,6 +292,25 @@ def assigned(connection: duckdb.DuckDBPyConnection, batch_seq: int) -> tuple[dic
     return counts, cost, parts, resident("VmHWM")
 
 
+def without_candor(connection: duckdb.DuckDBPyConnection, *, is_with_splink: bool) -> dict[str, Cost]:
+    """Print what others need for the same edges: interning and scipy's components (what this gives, by way of interning), and Splink."""
+    by = {name: best(lambda name=name: interned(connection, name)) for name in KEYED}
+    ends = by["names"][0]
+    found, bare = best(lambda: scipy_components(*ends))
+    mine, own = best(lambda: graph.components(*ends))
+    assert len(np.unique(mine)) == found
+    for name, (_, cost) in by.items():
+        print(f"  strings to integers by {name:<22}{cost}")
+    print(f"  scipy's connected_components         {bare}   {found:,} components")
+    print(f"  graph.components on the same integers{own}   {own.wall / bare.wall:5.2f} x scipy")
+    if is_with_splink:
+        theirs, cost = timed(lambda: splink_components(*ends))
+        print(
+            f"  Splink's clustering on the same      {cost}   {cost.wall / own.wall:5.0f} x ours, the same number: {_yes(theirs == found)}"
+        )
+    return {name: cost + bare for name, (_, cost) in by.items()}
+
+
 def measure(people: int, *, seed: int, limit: str, splink_people: int) -> dict[str, Cost]:
     """Print everything for one number of people; what growth is counted of."""
     connection = duckdb.connect(":memory:", config={"threads": 2})
@@ -307,22 +326,7 @@ def measure(people: int, *, seed: int, limit: str, splink_people: int) -> dict[s
         f"{people:,} people, {sizes[0]:,} identifiers, {sizes[1]:,} edges, {sizes[1] - edges_before:,} more than the day before"
     )
 
-    by = {name: best(lambda name=name: interned(connection, name)) for name in KEYED}
-    ends = by["names"][0]
-    found, bare = best(lambda: scipy_components(*ends))
-    mine, own = best(lambda: graph.components(*ends))
-    assert len(np.unique(mine)) == found
-    for name, (_, cost) in by.items():
-        print(f"  strings to integers by {name:<22}{cost}")
-    print(f"  scipy's connected_components         {bare}   {found:,} components")
-    print(f"  graph.components on the same integers{own}   {own.wall / bare.wall:5.2f} x scipy")
-    if people <= splink_people:
-        theirs, cost = timed(lambda: splink_components(*ends))
-        print(
-            f"  Splink's clustering on the same      {cost}   {cost.wall / own.wall:5.0f} x ours, the same number: {_yes(theirs == found)}"
-        )
-    del ends, mine
-
+    alone = without_candor(connection, is_with_splink=people <= splink_people)
     counts, touched, _, peak_touched = assigned(connection, 2)
     after = digest(connection)
     # What guards cut goes back to where dbt left it.
@@ -331,7 +335,6 @@ def measure(people: int, *, seed: int, limit: str, splink_people: int) -> dict[s
     again, whole, parts, peak_whole = assigned(connection, 2)
     is_equal = after == digest(connection) and counts["recomputed"] == "touched" and again["recomputed"] == "all"
     core = parts["form"] + parts["give"]
-    alone = {name: cost + bare for name, (_, cost) in by.items()}
     print(f"  guards, clustering, key map          {core}")
     for name, cost in alone.items():
         ratio = f"{core.wall / cost.wall:5.2f} x, of processor seconds {core.processor / cost.processor:5.2f} x"
@@ -341,8 +344,9 @@ def measure(people: int, *, seed: int, limit: str, splink_people: int) -> dict[s
         f"{name} {cost.wall:.1f}" for name, cost in parts.items()
     ))  # fmt: skip
     print(
-        f"  the whole layer, next day, touched   {touched}   peak {peak_touched:.1f} GiB; "
-        f"{touched.wall / whole.wall:.1%} of the rebuild, of processor seconds {touched.processor / whole.processor:.1%} (limit 20 %), {counts['touched_families']:,} families touched; equal: {_yes(is_equal)}"
+        f"  the whole layer, next day, touched   {touched}   peak {peak_touched:.1f} GiB; {touched.wall / whole.wall:.1%} of the rebuild, "
+        f"of processor seconds {touched.processor / whole.processor:.1%} (limit 20 %); "
+        f"{counts['touched_families']:,} families touched; equal: {_yes(is_equal)}"
     )
     print(
         f"  {counts['people']:,} persons, largest {counts['largest_component']}, {counts['cut_by_guards']:,} edges cut",
