@@ -1,30 +1,36 @@
-"""What guards, clusters and keys cost beside scipy's bare components: `python -m benchmarks.identity --people 1000000`.
+"""What guards, clusters and keys cost beside scipy's bare components, and a day beside a rebuild: `python -m benchmarks.identity`.
 
-Makes a world of identifiers and kept edges as dbt leaves them (about six identifiers and ten edges a person, families on one device,
-a few impossible birth dates), in memory, in one warm process, and times on the very same edges:
+Makes a world of identifiers and kept edges as dbt leaves them (about six identifiers and eight edges a person, families on one device,
+a few impossible birth dates), in memory, and times in one warm process:
 
-- interning the strings to integers and `scipy.sparse.csgraph.connected_components`, and nothing else;
-- everything that `candor.identity` does: guards, clusters, weakest bridges, keys, the log of events; on an empty state, then on the next
-  day (1 % new people and links) with the keys of the day before.
+- on the very same edges: strings to integers and one call of scipy's connected_components, nothing else: the measure. Once by names, as
+  one would write it, and once by 64-bit hashes of them, as the layer itself does;
+- the day: 1 % of the edges are new, half of them of new people, half new browsers of people known; one number in a thousand is withdrawn,
+  one birth date in a thousand is another. `identity.assign` after the first day computes what is touched;
+- the same day again, whole (a batch that ran before is never computed in part), and whether all tables are the same rows. Of this one:
+  guards, clustering and the key map, from interned edges to whose every identifier is, against the measure (limit 2.5);
+- Splink's own clustering on the same edges, up to --splink-people; and Splink's tutorial with its own blocking rules and with our blocking.
 
-Prints seconds, the ratio against the former (limit 2.5) and peak memory.
+Seconds that passed / seconds of processor (the machine may be shared). Peak memory is the high-water mark of the process during the call;
+beside it the resident memory before the first call, which is the made-up world.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import logging
+import math
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
 
 from candor import identity
-from candor.identity import keys
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from candor.identity import clusters, graph, keys, memory
 
 KINDS = (
     ("account_id", 1),
@@ -36,14 +42,25 @@ KINDS = (
     ("phone", 7),
 )
 EVIDENCE = {"signed_nonce": 2, "login": 3, "kyc": 4, "email": 5, "phone": 6, "deposit": 7, "declared": 8, "device": 9}
-BATCH = 2
+RESULTS = (
+    "identity.person_identifiers",
+    "identity.persons",
+    "identity.person_aliases",
+    "identity.edges",
+    "identity.dropped_edges",
+    "state.key_map",
+    "state.persons",
+    "state.identity_changes",
+)
 
 
-def make(connection: duckdb.DuckDBPyConnection, people: int, *, seed: int) -> None:
+def make(connection: duckdb.DuckDBPyConnection, people: int, *, seed: int, next_day: bool = False) -> None:
     """Tables of schema identity (and the vault's claims) for `people` people, the same for the same seed.
 
-    Everything about a person follows from a hash of their number, so that a larger world contains the smaller one.
+    Everything about a person follows from a hash of their number, so that a larger world contains the smaller one. On the `next_day`
+    there are half a percent more of them, some have a third browser, and a few lost a number or have another birth date.
     """
+    people = round(people * 1.005) if next_day else people
     connection.execute("attach if not exists ':memory:' as vault")
     connection.execute("create schema if not exists identity; create schema if not exists vault.identity")
     connection.execute("create or replace table identity.identifier_kinds (identifier_kind varchar, anchor_priority integer)")
@@ -63,14 +80,16 @@ def make(connection: duckdb.DuckDBPyConnection, people: int, *, seed: int) -> No
         select person, 'ac-' || lpad((person * 7919 % 1000000007)::varchar, 12, '0') as account_id,
             case when {per("contact")} < 850 then 'co-' || lpad((person * 104729 % 1000000007)::varchar, 12, '0') end as contact_id,
             'mail' || person || '@example.org' as email,
-            case when {per("phone")} < 700 then '+4477' || lpad(person::varchar, 9, '0') end as phone,
+            case when {per("phone")} < 700 and not ({next_day} and {per("withdrawn")} < 1) then '+4477' || lpad(person::varchar, 9, '0') end as phone,
             -- one person in eight uses the device of the one before them
             'dv-' || md5((case when {per("family")} < 125 then person - 1 else person end)::varchar) as device_id,
             case when {per("second device")} < 400 then 'dv-' || md5('second' || person) end as second_device,
             'an-' || md5('cookie' || person) as anonymous_id,
             case when {per("second cookie")} < 600 then 'an-' || md5('second cookie' || person) end as second_cookie,
+            case when {next_day} and {per("third cookie")} < 20 then 'an-' || md5('third cookie' || person) end as third_cookie,
             case when {per("wallet")} < 300 then '0x' || left(md5('w' || person) || md5('x' || person), 40) end as wallet,
-            date '1950-01-01' + (hash(person, 'born', {seed}) % 20000)::integer as birth_date,
+            date '1950-01-01' + (hash(person, 'born', {seed}) % 20000)::integer
+                + ({next_day} and {per("corrected")} < 1)::integer as birth_date,
             timestamp '2026-01-01' + to_hours((hash(person, 'since', {seed}) % 7000)::integer) as since
         from range({people}) as numbers(person)
         """
@@ -84,7 +103,9 @@ def make(connection: duckdb.DuckDBPyConnection, people: int, *, seed: int) -> No
         ("account_id", "account_id", "device_id", "second_device", "login"),
         ("account_id", "account_id", "anonymous_id", "anonymous_id", "login"),
         ("account_id", "account_id", "anonymous_id", "second_cookie", "login"),
+        ("account_id", "account_id", "anonymous_id", "third_cookie", "login"),
         ("device_id", "device_id", "anonymous_id", "anonymous_id", "device"),
+        ("device_id", "device_id", "anonymous_id", "third_cookie", "device"),
         ("device_id", "second_device", "anonymous_id", "second_cookie", "device"),
         ("account_id", "account_id", "wallet", "wallet", "signed_nonce"),
         ("account_id", "account_id", "contact_id", "contact_id", "declared"),
@@ -137,71 +158,252 @@ def make(connection: duckdb.DuckDBPyConnection, people: int, *, seed: int) -> No
         select 'account_id' as record_kind, account_id as record_id, birth_date, null::varchar as name, false as is_verified from crowd
         """
     )
+    connection.execute("drop table crowd; drop table pairs; drop table hubs")
 
 
-def bare(connection: duckdb.DuckDBPyConnection) -> int:
-    """Components of the kept edges by scipy alone: strings to integers, then one call; gives their number."""
+KEYED = {
+    "names": ("identifier_kind, identifier", "{kind} = {nodes}.identifier_kind and {identifier} = {nodes}.identifier"),
+    "hashes": ("hash(identifier_kind, identifier) as key", "hash({kind}, {identifier}) = {nodes}.key"),
+}
+
+
+def interned(connection: duckdb.DuckDBPyConnection, by: str) -> tuple[int, np.ndarray, np.ndarray]:
+    """Strings to integers and nothing else, in no particular order: how many identifiers, and the two ends of every edge."""
+    columns, on = KEYED[by]
+    connection.execute(
+        f"create or replace temp table bare_nodes as select {columns}, (row_number() over () - 1)::integer as node from identity.identifiers"
+    )
+    one = on.format(kind="edges.identifier_kind", identifier="edges.identifier", nodes="one")
+    other = on.format(kind="edges.other_kind", identifier="edges.other_identifier", nodes="other")
+    found = connection.execute(
+        f"""
+        select one.node as node, other.node as other_node from identity.edges
+        inner join bare_nodes as one on {one}
+        inner join bare_nodes as other on {other}
+        """
+    ).fetchnumpy()
+    (count,) = connection.execute("select count(*) from bare_nodes").fetchall()[0]
+    connection.execute("drop table bare_nodes")
+    return count, found["node"], found["other_node"]
+
+
+def scipy_components(count: int, one: np.ndarray, other: np.ndarray) -> int:
+    """How many components scipy finds, by one call."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    connection.execute(
-        """
-        create or replace temp table bare_nodes as
-        select identifier_kind, identifier, (row_number() over () - 1)::integer as node from identity.identifiers
-        """
-    )
-    found = connection.execute(
-        """
-        select one.node as node, other.node as other_node from identity.edges
-        inner join bare_nodes as one
-            on edges.identifier_kind = one.identifier_kind and edges.identifier = one.identifier
-        inner join bare_nodes as other
-            on edges.other_kind = other.identifier_kind and edges.other_identifier = other.identifier
-        """
-    ).fetchnumpy()
-    row = connection.execute("select count(*) from bare_nodes").fetchone()
-    assert row is not None
-    ones = np.ones(len(found["node"]), dtype=np.int8)
-    graph = coo_matrix((ones, (found["node"], found["other_node"])), shape=(row[0], row[0]))
-    return int(connected_components(graph, directed=False)[0])
+    links = coo_matrix((np.ones(len(one), dtype=np.int8), (one, other)), shape=(count, count))
+    return int(connected_components(links, directed=False)[0])
 
 
-def timed(call: Callable[[], Any]) -> tuple[Any, float]:
-    """What the call gives, and how many seconds it took."""
-    started = time.perf_counter()
+def splink_components(count: int, one: np.ndarray, other: np.ndarray) -> int:
+    """How many components Splink's own clustering finds."""
+    import pyarrow as pa
+    from splink import DuckDBAPI
+    from splink.clustering import cluster_pairwise_predictions_at_threshold
+
+    logging.getLogger("splink").setLevel(logging.ERROR)
+    with duckdb.connect(config={"threads": 2}) as connection:
+        connection.register("given_nodes", pa.table({"node": np.arange(count, dtype=np.int32)}))
+        connection.register("given_edges", pa.table({"node_l": one, "node_r": other}))
+        connection.execute("create table all_nodes as select * from given_nodes")
+        connection.execute("create table all_edges as select * from given_edges")
+        api = DuckDBAPI(connection=connection)
+        found = cluster_pairwise_predictions_at_threshold(
+            api.register("all_nodes"), api.register("all_edges"), api, "node", "node_l", "node_r"
+        )
+        return int(connection.execute(f"select count(distinct cluster_id) from {found.physical_name}").fetchall()[0][0])
+
+
+class Cost(NamedTuple):
+    """Seconds that passed, and seconds of processor."""
+
+    wall: float
+    processor: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:7.2f} / {self.processor:6.2f} s"
+
+    def __add__(self, other: Any) -> Cost:
+        return Cost(self.wall + other.wall, self.processor + other.processor)
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, Cost]:
+    """What the call gives, and what it cost."""
+    wall, processor = time.perf_counter(), time.process_time()
     result = call()
-    return result, time.perf_counter() - started
+    return result, Cost(time.perf_counter() - wall, time.process_time() - processor)
+
+
+def best(call: Callable[[], Any], times: int = 3) -> tuple[Any, Cost]:
+    """What the call gives, and what the quickest of `times` calls cost: others share the machine."""
+    runs = [timed(call) for _ in range(times)]
+    return min(runs, key=lambda run: run[1].wall)
+
+
+PARTS = ((memory, "open_scope"), (graph, "intern"), (clusters, "form"), (keys, "give"), (keys, "write"), (memory, "remember"))
+
+
+@contextmanager
+def parts_timed() -> Iterator[dict[str, Cost]]:
+    """What each part of `identity.assign` costs inside the block."""
+    costs: dict[str, Cost] = {}
+    plain = {(module, name): getattr(module, name) for module, name in PARTS}
+
+    def wrapped(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **named: Any) -> Any:
+            result, costs[name] = timed(lambda: call(*arguments, **named))
+            return result
+
+        return run
+
+    for (module, name), call in plain.items():
+        setattr(module, name, wrapped(name, call))
+    try:
+        yield costs
+    finally:
+        for (module, name), call in plain.items():
+            setattr(module, name, call)
+
+
+def resident(what: str = "VmRSS") -> float:
+    """GiB resident now, or (`VmHWM`) at most since the last reset."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.split(f"{what}:")[1].split()[0]) / 1024**2
+
+
+def reset_peak() -> None:
+    """Let the high-water mark of resident memory start again."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+
+
+def digest(connection: duckdb.DuckDBPyConnection) -> list[tuple]:
+    """Count and sum of the hashes of every row of every result, whatever their order."""
+    return [
+        connection.execute(f"select '{name}', count(*), sum(hash(rows)) from {name} as rows").fetchall()[0] for name in RESULTS
+    ]
+
+
+def assigned(connection: duckdb.DuckDBPyConnection, batch_seq: int) -> tuple[dict[str, Any], Cost, dict[str, Cost], float]:
+    """One batch: its counts, its cost, that of its parts, and the peak of memory."""
+    reset_peak()
+    with parts_timed() as parts:
+        counts, cost = timed(lambda: identity.assign(connection, batch_seq=batch_seq, hash_key="0" * 64))
+    return counts, cost, parts, resident("VmHWM")
+
+
+def without_candor(connection: duckdb.DuckDBPyConnection, *, is_with_splink: bool) -> dict[str, Cost]:
+    """Print what others need for the same edges: interning and scipy's components (what this gives, by way of interning), and Splink."""
+    by = {name: best(lambda name=name: interned(connection, name)) for name in KEYED}
+    ends = by["names"][0]
+    found, bare = best(lambda: scipy_components(*ends))
+    mine, own = best(lambda: graph.components(*ends))
+    assert len(np.unique(mine)) == found
+    for name, (_, cost) in by.items():
+        print(f"  strings to integers by {name:<22}{cost}")
+    print(f"  scipy's connected_components         {bare}   {found:,} components")
+    print(f"  graph.components on the same integers{own}   {own.wall / bare.wall:5.2f} x scipy")
+    if is_with_splink:
+        theirs, cost = timed(lambda: splink_components(*ends))
+        print(
+            f"  Splink's clustering on the same      {cost}   {cost.wall / own.wall:5.0f} x ours, the same number: {_yes(theirs == found)}"
+        )
+    return {name: cost + bare for name, (_, cost) in by.items()}
+
+
+def measure(people: int, *, seed: int, limit: str, splink_people: int) -> dict[str, Cost]:
+    """Print everything for one number of people; what growth is counted of."""
+    connection = duckdb.connect(":memory:", config={"threads": 2})
+    connection.execute(f"set memory_limit = '{limit}'")
+    keys.prepare(connection)
+    make(connection, people, seed=seed)
+    world = resident()
+    _, first, _, peak = assigned(connection, 1)
+    (edges_before,) = connection.execute("select count(*) from identity.edges").fetchall()[0]
+    make(connection, people, seed=seed, next_day=True)
+    sizes = [connection.execute(f"select count(*) from identity.{name}").fetchall()[0][0] for name in ("identifiers", "edges")]
+    print(
+        f"{people:,} people, {sizes[0]:,} identifiers, {sizes[1]:,} edges, {sizes[1] - edges_before:,} more than the day before"
+    )
+
+    alone = without_candor(connection, is_with_splink=people <= splink_people)
+    counts, touched, _, peak_touched = assigned(connection, 2)
+    after = digest(connection)
+    # What guards cut goes back to where dbt left it.
+    connection.execute("insert into identity.edges select * exclude (reason) from identity.dropped_edges")
+    connection.execute("delete from identity.dropped_edges")
+    again, whole, parts, peak_whole = assigned(connection, 2)
+    is_equal = after == digest(connection) and counts["recomputed"] == "touched" and again["recomputed"] == "all"
+    core = parts["form"] + parts["give"]
+    print(f"  guards, clustering, key map          {core}")
+    for name, cost in alone.items():
+        ratio = f"{core.wall / cost.wall:5.2f} x, of processor seconds {core.processor / cost.processor:5.2f} x"
+        print(f"    beside interning by {name:<6} and scipy {cost}   {ratio} (limit 2.5)")
+    print(f"  the whole layer, first day           {first}   peak {peak:.1f} GiB, the made-up world {world:.1f} of them")
+    print(f"  the whole layer, next day, rebuilt   {whole}   peak {peak_whole:.1f} GiB; " + ", ".join(
+        f"{name} {cost.wall:.1f}" for name, cost in parts.items()
+    ))  # fmt: skip
+    print(
+        f"  the whole layer, next day, touched   {touched}   peak {peak_touched:.1f} GiB; {touched.wall / whole.wall:.1%} of the rebuild, "
+        f"of processor seconds {touched.processor / whole.processor:.1%} (limit 20 %); "
+        f"{counts['touched_families']:,} families touched; equal: {_yes(is_equal)}"
+    )
+    print(
+        f"  {counts['people']:,} persons, largest {counts['largest_component']}, {counts['cut_by_guards']:,} edges cut",
+        flush=True,
+    )
+    connection.close()
+    return {
+        "interning by names and scipy": alone["names"],
+        "guards, clustering, key map": core,
+        "whole layer": whole,
+        "touched": touched,
+    }
+
+
+def blocking(records: int) -> None:
+    """Splink's tutorial with its own rules and with our blocking: pairs, seconds, F1."""
+    from benchmarks import resolution
+
+    cases = [resolution.made_up(records, 12, 3)]
+    if resolution.DATA.is_dir():
+        cases.insert(0, resolution.fake_1000())
+    print(f"Splink's tutorial{'':<26}{'pairs':>12}{'seconds':>9}{'F1':>8}{'at its best threshold':>24}")
+    for case in cases:
+        for name, ours in (("its own blocking rules", False), ("our blocking", True)):
+            found, at_best, pairs, seconds = resolution.tutorial(case, our_blocking=ours)
+            print(f"  {case.name + ', ' + name:<41}{pairs:>12,}{seconds:>9.1f}{found.f1:>8.4f}{at_best.f1:>24.4f}", flush=True)
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else "NO"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.identity", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.identity", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--people", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--memory", default="8GB", help="DuckDB's limit (default 8GB)")
+    parser.add_argument("--splink-people", type=int, default=100_000, help="the largest world that Splink clusters")
+    parser.add_argument("--splink-records", type=int, default=10_000, help="made-up records that Splink links; 0: none")
     chosen = parser.parse_args()
-    for people in chosen.people:
-        connection = duckdb.connect(":memory:", config={"threads": 2})
-        connection.execute(f"set memory_limit = '{chosen.memory}'")
-        make(connection, people, seed=chosen.seed)
-        sizes = [
-            connection.execute(f"select count(*) from identity.{name}").fetchall()[0][0] for name in ("identifiers", "edges")
-        ]
-        keys.prepare(connection)
-        bare(connection)  # warm
-        components, alone = timed(lambda connection=connection: bare(connection))
-        print(f"{people:,} people, {sizes[0]:,} identifiers, {sizes[1]:,} edges, {components:,} components", flush=True)
-        print(f"  interning and scipy alone         {alone:7.1f} s", flush=True)
-        counts, first = timed(lambda connection=connection: identity.assign(connection, batch_seq=1, hash_key="0" * 64))
-        print(f"  guards, clusters, keys: first day {first:7.1f} s  {first / alone:4.2f} x", flush=True)
-        make(connection, round(people * 1.01), seed=chosen.seed)
-        _, again = timed(lambda connection=connection: bare(connection))
-        _, second = timed(lambda connection=connection: identity.assign(connection, batch_seq=BATCH, hash_key="0" * 64))
-        print(f"  guards, clusters, keys: next day  {second:7.1f} s  {second / again:4.2f} x", flush=True)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-        print(
-            f"  {counts['people']:,} persons, largest {counts['largest_component']}, {counts['cut_by_guards']} cut; peak {peak:.1f} GiB"
-        )
-        connection.close()
+    print("seconds that passed / seconds of processor")
+    costs = {
+        people: measure(people, seed=chosen.seed, limit=chosen.memory, splink_people=chosen.splink_people)
+        for people in chosen.people
+    }
+    small, large = min(costs), max(costs)
+    if small < large:
+        grown = {
+            name: math.log(costs[large][name].processor / costs[small][name].processor) / math.log(large / small)
+            for name in costs[small]
+        }
+        print(f"growth of processor seconds from {small:,} to {large:,} people (exponent, 1 is linear): "
+              + ", ".join(f"{name} {exponent:.2f}" for name, exponent in grown.items()))  # fmt: skip
+    if chosen.splink_records:
+        blocking(chosen.splink_records)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@ Mints are the rows of state.persons and links those of state.key_map; what those
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import duckdb
-    import numpy as np
 
     from candor.identity.clusters import Clusters
-    from candor.identity.keys import Claims
+    from candor.identity.keys import Keys
 
 STATE_TABLES = """
 create table if not exists state.identity_changes (
@@ -92,7 +91,7 @@ unfit as (
         identifier,
         case when is_blocked then 'blocked' else 'hub' end as evidence
 
-    from identity.identifiers
+    from scope_identifiers
 
     where is_blocked
         or (is_hub and identifier_kind not in ('account_id', 'contact_id'))
@@ -106,7 +105,7 @@ holders as (
         key_map.identifier,
         max_by(key_map.person_id, key_map.batch_seq) as person_id
 
-    from state.key_map
+    from scope_key_map as key_map
 
     inner join unfit
         on key_map.identifier_kind = unfit.identifier_kind
@@ -137,6 +136,26 @@ standing as (
     group by
         identifier_kind,
         identifier
+
+),
+
+still_unfit as (
+
+    select
+        identifiers.identifier_kind,
+        identifiers.identifier
+
+    from identity.identifiers as identifiers
+
+    inner join standing
+        on identifiers.identifier_kind = standing.identifier_kind
+        and identifiers.identifier = standing.identifier
+
+    where standing.event = 'block'
+        and (
+            identifiers.is_blocked
+            or (identifiers.is_hub and identifiers.identifier_kind not in ('account_id', 'contact_id'))
+        )
 
 ),
 
@@ -172,9 +191,9 @@ fit_again as (
 
     from standing
 
-    anti join unfit
-        on standing.identifier_kind = unfit.identifier_kind
-        and standing.identifier = unfit.identifier
+    anti join still_unfit
+        on standing.identifier_kind = still_unfit.identifier_kind
+        and standing.identifier = still_unfit.identifier
 
     where standing.event = 'block'
 
@@ -281,46 +300,36 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("alter table state.key_map add column if not exists evidence varchar")
 
 
-def record(
-    connection: duckdb.DuckDBPyConnection,
-    clusters: Clusters,
-    claims: Claims,
-    was: np.ndarray,
-    of_node: np.ndarray,
-    person_ids: Any,
-    *,
-    batch_seq: int,
-) -> None:
-    """Write the merges, splits and blocks of this batch in place of what it wrote before.
-
-    `was` and `of_node` give each node's earlier and present person as a place in `person_ids`, -1 for nobody.
-    """
+def record(connection: duckdb.DuckDBPyConnection, clusters: Clusters, given: Keys, *, batch_seq: int) -> None:
+    """Write the merges, splits and blocks of this batch in place of what it wrote before."""
     batch = {"batch_seq": batch_seq}
     connection.execute("delete from state.identity_changes where batch_seq = $batch_seq", batch)
     connection.execute(BLOCKED, batch)
-    _merges(connection, clusters, claims, was, of_node, person_ids, batch)
-    _splits(connection, clusters, claims, was, of_node, person_ids, batch)
+    _merges(connection, clusters, given, batch)
+    _splits(connection, clusters, given, batch)
 
 
-def _merges(connection, clusters, claims, was, of_node, person_ids, batch) -> None:
+def _merges(connection: duckdb.DuckDBPyConnection, clusters: Clusters, given: Keys, batch: dict[str, int]) -> None:
     """One row per person who went up in an older one: through the first identifier at which the strongest edge meets the others."""
     import numpy as np
     import pyarrow as pa
 
+    claims, was, of_node, person_ids = given.claims, given.was, given.of_node, given.person_ids
     merged = claims.is_kept & ~claims.is_chosen
     if not merged.any():
         return
     gone = claims.person[merged]
     is_gone = np.zeros(len(person_ids), dtype=bool)
     is_gone[gone] = True
-    ends = [
-        (clusters.one, clusters.other, clusters.rank),
-        (clusters.other, clusters.one, clusters.rank),
-    ]
-    mine, theirs, rank = (np.concatenate(arrays) for arrays in zip(*ends, strict=True))
-    crossing = (was[mine] >= 0) & (was[mine] != was[theirs])
-    crossing &= is_gone[np.maximum(was[mine], 0)]
-    mine, theirs, rank = mine[crossing], theirs[crossing], rank[crossing].astype(np.int64)
+    leaves = (was >= 0) & is_gone[np.maximum(was, 0)]  # by node
+    crossing = (leaves[clusters.one] | leaves[clusters.other]) & (was[clusters.one] != was[clusters.other])
+    one, other, rank = (array[crossing] for array in (clusters.one, clusters.other, clusters.rank))
+    mine, theirs, rank = (
+        np.concatenate([one, other]),
+        np.concatenate([other, one]),
+        np.concatenate([rank, rank]).astype(np.int64),
+    )
+    mine, theirs, rank = mine[leaves[mine]], theirs[leaves[mine]], rank[leaves[mine]]
     order = np.lexsort((theirs, rank, was[mine]))
     who, first = np.unique(was[mine][order], return_index=True)
     through, through_rank = np.full(len(person_ids), -1, dtype=np.int64), np.zeros(len(person_ids), dtype=np.int64)
@@ -341,11 +350,12 @@ def _merges(connection, clusters, claims, was, of_node, person_ids, batch) -> No
     connection.unregister("merging")
 
 
-def _splits(connection, clusters, claims, was, of_node, person_ids, batch) -> None:
+def _splits(connection: duckdb.DuckDBPyConnection, clusters: Clusters, given: Keys, batch: dict[str, int]) -> None:
     """One row per group of identifiers that left a person who lives on elsewhere."""
     import numpy as np
     import pyarrow as pa
 
+    claims, was, of_node, person_ids = given.claims, given.was, given.of_node, given.person_ids
     left = ~claims.is_kept
     if not left.any():
         return

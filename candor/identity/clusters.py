@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from candor.identity import guards
-from candor.identity.graph import bottleneck, components, intern, with_several
+from candor.identity.graph import bottleneck, components, with_several
 
 if TYPE_CHECKING:
     import duckdb
@@ -19,29 +19,21 @@ SOMEBODY = ("account_id", "contact_id", "device_id", "anonymous_id")
 # What a record carries, rather than who somebody is: hanging on by one of these bridges nobody.
 CARRIED = ("email", "phone")
 
-BIRTH_DATES = """
-select
-    nodes.node,
-    datediff('day', date '1800-01-01', claims.birth_date)::integer as born
-from vault.identity.int_record_claims as claims
-inner join nodes
-    on claims.record_kind = nodes.identifier_kind
-    and claims.record_id = nodes.identifier
-where claims.birth_date is not null
-"""
-
 # A hash stands for the name: equal names are equal, and whether two that differ disagree is asked of the few that meet.
-CHECKED_NAMES = """
+CLAIMS = """
+create or replace temp table claims as
 select
     nodes.node,
-    (hash(claims.name) >> 1)::bigint as name_hash
-from vault.identity.int_record_claims as claims
+    datediff('day', date '1800-01-01', claims.birth_date)::integer as born,
+    case when claims.is_verified and claims.name is not null then (hash(claims.name) >> 1)::bigint end as checked_name,
+    claims.row_hash
+from scope_claims as claims
 inner join nodes
     on claims.record_kind = nodes.identifier_kind
     and claims.record_id = nodes.identifier
-where claims.is_verified
-    and claims.name is not null
 """
+BIRTH_DATES = "select node, born from claims where born is not null"
+CHECKED_NAMES = "select node, checked_name from claims where checked_name is not null"
 
 DISAGREEING = """
 with
@@ -60,7 +52,7 @@ checked as (
     inner join nodes
         on suspects.node = nodes.node
 
-    inner join vault.identity.int_record_claims as claims
+    inner join scope_claims as claims
         on nodes.identifier_kind = claims.record_kind
         and nodes.identifier = claims.record_id
 
@@ -90,16 +82,24 @@ class Clusters:
     one: np.ndarray  # the kept links
     other: np.ndarray
     rank: np.ndarray
+    cut: np.ndarray  # by row of the temp table `links`: why a guard cut it, 0 when kept
+    cut_one: np.ndarray  # the cut links
+    cut_other: np.ndarray
 
 
-def form(connection: duckdb.DuckDBPyConnection, overrides: tuple[Override, ...] = ()) -> tuple[Clusters, dict[str, Any]]:
-    """The clusters, and {largest_component, cut_by_guards}. Leaves the temp table `nodes`.
+def form(
+    connection: duckdb.DuckDBPyConnection,
+    interned: tuple[np.ndarray, dict[str, np.ndarray]],
+    overrides: tuple[Override, ...] = (),
+) -> tuple[Clusters, dict[str, Any]]:
+    """The clusters of what `graph.intern` gave, and {cut_by_guards}. Leaves the temp table `claims`.
 
     Edges that a guard cuts move from identity.edges to identity.dropped_edges with their reason.
     """
     import numpy as np
+    import pyarrow as pa
 
-    kinds, links = intern(connection)
+    kinds, links = interned
     codes = dict(connection.execute("select identifier_kind, anchor_priority from identity.identifier_kinds").fetchall())
     graph = guards.graph_of(
         kinds,
@@ -110,6 +110,7 @@ def form(connection: duckdb.DuckDBPyConnection, overrides: tuple[Override, ...] 
         account=codes["account_id"],
     )
     cut = np.zeros(len(graph.one), dtype=np.int8)
+    connection.execute(CLAIMS)
     born = connection.execute(BIRTH_DATES).fetchnumpy()
     person = guards.cut_conflicts(graph, cut, born["node"], born["born"])
     one, other = _disagreeing(connection, person)
@@ -130,10 +131,13 @@ def form(connection: duckdb.DuckDBPyConnection, overrides: tuple[Override, ...] 
     is_member[other] = True
     evidence_rank = np.maximum(bottleneck(cluster, one, other, rank), 0).astype(np.int8)
     linked_ms = bottleneck(cluster, one, other, links["known_ms"][kept])
-    _record_cuts(connection, links["edge"][~kept], cut[~kept])
-    sizes = np.bincount(cluster[is_member]) if is_member.any() else np.zeros(1, dtype=np.int64)
-    counts = {"largest_component": int(sizes.max()), "cut_by_guards": int((~kept).sum())}
-    return Clusters(cluster, is_member, carried[kinds], evidence_rank, linked_ms, one, other, rank), counts
+    if len(graph.one) > len(one):
+        connection.register("new_cuts", pa.table({"edge": links["edge"][~kept], "reason": named(cut[~kept])}))
+        move_cuts(connection, "scope_edges", "new_cuts")
+        connection.unregister("new_cuts")
+    cut_ends = graph.one[~kept], graph.other[~kept]
+    formed = Clusters(cluster, is_member, carried[kinds], evidence_rank, linked_ms, one, other, rank, cut, *cut_ends)
+    return formed, {"cut_by_guards": len(cut_ends[0])}
 
 
 def _disagreeing(connection: duckdb.DuckDBPyConnection, person: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -143,7 +147,7 @@ def _disagreeing(connection: duckdb.DuckDBPyConnection, person: np.ndarray) -> t
 
     checked = connection.execute(CHECKED_NAMES).fetchnumpy()
     crowded = np.zeros(len(person) + 1, dtype=bool)
-    crowded[with_several(person[checked["node"]], checked["name_hash"])] = True
+    crowded[with_several(person[checked["node"]], checked["checked_name"])] = True
     suspects = checked["node"][crowded[person[checked["node"]]]]
     if len(suspects) == 0:
         return suspects, suspects
@@ -169,22 +173,24 @@ def find(connection: duckdb.DuckDBPyConnection, identifier: tuple[str, str]) -> 
     return None if row is None else int(row[0])
 
 
-def _record_cuts(connection: duckdb.DuckDBPyConnection, edges: np.ndarray, reasons: np.ndarray) -> None:
+def named(reasons: np.ndarray) -> Any:
+    """The codes of `guards.REASONS` as an arrow array of their names."""
     import numpy as np
     import pyarrow as pa
 
-    if len(edges) == 0:
-        return
-    names = np.array([guards.REASONS.get(code, "") for code in range(max(guards.REASONS) + 1)])[reasons]
-    connection.register("cuts_arrow", pa.table({"edge": edges, "reason": pa.array(names.tolist())}))
+    names = np.array([guards.REASONS.get(code, "") for code in range(max(guards.REASONS) + 1)])
+    return pa.array(names[reasons].tolist(), pa.string())
+
+
+def move_cuts(connection: duckdb.DuckDBPyConnection, edges: str, cuts: str) -> None:
+    """Move from identity.edges to identity.dropped_edges what the relation `cuts` (edge, reason) names by place; `edges` has the rows."""
     connection.execute(
-        """
+        f"""
         insert into identity.dropped_edges by name
-        select edges.*, cuts_arrow.reason
-        from identity.edges
-        inner join cuts_arrow
-            on edges.rowid = cuts_arrow.edge
+        select edges.* exclude (place, row_hash), cuts.reason
+        from {edges} as edges
+        inner join {cuts} as cuts
+            on edges.place = cuts.edge
         """
     )
-    connection.execute("delete from identity.edges where rowid in (select edge from cuts_arrow)")
-    connection.unregister("cuts_arrow")
+    connection.execute(f"delete from identity.edges where rowid in (select edge from {cuts})")

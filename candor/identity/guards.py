@@ -85,30 +85,38 @@ def cut_disagreeing(graph: Graph, cut: np.ndarray, one: np.ndarray, other: np.nd
 def _cut_weakest(graph: Graph, cut: np.ndarray, torn, reason: int) -> np.ndarray:
     import numpy as np
 
-    proper = graph.proper & (cut == 0)
-    one, other, rank = graph.one[proper], graph.other[proper], graph.rank[proper]
+    proper = np.flatnonzero(graph.proper & (cut == 0))
+    one, other = graph.one[proper], graph.other[proper]
     cluster = components(graph.count, one, other)
     found = torn(cluster)
     if len(found) == 0:
         return cluster
-    places = np.flatnonzero(proper)
     degree = np.bincount(one, minlength=graph.count) + np.bincount(other, minlength=graph.count)
-    joins = (degree[other] >= 2) | graph.is_account[other]
     is_torn = np.zeros(graph.count, dtype=bool)
     is_torn[found] = True
-    suspects = is_torn[cluster[one]]  # only these clusters are looked at again
-    one, other, rank, joins, places = (array[suspects] for array in (one, other, rank, joins, places))
+    places = proper[is_torn[cluster[one]]]  # only the edges of these clusters are looked at again
+    apart = np.flatnonzero(is_torn[cluster])
+    one, other, rank = graph.one[places], graph.other[places], graph.rank[places]
+    joins = (degree[other] >= 2) | graph.is_account[other]
     for weakest in np.unique(rank)[::-1]:
         kept = cut[places] == 0
-        within = components(graph.count, one[kept], other[kept])
-        found = torn(within)
+        _part(cluster, apart, one[kept], other[kept])
+        found = torn(cluster)
         if len(found) == 0:
             break
-        is_torn = np.zeros(graph.count, dtype=bool)
+        is_torn[apart] = False
         is_torn[found] = True
-        cut[places[kept & joins & (rank == weakest) & is_torn[within[one]]]] = reason
-    kept = proper & (cut == 0)
-    return components(graph.count, graph.one[kept], graph.other[kept])
+        cut[places[kept & joins & (rank == weakest) & is_torn[cluster[one]]]] = reason
+    kept = cut[places] == 0
+    _part(cluster, apart, one[kept], other[kept])
+    return cluster
+
+
+def _part(cluster: np.ndarray, nodes: np.ndarray, one: np.ndarray, other: np.ndarray) -> None:
+    """Cluster `nodes` (whole clusters, ascending) anew by the edges between them; the others stay."""
+    import numpy as np
+
+    cluster[nodes] = nodes[components(len(nodes), np.searchsorted(nodes, one), np.searchsorted(nodes, other))]
 
 
 def cut_bridges(graph: Graph, cut: np.ndarray, person: np.ndarray) -> None:
@@ -119,28 +127,33 @@ def cut_bridges(graph: Graph, cut: np.ndarray, person: np.ndarray) -> None:
     """
     import numpy as np
 
-    one, other, passed_on = graph.one, graph.other, graph.is_passed_on
-    between_machines = passed_on[one] & passed_on[other]
-    attaching = passed_on[one] != passed_on[other]
-    for is_last in (False, True):
-        kept = attaching & (cut == 0)
-        machine = np.where(passed_on[one], one, other)[kept]
-        owner = person[np.where(passed_on[one], other, one)[kept]]
-        chained = between_machines & (cut == 0)
-        chain = components(graph.count, one[chained], other[chained])
-        crowded = np.zeros(graph.count, dtype=bool)
-        crowded[with_several(chain[machine], owner)] = True
-        suspect = chained & crowded[chain[one]]
-        if is_last:
-            cut[suspect] = BRIDGES_PEOPLE
-            # A browser may also be tied to an e-mail address: what logged in stays, what was declared goes.
-            owners = np.zeros(graph.count, dtype=bool)
-            owners[with_several(machine, owner)] = True
-            cut[kept & owners[np.where(passed_on[one], one, other)]] = BRIDGES_PEOPLE
-        else:
-            own = np.full(graph.count, -1, dtype=np.int64)
-            own[machine] = owner
-            cut[suspect & (own[one] >= 0) & (own[other] >= 0) & (own[one] != own[other])] = BRIDGES_PEOPLE
+    one, other, passed_on, count = graph.one, graph.other, graph.is_passed_on, graph.count
+    attaching = np.flatnonzero((passed_on[one] != passed_on[other]) & (cut == 0))
+    at_one = passed_on[one[attaching]]
+    machine = np.where(at_one, one[attaching], other[attaching])
+    owner = person[np.where(at_one, other[attaching], one[attaching])]
+    own = np.full(count, count, dtype=owner.dtype)  # of several owners the first, whatever the order of the edges
+    np.minimum.at(own, machine, owner)
+
+    chained = np.flatnonzero(passed_on[one] & passed_on[other] & (cut == 0))
+    chain = components(count, one[chained], other[chained])
+    crowded = np.zeros(count, dtype=bool)
+    crowded[with_several(chain[machine], owner)] = True
+    suspects = chained[crowded[chain[one[chained]]]]
+    own_one, own_other = own[one[suspects]], own[other[suspects]]
+    cut[suspects[(own_one < count) & (own_other < count) & (own_one != own_other)]] = BRIDGES_PEOPLE
+
+    concerned = np.flatnonzero(crowded[chain])
+    left = suspects[cut[suspects] == 0]
+    _part(chain, concerned, one[left], other[left])
+    crowded[concerned] = False
+    crowded[with_several(chain[machine], owner)] = True
+    cut[left[crowded[chain[one[left]]]]] = BRIDGES_PEOPLE
+
+    # A browser may also be tied to an e-mail address: what logged in stays, what was declared goes.
+    shared = np.zeros(count, dtype=bool)
+    shared[with_several(machine, owner)] = True
+    cut[attaching[shared[machine]]] = BRIDGES_PEOPLE
 
 
 def cut_unlinked(graph: Graph, cut: np.ndarray, one_node: np.ndarray, other_node: np.ndarray) -> None:

@@ -39,95 +39,84 @@ persons as (
 
     select
         person_id,
-        anchor_kind,
-        anchor,
-        batch_seq
+        min_by(anchor_kind, batch_seq) as anchor_kind,
+        min_by(anchor, batch_seq) as anchor
 
-    from state.persons
+    from scope_persons
 
     where batch_seq < $batch_seq
 
-    qualify row_number() over (partition by person_id order by batch_seq, anchor_kind, anchor) = 1
+    group by person_id
+
+    order by
+        min(batch_seq),
+        person_id
 
 )
 
 select
-    (row_number() over (order by batch_seq, person_id) - 1)::integer as code,
+    (row_number() over () - 1)::integer as code,
     person_id,
     anchor_kind,
     anchor
 from persons
-order by code
 """
 
-ANCHORS = """
-select
-    earlier_persons.code,
-    nodes.node
-from earlier_persons
-inner join nodes
-    on earlier_persons.anchor_kind = nodes.identifier_kind
-    and earlier_persons.anchor = nodes.identifier
-"""
-
+# Every entry, not only the latest: who retired lives on as whoever holds what was ever theirs. An identifier that is no node
+# now (a hub, blocked, or no longer shown by any source) is named by its hash. A person's anchor is among their entries.
 KNOWN = """
-with
-
-latest as (
-
-    select
-        nodes.node,
-        max_by(key_map.person_id, key_map.batch_seq) as person_id,
-        max(key_map.batch_seq) as batch_seq
-
-    from state.key_map
-
-    inner join nodes
-        on key_map.identifier_kind = nodes.identifier_kind
-        and key_map.identifier = nodes.identifier
-
-    where key_map.batch_seq < $batch_seq
-
-    group by nodes.node
-
-)
-
 select
-    latest.node,
+    coalesce(nodes.node, -1) as node,
     earlier_persons.code,
-    latest.batch_seq
-from latest
+    key_map.batch_seq,
+    case when nodes.node is null then hash(key_map.identifier_kind, key_map.identifier) else 0 end as key,
+    key_map.identifier_kind = earlier_persons.anchor_kind and key_map.identifier = earlier_persons.anchor as is_anchor
+from scope_key_map as key_map
 inner join earlier_persons
-    on latest.person_id = earlier_persons.person_id
+    on key_map.person_id = earlier_persons.person_id
+left join nodes
+    on key_map.identifier_kind = nodes.identifier_kind
+    and key_map.identifier = nodes.identifier
+where key_map.batch_seq < $batch_seq
 """
 
 # A new key is made from the anchor alone, so it does not depend on what else is in the batch.
 MINTED = """
 create or replace temp table minted_persons as
 select
-    row_number() over (order by nodes.node) - 1 as place,
     'p' || left(sha256(concat_ws('|', $hash_key, nodes.identifier_kind, nodes.identifier)), 24) as person_id,
     nodes.identifier_kind as anchor_kind,
     nodes.identifier as anchor
-from minted_roots
-inner join nodes
-    on minted_roots.node = nodes.node
-order by place
+from sorted_nodes as nodes
+positional join minted_arrays as arrays
+where arrays.is_minted
 """
 
 # Nodes are numbered without a gap and stand in that order, so arrays join them by position.
 PERSON_IDENTIFIERS = """
-create or replace table identity.person_identifiers as
 select
-    nodes.identifier_kind,
-    nodes.identifier,
+    sorted_nodes.identifier_kind,
+    sorted_nodes.identifier,
     arrays.person_id,
     arrays.first_batch_seq,
     arrays.evidence_rank,
     arrays.linked_at
-from nodes
+from sorted_nodes
 positional join node_arrays as arrays
 where arrays.person_id is not null
+"""
+
+PERSONS = """
+select
+    person_arrays.person_id,
+    person_arrays.identifiers,
+    coalesce(classes.evidence, 'alone') as weakest_evidence,
+    person_arrays.evidence_rank as weakest_evidence_rank,
+    coalesce(classes.match_probability, 1) as match_probability,
+    person_arrays.linked_at
+from person_arrays
+left join identity.evidence_classes as classes
+    on person_arrays.evidence_rank = classes.evidence_rank
 """
 
 NEW_PERSONS = """
@@ -140,102 +129,7 @@ select
 from minted_persons
 anti join earlier_persons
     on minted_persons.person_id = earlier_persons.person_id
-order by minted_persons.place
-"""
-
-# A person who is no more lives on as whoever holds their anchor now, else as whoever holds the first of their identifiers.
-# Step by step, so that each join knows how few there are.
-RETIRED = """
-create or replace temp table retired as
-select
-    earlier_persons.person_id,
-    earlier_persons.anchor_kind,
-    earlier_persons.anchor
-from earlier_persons
-inner join retired_codes
-    on earlier_persons.code = retired_codes.code
-"""
-
-RETIRED_IDENTIFIERS = """
-create or replace temp table retired_identifiers as
-select
-    key_map.person_id,
-    key_map.identifier_kind,
-    key_map.identifier
-from state.key_map
-inner join retired
-    on key_map.person_id = retired.person_id
-where key_map.batch_seq <= $batch_seq
-"""
-
-PRESENT_HOLDERS = """
-create or replace temp table present_holders as
-select
-    wanted.identifier_kind,
-    wanted.identifier,
-    nodes.node,
-    person_identifiers.person_id
-from (
-    select identifier_kind, identifier from retired_identifiers
-    union
-    select anchor_kind, anchor from retired
-) as wanted
-inner join nodes
-    on wanted.identifier_kind = nodes.identifier_kind
-    and wanted.identifier = nodes.identifier
-inner join identity.person_identifiers
-    on wanted.identifier_kind = person_identifiers.identifier_kind
-    and wanted.identifier = person_identifiers.identifier
-"""
-
-ALIASES = """
-create or replace table identity.person_aliases as
-with
-
-holders_of_anchors as (
-
-    select
-        retired.person_id,
-        present_holders.person_id as surviving_person_id
-
-    from retired
-
-    inner join present_holders
-        on retired.anchor_kind = present_holders.identifier_kind
-        and retired.anchor = present_holders.identifier
-
-),
-
-holders_of_others as (
-
-    select
-        retired_identifiers.person_id,
-        min_by(present_holders.person_id, present_holders.node) as surviving_person_id
-
-    from retired_identifiers
-
-    anti join holders_of_anchors
-        on retired_identifiers.person_id = holders_of_anchors.person_id
-
-    inner join present_holders
-        on retired_identifiers.identifier_kind = present_holders.identifier_kind
-        and retired_identifiers.identifier = present_holders.identifier
-
-    group by retired_identifiers.person_id
-
-),
-
-aliases as (
-
-    select * from holders_of_anchors
-
-    union all
-
-    select * from holders_of_others
-
-)
-
-select * from aliases order by person_id
+order by minted_persons.rowid
 """
 
 
@@ -256,24 +150,48 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     changes.prepare(connection)
 
 
-def claims_of(
-    clusters: Clusters, node: np.ndarray, person: np.ndarray, anchors: np.ndarray, anchor_codes: np.ndarray, persons: int
-) -> Claims:
+@dataclass(frozen=True)
+class Keys:
+    """Who everybody is and was, as places in `person_ids`: earlier persons by age, then those minted now; -1 is nobody."""
+
+    person_ids: Any  # pyarrow array
+    earlier: int  # how many of them are earlier persons
+    roots: np.ndarray  # the smallest node of every person of today
+    was: np.ndarray  # by node: whose it was before this batch
+    of_node: np.ndarray  # by node: whose it is
+    since: np.ndarray  # by node: the batch from which it is theirs without a break
+    claims: Claims
+    anchors: np.ndarray  # nodes that earlier persons' keys were made from ...
+    anchor_codes: np.ndarray  # ... and whose
+    ever_node: np.ndarray  # one element per entry of the key map: the node, -1 when it is none now
+    ever_key: np.ndarray  # the hash of its identifier where it is no node
+    ever_code: np.ndarray  # the earlier person
+
+
+def claims_of(clusters: Clusters, was: np.ndarray, anchors: np.ndarray, anchor_codes: np.ndarray, persons: int) -> Claims:
     """What earlier persons (codes 0 to `persons` - 1) are claimed by which clusters, and who keeps and is chosen.
 
-    `node` and `person` say whose each identifier was. A person belongs to the cluster that holds their anchor; only while nobody
+    `was` says whose each node was (-1: nobody's). A person belongs to the cluster that holds their anchor; only while nobody
     holds it (it turned out a hub) to the claimant with the smallest node. So a key made from an anchor can never be in use elsewhere
     when it is made again. Of the persons a cluster keeps, the oldest, then the smallest, is chosen: the one with the smallest code.
     """
     import numpy as np
 
     count = len(clusters.cluster)
-    member = clusters.is_member[node]
-    node, person = node[member], person[member]
-    pair = person.astype(np.int64) * max(count, 1) + clusters.cluster[node]
-    order = np.lexsort((node, pair))
-    pair, first = np.unique(pair[order], return_index=True)
-    who, cluster, first_node = pair // max(count, 1), pair % max(count, 1), node[order][first]
+    node = np.flatnonzero(clusters.is_member & (was >= 0))
+    cluster, person = clusters.cluster[node], was[node]
+    # Nearly every cluster was one person, whom its first node names; only what says otherwise is sorted.
+    first = np.full(count, -1, dtype=np.int64)
+    first[cluster[::-1]] = node[::-1]
+    known = np.flatnonzero(first >= 0)
+    others = person != was[first[cluster]]
+    pair = person[others].astype(np.int64) * max(count, 1) + cluster[others]
+    pair, at = np.unique(pair, return_index=True)  # the first of equals, and so the smallest node
+    who = np.concatenate([was[first[known]].astype(np.int64), pair // max(count, 1)])
+    of_cluster = np.concatenate([known, pair % max(count, 1)])
+    first_node = np.concatenate([first[known], node[others][at]])
+    order = np.lexsort((of_cluster, who))
+    who, of_cluster, first_node = who[order], of_cluster[order], first_node[order]
 
     anchor_cluster = np.full(persons, -1, dtype=np.int64)
     held = clusters.is_member[anchors]
@@ -281,69 +199,74 @@ def claims_of(
     smallest = np.full(persons, np.iinfo(np.int64).max, dtype=np.int64)
     np.minimum.at(smallest, who, first_node)
     at_anchor = anchor_cluster[who]
-    is_kept = np.where(at_anchor >= 0, at_anchor == cluster, first_node == smallest[who])
-    kept_person, kept_cluster = who[is_kept], cluster[is_kept]
+    is_kept = np.where(at_anchor >= 0, at_anchor == of_cluster, first_node == smallest[who])
+    kept_person, kept_cluster = who[is_kept], of_cluster[is_kept]
     chosen = np.full(count, -1, dtype=np.int64)
     chosen[kept_cluster[::-1]] = kept_person[::-1]  # sorted by person: the last assignment is the smallest
-    return Claims(who, cluster, first_node, is_kept, is_kept & (chosen[cluster] == who))
+    return Claims(who, of_cluster, first_node, is_kept, is_kept & (chosen[of_cluster] == who))
 
 
-def give(connection: duckdb.DuckDBPyConnection, clusters: Clusters, *, batch_seq: int, hash_key: str) -> dict[str, Any]:
-    """Keys for the clusters over the temp table `nodes`: {people, minted, merged, split, key_map_rows, …}.
-
-    Replaces what this batch wrote before and touches no other batch. Runs in the caller's transaction.
-    """
+def give(connection: duckdb.DuckDBPyConnection, clusters: Clusters, *, batch_seq: int, hash_key: str) -> Keys:
+    """Keys for the clusters over the temp table `nodes`, from what batches before this one said. Writes nothing that lasts."""
     import numpy as np
     import pyarrow as pa
 
     batch = {"batch_seq": batch_seq}
     connection.execute(EARLIER_PERSONS, batch)
     earlier = connection.execute("select person_id from earlier_persons order by code").to_arrow_table()["person_id"]
-    anchors = connection.execute(ANCHORS).fetchnumpy()
-    known = connection.execute(KNOWN, batch).fetchnumpy()
-    claims = claims_of(clusters, known["node"], known["code"], anchors["node"], anchors["code"], len(earlier))
-
+    # With nobody known there is nothing to look for.
+    ever = connection.execute(KNOWN if len(earlier) else f"{KNOWN} limit 0", batch).fetchnumpy()
+    is_anchor = ever["is_anchor"] & (ever["node"] >= 0)
+    anchors, anchor_codes = ever["node"][is_anchor], ever["code"][is_anchor]
     count = len(clusters.cluster)
+    was, since = latest(count, ever["node"], ever["code"], ever["batch_seq"])
+    claims = claims_of(clusters, was, anchors, anchor_codes, len(earlier))
+
     nodes = np.arange(count, dtype=clusters.cluster.dtype)
     roots = np.flatnonzero(clusters.is_member & (clusters.cluster == nodes))
-    place = np.full(count, -1, dtype=np.int64)  # by root: where its person stands among earlier, then minted
+    place = np.full(count, -1, dtype=np.int32)  # by root: where its person stands among earlier, then minted
     place[claims.cluster[claims.is_chosen]] = claims.person[claims.is_chosen]
     new_roots = roots[place[roots] < 0]
     place[new_roots] = len(earlier) + np.arange(len(new_roots))
-    connection.register("minted_roots", pa.table({"node": new_roots}))
+    is_minted = np.zeros(count, dtype=bool)
+    is_minted[new_roots] = True
+    connection.register("minted_arrays", pa.table({"is_minted": is_minted}))
     connection.execute(MINTED, {"hash_key": hash_key})
-    connection.unregister("minted_roots")
-    minted = connection.execute("select person_id from minted_persons order by place").to_arrow_table()["person_id"]
+    connection.unregister("minted_arrays")
+    minted = connection.execute("select person_id from minted_persons").to_arrow_table()["person_id"]
     person_ids = pa.chunked_array([*earlier.chunks, *minted.chunks], type=pa.string()).combine_chunks()
 
     of_node = np.where(clusters.is_member, place[clusters.cluster], -1)
-    was = np.full(count, -1, dtype=np.int64)
-    was[known["node"]] = known["code"]
-    since = np.full(count, batch_seq, dtype=np.int64)
-    since[known["node"]] = known["batch_seq"]
     # Since when this identifier is this person's, without a break.
     since = np.where((was == of_node) & (of_node >= 0), since, batch_seq)
-    _write_persons(connection, clusters, roots, place, person_ids, of_node, since)
+    ever_of = {f"ever_{name}": ever[name] for name in ("node", "key", "code")}
+    return Keys(person_ids, len(earlier), roots, was, of_node, since, claims, anchors, anchor_codes, **ever_of)
 
-    connection.execute(NEW_PERSONS, batch)
-    retired = np.ones(len(earlier), dtype=bool)
-    retired[claims.person[claims.is_chosen]] = False
+
+def write(
+    connection: duckdb.DuckDBPyConnection, clusters: Clusters, given: Keys, *, batch_seq: int, is_whole: bool = True
+) -> dict[str, int]:
+    """Write persons, aliases, the key map and the log: {minted, merged, split, key_map_rows, changed_on_rerun}.
+
+    Replaces what this batch wrote before and touches no other batch; when not `is_whole` the rows that stand in schema identity stay.
+    Runs in the caller's transaction.
+    """
+    import numpy as np
+
+    claims = given.claims
+    _write_persons(connection, clusters, given, is_whole=is_whole)
+    connection.execute(NEW_PERSONS, {"batch_seq": batch_seq})
     again = connection.execute(
         "select earlier_persons.code from minted_persons inner join earlier_persons using (person_id)"
     ).fetchnumpy()
+    retired = np.ones(given.earlier, dtype=bool)
+    retired[claims.person[claims.is_chosen]] = False
     retired[again["code"]] = False
+    _write_aliases(connection, given, retired, is_whole=is_whole)
     changed, entries = _remember(connection, batch_seq)
-    connection.register("retired_codes", pa.table({"code": np.flatnonzero(retired)}))
-    connection.execute(RETIRED)
-    connection.unregister("retired_codes")
-    connection.execute(RETIRED_IDENTIFIERS, batch)
-    connection.execute(PRESENT_HOLDERS)
-    connection.execute(ALIASES)
-    changes.record(connection, clusters, claims, was, of_node, person_ids, batch_seq=batch_seq)
+    changes.record(connection, clusters, given, batch_seq=batch_seq)
     return {
-        "people": len(roots),
-        "identifiers_with_person": int(clusters.is_member.sum()),
-        "minted": len(new_roots),
+        "minted": len(given.person_ids) - given.earlier,
         "merged": int((claims.is_kept & ~claims.is_chosen).sum()),
         "split": int((np.bincount(claims.person, minlength=1) > 1).sum()) if len(claims.person) else 0,
         "key_map_rows": entries,
@@ -352,15 +275,51 @@ def give(connection: duckdb.DuckDBPyConnection, clusters: Clusters, *, batch_seq
     }
 
 
-def _write_persons(
-    connection: duckdb.DuckDBPyConnection,
-    clusters: Clusters,
-    roots: np.ndarray,
-    place: np.ndarray,
-    person_ids: Any,
-    of_node: np.ndarray,
-    since: np.ndarray,
-) -> None:
+def latest(count: int, node: np.ndarray, person: np.ndarray, batch_seq: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each of `count` nodes whose it is by its newest entry, and since which batch; -1 and 0 without one."""
+    import numpy as np
+
+    if len(batch_seq) and (np.diff(batch_seq) < 0).any():
+        order = np.argsort(batch_seq, kind="stable")
+        node, person, batch_seq = node[order], person[order], batch_seq[order]
+    present = node >= 0
+    node = node[present]
+    whose, since = np.full(count, -1, dtype=np.int32), np.zeros(count, dtype=np.int64)
+    whose[node], since[node] = person[present], batch_seq[present]  # of repeated nodes the last assignment stays: the newest
+    return whose, since
+
+
+def put(connection: duckdb.DuckDBPyConnection, name: str, query: str, *, is_whole: bool) -> None:
+    """Make `name` of the query's rows; when not `is_whole`, add them to the rows that stand there."""
+    connection.execute(f"create or replace table {name} as {query}" if is_whole else f"insert into {name} by name {query}")
+
+
+def _write_aliases(connection: duckdb.DuckDBPyConnection, given: Keys, retired: np.ndarray, *, is_whole: bool) -> None:
+    """identity.person_aliases: a person who is no more lives on as whoever holds their anchor now, else as whoever holds the first of
+    their identifiers; as nobody when nothing of theirs is anybody's."""
+    import numpy as np
+    import pyarrow as pa
+
+    # By earlier person: the node whose holder they live on as.
+    heir = np.full(len(retired), np.iinfo(np.int64).max, dtype=np.int64)
+    of_retired = (given.ever_node >= 0) & retired[given.ever_code]
+    node, whose = given.ever_node[of_retired], given.ever_code[of_retired]
+    held = given.of_node[node] >= 0
+    np.minimum.at(heir, whose[held], node[held])
+    held = given.of_node[given.anchors] >= 0
+    heir[given.anchor_codes[held]] = given.anchors[held]
+    gone = np.flatnonzero(retired & (heir < np.iinfo(np.int64).max))
+    ids = given.person_ids
+    surviving = given.of_node[heir[gone]]
+    connection.register(
+        "alias_arrays",
+        pa.table({"person_id": ids.take(pa.array(gone)), "surviving_person_id": ids.take(pa.array(surviving))}),
+    )
+    put(connection, "identity.person_aliases", "select * from alias_arrays order by person_id", is_whole=is_whole)
+    connection.unregister("alias_arrays")
+
+
+def _write_persons(connection: duckdb.DuckDBPyConnection, clusters: Clusters, given: Keys, *, is_whole: bool) -> None:
     """identity.person_identifiers, and identity.persons with the weakest bridge of each person.
 
     A bridge joins accounts, contacts, machines and wallets; an address or number at the end of a chain joins nothing.
@@ -368,6 +327,7 @@ def _write_persons(
     import numpy as np
     import pyarrow as pa
 
+    of_node, roots, person_ids = given.of_node, given.roots, given.person_ids
     count = len(of_node)
     linked = pa.array(clusters.linked_ms, mask=clusters.linked_ms < 0).cast(pa.timestamp("ms"))
     codes = pa.array(of_node, mask=of_node < 0).cast(pa.int32())
@@ -376,13 +336,13 @@ def _write_persons(
         pa.table(
             {
                 "person_id": pa.DictionaryArray.from_arrays(codes, person_ids),
-                "first_batch_seq": since,
+                "first_batch_seq": given.since,
                 "evidence_rank": clusters.evidence_rank,
                 "linked_at": linked,
             }
         ),
     )
-    connection.execute(PERSON_IDENTIFIERS)
+    put(connection, "identity.person_identifiers", PERSON_IDENTIFIERS, is_whole=is_whole)
     connection.unregister("node_arrays")
     weakest, latest = np.zeros(count, dtype=np.int8), np.full(count, -1, dtype=np.int64)
     members = np.flatnonzero(clusters.is_member)
@@ -394,28 +354,14 @@ def _write_persons(
         "person_arrays",
         pa.table(
             {
-                "person_id": person_ids.take(pa.array(place[roots])) if len(roots) else pa.array([], pa.string()),
+                "person_id": person_ids.take(pa.array(of_node[roots])) if len(roots) else pa.array([], pa.string()),
                 "identifiers": sizes[roots],
                 "evidence_rank": weakest[roots],
                 "linked_at": pa.array(latest[roots], mask=latest[roots] < 0).cast(pa.timestamp("ms")),
             }
         ),
     )
-    connection.execute(
-        """
-        create or replace table identity.persons as
-        select
-            person_arrays.person_id,
-            person_arrays.identifiers,
-            coalesce(classes.evidence, 'alone') as weakest_evidence,
-            person_arrays.evidence_rank as weakest_evidence_rank,
-            coalesce(classes.match_probability, 1) as match_probability,
-            person_arrays.linked_at
-        from person_arrays
-        left join identity.evidence_classes as classes
-            on person_arrays.evidence_rank = classes.evidence_rank
-        """
-    )
+    put(connection, "identity.persons", PERSONS, is_whole=is_whole)
     connection.unregister("person_arrays")
 
 

@@ -33,6 +33,13 @@ def test_components_equal_a_union_find(seed):
     assert clusters.components(count, one, other).tolist() == expected
 
 
+@pytest.mark.parametrize("order", ["ascending", "descending", "shuffled"])
+def test_a_chain_of_fifty_thousand_is_one_component(order):
+    names = np.arange(50_000)
+    names = {"ascending": names, "descending": names[::-1], "shuffled": np.random.default_rng(1).permutation(names)}[order]
+    assert not clusters.components(len(names), names[:-1], names[1:]).any()
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_persons_of_random_graphs_equal_a_union_find(seed, world, groups):
     """Accounts, contacts and addresses only, and no birth dates: nothing for a guard to cut."""

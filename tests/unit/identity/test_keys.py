@@ -181,7 +181,7 @@ def test_every_cluster_has_exactly_one_key_and_every_alias_leads_to_the_living(s
 def test_a_killed_batch_leaves_what_was_there(world, monkeypatch):
     before = world.run(1, "a1-e1")
     key_map = world.key_map()
-    monkeypatch.setattr(keys, "ALIASES", "select * from no_such_table")
+    monkeypatch.setattr(keys, "NEW_PERSONS", "select $batch_seq from no_such_table")
     with pytest.raises(Exception, match="no_such_table"):
         world.run(2, "a1-e1 a2-e2")
     assert world.key_map() == key_map
