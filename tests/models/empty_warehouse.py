@@ -40,6 +40,10 @@ create table if not exists decisions.scores (
 create table if not exists raw.feeds (
     source varchar, table_name varchar, last_extracted_at timestamp, known_whole_at timestamp
 );
+create table if not exists raw.silos (
+    source varchar, table_name varchar, feed varchar, state varchar, last_delivered_at timestamp, hours_since_delivery double,
+    late_after_hours integer, when_late varchar, needed_for varchar[], features varchar[], owner varchar, why varchar
+);
 """
 
 
