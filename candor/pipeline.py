@@ -35,7 +35,11 @@ STAGES = (
     Stage("ingest", "land new deliveries, quarantine what breaks the contract, pin the run", (("candor.ingest:run",),)),
     Stage("gate_raw", "refuse an implausible batch: volume, freshness, quarantine", (("candor.gates:run", "raw"),)),
     Stage("staging", "rename, cast, standardise", (("candor.standardise:run",), ("candor.transform:build", "staging"))),
-    Stage("identity", "work out who is who, keep every person's key", (("candor.identity:run",),)),
+    Stage(
+        "identity",
+        "work out who is who, keep every person's key; measure hygiene against the runs before",
+        (("candor.identity:run",), ("candor.hygiene:run", "hygiene")),
+    ),
     Stage("gate_identity", "refuse a collapse or an explosion of people", (("candor.gates:run", "identity"),)),
     Stage(
         "core",
