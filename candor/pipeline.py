@@ -44,7 +44,7 @@ STAGES = (
     Stage(
         "core",
         "people and events free of duplicates, bots, tests and dead sessions",
-        (("candor.agents:run",), ("candor.transform:build", "core")),
+        (("candor.agents:run",), ("candor.transform:build", "core"), ("candor.hygiene:run", "core")),
     ),
     Stage("features", "person features and training examples, point in time", (("candor.transform:build", "features"),)),
     Stage("eligibility", "facts, rule hits, the candidates that remain", (("candor.transform:build", "eligibility"),)),
