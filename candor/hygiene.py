@@ -6,7 +6,9 @@ A run is judged by runs of an earlier as_of that came before it, never by itself
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from candor import runs, transform
@@ -31,10 +33,23 @@ def run(part: str, as_of: datetime, settings: Settings | None = None) -> dict[st
         current = runs.current(connection, as_of)
         remembered = remember(connection, METRICS[part], current.batch_seq)
         trends = METRICS[part].replace("metrics", "trends")
+        cursor = connection.execute(
+            f"select metric, source, table_name, key, value, n, runs, usual, tolerance, verdict, is_bad, earlier_values from {trends} "
+            "order by metric, source, table_name, key"
+        )
+        names = [column[0] for column in cursor.description]
+        judged = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         changed = connection.execute(
             f"select concat_ws(' ', metric, source, table_name, key, verdict) from {trends} where is_bad order by all"
         ).fetchall()
+    _report(runs.report_dir(settings, current) / "hygiene.json", part, judged)
     return {f"{part}_metrics": remembered, f"{part}_changes": [row[0] for row in changed]}
+
+
+def _report(path: Path, part: str, judged: list[dict[str, Any]]) -> None:
+    """Put the verdicts of a part into the run's report, which is there also when a gate stops the run after it."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    runs.write_json(path, {**known, part: judged})
 
 
 def remember(connection: duckdb.DuckDBPyConnection, relation: str, batch_seq: int) -> int:

@@ -47,7 +47,11 @@ STAGES = (
         (("candor.agents:run",), ("candor.transform:build", "core"), ("candor.hygiene:run", "core")),
     ),
     Stage("features", "person features and training examples, point in time", (("candor.transform:build", "features"),)),
-    Stage("eligibility", "facts, rule hits, the candidates that remain", (("candor.transform:build", "eligibility"),)),
+    Stage(
+        "eligibility",
+        "facts, rule hits, the candidates that remain",
+        (("candor.transform:build", "eligibility"), ("candor.silos:withheld",)),
+    ),
     Stage("gate_features", "refuse features and candidates out of range", (("candor.gates:run", "features"),)),
     Stage("champion", "find the model in use, or end the run here", (("candor.scoring:choose_champion",),)),
     Stage("score", "how likely each candidate is to help, shown and held out", (("candor.scoring:run",),)),
@@ -159,7 +163,13 @@ def _begin_report(settings: Settings, run_id: str, as_of: datetime) -> None:
     from candor import warehouse
 
     folder = settings.reports_dir / run_id
-    for path in (*folder.glob("stages/*.json"), *folder.glob("gates/*.json"), folder / "audit.json", folder / "incident.json"):
+    for path in (
+        *folder.glob("stages/*.json"),
+        *folder.glob("gates/*.json"),
+        folder / "audit.json",
+        folder / "incident.json",
+        folder / "hygiene.json",
+    ):
         path.unlink(missing_ok=True)
     runs.write_json(folder / "run.json", {"run_id": run_id, "as_of": warehouse.utc(as_of).isoformat()})
 

@@ -6,14 +6,18 @@ without; eligibility withholds the offers that need one of the others; the repor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from candor.warehouse import sql_timestamp
+from candor import runs
+from candor import settings as settings_module
+from candor.warehouse import connect, sql_timestamp
 
 if TYPE_CHECKING:
     import duckdb
 
     from candor.runs import Run
+    from candor.settings import Settings
 
 # Missing: never delivered. A table that was delivered without rows is known to be empty, which is something else.
 SILOS = """
@@ -45,3 +49,40 @@ order by feed
 def write(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
     """Make `raw.silos` say of every table whether it is in time, late or missing at the run's instant."""
     connection.execute(SILOS.format(as_of=sql_timestamp(run.as_of)))
+
+
+def behind(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """The tables of the run that stands which are late or missing: feed, state, since (None: never), what happens because of it."""
+    found = connection.execute(
+        "select feed, state, last_delivered_at, hours_since_delivery, when_late, why from raw.silos where state <> 'in time' order by feed"
+    ).fetchall()
+    return [
+        {
+            "feed": feed,
+            "state": state,
+            "since": None if since is None else since.isoformat(),
+            "hours": hours,
+            "when_late": then,
+            "why": why,
+        }
+        for feed, state, since, hours, then, why in found
+    ]
+
+
+def withheld(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
+    """{offers_withheld: per late or missing table how many offers it took from the day, and which}, after eligibility was built."""
+    settings = settings or settings_module.load()
+    with connect(settings) as connection:
+        runs.current(connection, as_of)
+        found = connection.execute(
+            """
+            select source || '.' || table_name as feed, state, any_value(code), list(offer_id order by offer_id)
+            from eligibility.offers_withheld group by feed, state order by feed
+            """
+        ).fetchall()
+    return {
+        "offers_withheld": [
+            {"feed": feed, "state": state, "code": code, "offers": len(offers), "offer_ids": offers}
+            for feed, state, code, offers in found
+        ]
+    }

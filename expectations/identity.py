@@ -289,7 +289,8 @@ def _recycled() -> Table:
 
 def _merging() -> Table:
     query = """
-        select trends.metric, trends.key, trends.value, trends.usual, trends.tolerance, trends.runs, trends.verdict, trends.is_bad, merging.example_person
+        select trends.metric, trends.key, trends.value, trends.usual, trends.tolerance, trends.runs, trends.verdict, trends.is_bad,
+            merging.example_person
         from hygiene.trends as trends
         left join hygiene.merging as merging on trends.metric = merging.side and trends.key = merging.indicator
         where trends.metric in ('over_merge', 'under_merge', 'moved', 'links_dropped')

@@ -37,4 +37,4 @@ def run(as_of: datetime, settings: Settings | None = None, *, full_refresh: bool
         install_views(connection, settings, this_run)
         policy.install(connection, settings, this_run)
         silos.write(connection, this_run)
-        return report(connection, settings, this_run, landed)
+        return {**report(connection, settings, this_run, landed), "silos_behind": silos.behind(connection)}

@@ -17,9 +17,7 @@ from candor.policy.model import Check, Policy, Rule, Scope
 _EVERYTHING = Scope(promotion_only=False)
 
 
-def _engine_rule(
-    rule_id: str, title: str, grain: str, code: str, require: str, statement: str, effect: str = "BLOCK"
-) -> Rule:
+def _engine_rule(rule_id: str, title: str, grain: str, code: str, require: str, statement: str, effect: str = "BLOCK") -> Rule:
     return Rule(
         rule_id=rule_id,
         version=1,

@@ -26,7 +26,8 @@ def load(folder: Path, shop: str) -> Policy:
     pack_file = shop_node.get("pack", "pack.yaml") if shop_node else "pack.yaml"
     pack_node = read(folder / str(pack_file), problems)
     others = {
-        name: read(folder / f"{name}.yml", problems) for name in ("channels", "limits", "objectives", "experiments", "owners", "silos")
+        name: read(folder / f"{name}.yml", problems)
+        for name in ("channels", "limits", "objectives", "experiments", "owners", "silos")
     }
     nodes = {"shop": shop_node, "facts": facts_node, "pack": pack_node, **others}
     if (folder / FILE).is_file():  # a shop that overrules nothing need not say so

@@ -131,7 +131,15 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
         "sensitive_features": [(feature,) for feature in policy.sensitive_features],
         "experiments": [(policy.holdout_share, policy.salt)],
         "silos": [
-            (silo.table, silo.when_late, silo.late_after_hours, list(silo.needed_for), list(silo.features), silo.owner, silo.why)
+            (
+                silo.table,
+                silo.when_late,
+                silo.late_after_hours,
+                list(silo.needed_for),
+                list(silo.features),
+                silo.owner,
+                silo.why,
+            )
             for silo in policy.silos
         ],
         "rules_left_out": list(policy.leaves_out.items()),

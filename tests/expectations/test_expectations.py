@@ -40,12 +40,14 @@ create table hygiene.trends as select * from (values
 create table hygiene.metrics as select * from (values ('recycled', 'exchange', 'accounts', 'new', 0.2::double, 30::bigint),
     ('recycled', 'crm', 'contacts', 'new', 0.0333333333, 30)) t(metric, source, table_name, key, value, n);
 create table hygiene.join_keys as select * from (values
-    ('crm', 'contacts', 'email', 'account email', 'all', 100::bigint, 90::bigint, 80::bigint, 0.8::double, 50::bigint, null::varchar, '2026-11-23T144000Z'),
+    ('crm', 'contacts', 'email', 'account email', 'all', 100::bigint, 90::bigint, 80::bigint, 0.8::double, 50::bigint,
+        null::varchar, '2026-11-23T144000Z'),
     ('crm', 'contacts', 'phone', 'account phone', 'all', 100, 90, 60, 0.6, 50, null, '2026-11-23T144000Z')
     ) t(source, table_name, key, met, seen, records, carrying, joined, share_joined, targets, not_joined, latest_delivery);
 create table hygiene.new_test_records as select null::varchar as source, null::varchar as table_name, null::varchar as record_id,
     null::varchar as row_hash, null::varchar as delivery_id, 0::bigint as new_tests, 0::bigint as new_records where false;
-create table hygiene.new_hubs as select null::varchar as identifier_kind, null::varchar as identifier, null::varchar as shown_as, null::varchar as hub_of,
+create table hygiene.new_hubs as select null::varchar as identifier_kind, null::varchar as identifier, null::varchar as shown_as,
+    null::varchar as hub_of,
     null::varchar as record, 0::bigint as degree, false as had_an_owner where false;
 create table hygiene.recycled_records as select null::varchar as source, null::varchar as table_name, null::varchar as record_id,
     null::varchar as row_hash, null::varchar as row_hash_before, null::varchar as delivery_id, true as is_new where false;
@@ -399,7 +401,9 @@ def test_each_break_is_found_by_its_own_check_with_its_rows(warehouse, gate):
 def test_a_day_on_which_late_silos_leave_nothing_to_offer_is_refused(warehouse):
     late = "insert into eligibility.offers_withheld values ('events', 'events', 'late', timestamp '2026-11-21', 'o1')"
     state = warehouse("features", late, "delete from eligibility.candidates")
-    with pytest.raises(GateFailed, match=r"late and missing silos leave something to offer.*\n.*\n  feed events\.events, state late"):
+    with pytest.raises(
+        GateFailed, match=r"late and missing silos leave something to offer.*\n.*\n  feed events\.events, state late"
+    ):
         gates.run("features", AS_OF, state)
 
 
