@@ -18,8 +18,9 @@ MAX_ACCOUNTS_PER_PERSON = 5
 MIN_ACCOUNTS = 20
 # A key that meets less than half of what it met is lost, not weaker: people move, but not half of them in a night.
 COLLAPSED = 0.5
-# Without history, new rows of which none is joined, where ten should be: by chance once in 20,000 times (exp(-10)).
-EXPECTED_AT_LEAST = 10
+# Without history the rows that are new are held against all rows: lost is less than a quarter of what they should be, and so few by chance
+# once in 20,000 times (exp(-10), Chernoff's bound on a Poisson tail).
+COLLAPSED_BESIDE_THE_REST, RARITY = 0.25, 10
 # A handful of testers is every week's business; from 20 on, and a fifth of what is new, a test environment was exported.
 MAX_NEW_TESTS, MAX_NEW_TEST_SHARE = 20, 0.2
 # A library's machine or a wallet of an exchange links nobody and harms nobody. An address that 50 records carry is a form's default value
@@ -168,8 +169,12 @@ def _joins() -> Table:
 def _join_keys() -> Table:
     query = """
         select join_keys.source || '.' || join_keys.table_name as feed, join_keys.key, join_keys.met, join_keys.seen, join_keys.records,
-            join_keys.share_joined, all_rows.share_joined as share_of_all, join_keys.carrying, join_keys.targets, trends.usual,
-            trends.runs, coalesce(trends.verdict, 'too few runs to tell') as verdict, join_keys.latest_delivery, join_keys.not_joined
+            join_keys.share_joined, join_keys.carrying, join_keys.targets, join_keys.latest_delivery, join_keys.not_joined,
+            trends.usual, trends.runs, coalesce(trends.verdict, 'too few runs to tell') as verdict,
+            -- An import of people nobody knew yet carries addresses that meet nothing, which is no fault; ids must meet their records.
+            join_keys.key in ('email', 'phone') as is_address,
+            (case when is_address then join_keys.carrying else join_keys.joined end)::double as found,
+            join_keys.records * (case when is_address then all_rows.share_carrying else all_rows.share_joined end) as expected
         from hygiene.join_keys as join_keys
         left join hygiene.join_keys as all_rows
             on join_keys.source = all_rows.source and join_keys.table_name = all_rows.table_name and join_keys.key = all_rows.key
@@ -178,11 +183,13 @@ def _join_keys() -> Table:
             on trends.metric = 'join_key_joined' and trends.source = join_keys.source and trends.table_name = join_keys.table_name
             and trends.key = join_keys.key || ', ' || join_keys.seen
     """
+    rarity = "expected - found + case when found > 0 then found * ln(found / expected) else 0 end"
+    is_beside = f"(expected > 0 and found < {COLLAPSED_BESIDE_THE_REST} * expected and {rarity} >= {RARITY})"
     collapsed = (
         f"targets >= {MIN_ACCOUNTS} and ("
-        f"(verdict = 'low' and share_joined < {COLLAPSED} * usual)"
+        f"(verdict = 'low' and share_joined < {COLLAPSED} * usual and (seen = 'all' or not is_address or {is_beside}))"
         f" or (seen = 'all' and carrying >= {MIN_ACCOUNTS} and share_joined = 0)"
-        f" or (seen = 'new' and share_joined = 0 and records * share_of_all >= {EXPECTED_AT_LEAST}))"
+        f" or (seen = 'new' and {is_beside}))"
     )
     shown = (
         "select feed, key, met, seen, records, round(share_joined, 3) as share_joined, round(usual, 3) as usual, latest_delivery, "

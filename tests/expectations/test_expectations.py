@@ -40,10 +40,10 @@ create table hygiene.trends as select * from (values
 create table hygiene.metrics as select * from (values ('recycled', 'exchange', 'accounts', 'new', 0.2::double, 30::bigint),
     ('recycled', 'crm', 'contacts', 'new', 0.0333333333, 30)) t(metric, source, table_name, key, value, n);
 create table hygiene.join_keys as select * from (values
-    ('crm', 'contacts', 'email', 'account email', 'all', 100::bigint, 90::bigint, 80::bigint, 0.8::double, 50::bigint,
+    ('crm', 'contacts', 'email', 'account email', 'all', 100::bigint, 90::bigint, 80::bigint, 0.9::double, 0.8::double, 50::bigint,
         null::varchar, '2026-11-23T144000Z'),
-    ('crm', 'contacts', 'phone', 'account phone', 'all', 100, 90, 60, 0.6, 50, null, '2026-11-23T144000Z')
-    ) t(source, table_name, key, met, seen, records, carrying, joined, share_joined, targets, not_joined, latest_delivery);
+    ('crm', 'contacts', 'phone', 'account phone', 'all', 100, 90, 60, 0.9, 0.6, 50, null, '2026-11-23T144000Z')
+    ) t(source, table_name, key, met, seen, records, carrying, joined, share_carrying, share_joined, targets, not_joined, latest_delivery);
 create table hygiene.new_test_records as select null::varchar as source, null::varchar as table_name, null::varchar as record_id,
     null::varchar as row_hash, null::varchar as delivery_id, 0::bigint as new_tests, 0::bigint as new_records where false;
 create table hygiene.new_hubs as select null::varchar as identifier_kind, null::varchar as identifier, null::varchar as shown_as,
@@ -114,7 +114,7 @@ BREAKS = {
             {"identifier_kind": "wallet", "persons_with_it": 20, "accounts_joined": 0, "accounts": 34},
         ),
         "no join key was lost": (
-            "insert into hygiene.join_keys values ('crm', 'contacts', 'email', 'account email', 'new', 25, 0, 0, 0, 50, 'c1, c2, c3', "
+            "insert into hygiene.join_keys values ('crm', 'contacts', 'email', 'account email', 'new', 25, 0, 0, 0, 0, 50, 'c1, c2, c3', "
             "'2026-11-23T144000Z')",
             {"feed": "crm.contacts", "key": "email", "seen": "new", "records": 25, "share_joined": 0.0, "not_joined": "c1, c2, c3"},
         ),
@@ -410,10 +410,12 @@ def test_a_day_on_which_late_silos_leave_nothing_to_offer_is_refused(warehouse):
 @pytest.mark.parametrize(
     ("row", "lost"),
     [
-        pytest.param("'new', 25, 0, 0, 0, 50", True, id="none_of_25_new_ones_though_four_in_five_of_all"),
-        pytest.param("'new', 12, 0, 0, 0, 50", False, id="too_few_new_ones_to_say_with_certainty"),
-        pytest.param("'new', 25, 9, 1, 0.04, 50", False, id="one_of_25_new_ones_and_no_history"),
-        pytest.param("'new', 25, 0, 0, 0, 3", False, id="nothing_there_to_meet"),
+        pytest.param("'new', 25, 0, 0, 0, 0, 50", True, id="none_of_25_new_ones_though_nine_in_ten_of_all"),
+        pytest.param("'new', 25, 1, 1, 0.04, 0.04, 50", True, id="one_good_record_hides_nothing"),
+        pytest.param("'new', 11, 0, 0, 0, 0, 50", False, id="too_few_new_ones_to_say_with_certainty"),
+        pytest.param("'new', 25, 9, 1, 0.36, 0.04, 50", False, id="a_third_still_carry_it"),
+        pytest.param("'new', 500, 480, 0, 0.96, 0, 50", False, id="people_nobody_knew_yet_were_imported"),
+        pytest.param("'new', 25, 0, 0, 0, 0, 3", False, id="nothing_there_to_meet"),
     ],
 )
 def test_a_key_that_new_rows_lost_is_found_without_any_history(warehouse, row, lost):
