@@ -17,7 +17,10 @@ classes as (
 
     union all
 
-    select 'alone', 0, 1
+    select
+        'alone' as evidence,
+        0 as evidence_rank,
+        1 as match_probability
 
 )
 

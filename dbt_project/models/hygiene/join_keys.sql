@@ -97,7 +97,7 @@ counted as (
         sum(seen.rows)::bigint as records,
         coalesce(sum(seen.rows) filter (where seen.value is not null), 0)::bigint as carrying,
         coalesce(sum(seen.rows) filter (where targets.value is not null), 0)::bigint as joined,
-        array_to_string(list_sort(flatten(list(seen.examples) filter (where targets.value is null)))[1:3], ', ') as not_joined
+        nullif(array_to_string(list_sort(flatten(list(seen.examples) filter (where targets.value is null)))[1:3], ', '), '') as not_joined
 
     from seen
 
