@@ -70,7 +70,10 @@ def behind(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
 
 def withheld(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
-    """{offers_withheld: per late or missing table how many offers it took from the day, and which}, after eligibility was built."""
+    """{offers_withheld, silos_withholding: per late or missing table how many offers it took from the day, and which}.
+
+    After eligibility was built.
+    """
     settings = settings or settings_module.load()
     with connect(settings) as connection:
         runs.current(connection, as_of)
@@ -81,8 +84,9 @@ def withheld(as_of: datetime, settings: Settings | None = None) -> dict[str, Any
             """
         ).fetchall()
     return {
-        "offers_withheld": [
+        "offers_withheld": len({offer for _, _, _, offers in found for offer in offers}),
+        "silos_withholding": [
             {"feed": feed, "state": state, "code": code, "offers": len(offers), "offer_ids": offers}
             for feed, state, code, offers in found
-        ]
+        ],
     }

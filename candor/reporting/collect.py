@@ -112,7 +112,7 @@ def _silos(stages: dict[str, Any]) -> list[dict[str, Any]]:
     """The tables that were late or missing, since when, and the offers withheld because of each (None: not yet decided)."""
     behind = stages.get("ingest", {}).get("result", {}).get("silos_behind", [])
     eligibility = stages.get("eligibility", {}).get("result")
-    withheld = {row["feed"]: row for row in (eligibility or {}).get("offers_withheld", [])}
+    withheld = {row["feed"]: row for row in (eligibility or {}).get("silos_withholding", [])}
     return [
         {
             **silo,

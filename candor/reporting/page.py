@@ -28,6 +28,7 @@ td,th { padding:5px 10px 5px 0; vertical-align:top } td { border-bottom:1px soli
 .bar { background:var(--bar); height:9px; border-radius:2px; display:inline-block; min-width:1px } .cols { display:grid; grid-template-columns:1fr 1fr; gap:0 36px }
 pre { background:var(--soft); border:1px solid var(--line); border-radius:6px; padding:10px 12px; overflow:auto; font-size:13px; white-space:pre-wrap }
 .offer { border-left:3px solid var(--bar); padding:6px 14px; background:var(--soft); border-radius:0 6px 6px 0 }
+summary { cursor:pointer; padding:8px 0 2px; font-weight:550 } details table { table-layout:fixed } details th:first-child { width:36% }
 @media (max-width:760px) { .cols { grid-template-columns:1fr } }
 """
 
