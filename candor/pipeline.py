@@ -35,15 +35,23 @@ STAGES = (
     Stage("ingest", "land new deliveries, quarantine what breaks the contract, pin the run", (("candor.ingest:run",),)),
     Stage("gate_raw", "refuse an implausible batch: volume, freshness, quarantine", (("candor.gates:run", "raw"),)),
     Stage("staging", "rename, cast, standardise", (("candor.standardise:run",), ("candor.transform:build", "staging"))),
-    Stage("identity", "work out who is who, keep every person's key", (("candor.identity:run",),)),
+    Stage(
+        "identity",
+        "work out who is who, keep every person's key; measure hygiene against the runs before",
+        (("candor.identity:run",), ("candor.hygiene:run", "hygiene")),
+    ),
     Stage("gate_identity", "refuse a collapse or an explosion of people", (("candor.gates:run", "identity"),)),
     Stage(
         "core",
         "people and events free of duplicates, bots, tests and dead sessions",
-        (("candor.agents:run",), ("candor.transform:build", "core")),
+        (("candor.agents:run",), ("candor.transform:build", "core"), ("candor.hygiene:run", "core")),
     ),
     Stage("features", "person features and training examples, point in time", (("candor.transform:build", "features"),)),
-    Stage("eligibility", "facts, rule hits, the candidates that remain", (("candor.transform:build", "eligibility"),)),
+    Stage(
+        "eligibility",
+        "facts, rule hits, the candidates that remain",
+        (("candor.transform:build", "eligibility"), ("candor.silos:withheld",)),
+    ),
     Stage("gate_features", "refuse features and candidates out of range", (("candor.gates:run", "features"),)),
     Stage("champion", "find the model in use, or end the run here", (("candor.scoring:choose_champion",),)),
     Stage("score", "how likely each candidate is to help, shown and held out", (("candor.scoring:run",),)),
@@ -155,7 +163,13 @@ def _begin_report(settings: Settings, run_id: str, as_of: datetime) -> None:
     from candor import warehouse
 
     folder = settings.reports_dir / run_id
-    for path in (*folder.glob("stages/*.json"), *folder.glob("gates/*.json"), folder / "audit.json", folder / "incident.json"):
+    for path in (
+        *folder.glob("stages/*.json"),
+        *folder.glob("gates/*.json"),
+        folder / "audit.json",
+        folder / "incident.json",
+        folder / "hygiene.json",
+    ):
         path.unlink(missing_ok=True)
     runs.write_json(folder / "run.json", {"run_id": run_id, "as_of": warehouse.utc(as_of).isoformat()})
 

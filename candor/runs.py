@@ -39,6 +39,10 @@ create table if not exists state.key_map (
     person_id varchar not null, identifier_kind varchar not null, identifier varchar not null, batch_seq bigint not null,
     evidence varchar
 );
+create table if not exists state.hygiene_history (
+    batch_seq bigint not null, metric varchar not null, source varchar not null, table_name varchar not null, key varchar not null,
+    value double, n bigint
+);
 create table if not exists state.arms (person_id varchar not null, arm varchar not null, batch_seq bigint not null);
 """
 

@@ -22,8 +22,8 @@ NUMERIC = ("BIGINT", "INTEGER", "DOUBLE", "FLOAT", "DECIMAL", "SMALLINT", "TINYI
 
 
 def tables(inputs: Inputs) -> list[Table]:
-    """Person features, training examples, candidates."""
-    return [_person_features(inputs), _people(), _training_examples(), _candidates()]
+    """Person features, training examples, candidates, and what late silos took from them."""
+    return [_person_features(inputs), _people(), _training_examples(), _candidates(), _withheld()]
 
 
 def _person_features(inputs: Inputs) -> Table:
@@ -138,4 +138,31 @@ def _candidates() -> Table:
             ),
         ],
         keys=("person_id", "offer_id", "channel"),
+    )
+
+
+def _withheld() -> Table:
+    return Table(
+        "offers withheld for late or missing silos",
+        """
+        select withheld.source || '.' || withheld.table_name as feed, withheld.state, any_value(withheld.last_delivered_at) as since,
+            count(distinct withheld.offer_id) as offers_withheld, min(withheld.offer_id) as one_of_them,
+            (select count(*) from eligibility.candidates) as candidates
+        from eligibility.offers_withheld as withheld group by all
+        """,
+        [
+            no_rows(
+                "late and missing silos leave something to offer",
+                "select feed, state, since, offers_withheld, candidates from {batch} where candidates = 0",
+                note="Everything that could go out needs something that did not arrive: publishing would replace yesterday's offers, which "
+                "hold for 36 hours, by none.",
+            ),
+            no_rows(
+                "no offer is withheld because a silo is late or missing",
+                "select feed, state, since, offers_withheld, one_of_them from {batch} where candidates > 0",
+                note="The run goes on with the others. eligibility.offers_withheld says which and why; policy/silos.yml what needs what.",
+                severity=WARNING,
+            ),
+        ],
+        keys=("feed",),
     )

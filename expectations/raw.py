@@ -24,8 +24,6 @@ REQUIRED = {
     "catalogue.creatives",
     "catalogue.approvals",
 }
-# Sources that deliver at least daily. wallets, surveys and market may pause without making an offer unlawful.
-DAILY = {"exchange", "events", "crm", "compliance", "catalogue"}
 # What policy reads absence from ("no restriction", "no objection"): absence is known only from a feed known whole.
 WHOLE = {
     "compliance.kyc_records",
@@ -36,8 +34,6 @@ WHOLE = {
     "crm.consents",
 }
 
-# 26 h = a day and two hours of grace: deliveries are extracted 5 to 40 minutes before the daily run.
-MAX_HOURS_SINCE_DELIVERY = 26
 # The policy's facts on consent, objection and self-exclusion go stale after 1 h, those on screening and restrictions after
 # 24 h. Past 1 h people are excluded as unknown, which is right but empties the day: somebody should hear of it.
 MAX_HOURS_SINCE_WHOLE = 24
@@ -62,7 +58,7 @@ def tables(inputs: Inputs) -> list[Table]:
     restricted = {source for source, given in contract.items() if given.get("restricted")}
     return [
         _feeds(inputs, feeds),
-        _sources(inputs, feeds),
+        _silos(inputs),
         _deliveries(inputs),
         _volumes(inputs),
         *(
@@ -140,37 +136,37 @@ def _feeds(inputs: Inputs, feeds: list[tuple[str, str]]) -> Table:
     )
 
 
-def _sources(inputs: Inputs, feeds: list[tuple[str, str]]) -> Table:
-    expected = ", ".join(f"('{source}', {source in DAILY})" for source in sorted({source for source, _ in feeds}))
+def _silos(inputs: Inputs) -> Table:
+    # Thresholds, and what each silo is needed for, are policy/silos.yml: compliance decides what a run can do without.
     query = f"""
-        select expected.source, expected.is_daily, max(pinned.extracted_at) as last_extracted_at,
-            max_by(
-                pinned.source || '.' || pinned.table_name || '/' || pinned.delivery, (pinned.extracted_at, pinned.delivery_id)
-            ) as latest_delivery,
-            round(epoch({inputs.as_of} - max(pinned.extracted_at)) / 3600.0, 2) as hours_since_delivery
-        from (values {expected}) as expected(source, is_daily)
-        left join ({_pinned(inputs)}) as pinned on expected.source = pinned.source
-        group by expected.source, expected.is_daily
+        select silos.feed, silos.state, silos.when_late, silos.last_delivered_at as since, silos.hours_since_delivery,
+            silos.late_after_hours, delivered.latest_delivery, array_to_string(silos.needed_for, ', ') as needed_for, silos.owner
+        from raw.silos as silos
+        left join (
+            select source || '.' || table_name as feed, max_by(delivery, (extracted_at, delivery_id)) as latest_delivery
+            from ({_pinned(inputs)}) as pinned group by all
+        ) as delivered on silos.feed = delivered.feed
+        where silos.state <> 'in time'
     """
-    late = f"(last_extracted_at is null or hours_since_delivery > {MAX_HOURS_SINCE_DELIVERY})"
-    shown = "select source, latest_delivery, last_extracted_at, hours_since_delivery from {batch} where"
+    shown = "select feed, state, since, hours_since_delivery, late_after_hours, latest_delivery"
     return Table(
-        "sources",
+        "silos late or missing",
         query,
         [
             no_rows(
-                f"{', '.join(sorted(DAILY))} delivered within {MAX_HOURS_SINCE_DELIVERY} h of the run",
-                f"{shown} is_daily and {late}",
-                note="A day and two hours of grace. Older data would decide today's offers on yesterday's consent and risk.",
+                "every silo that the day cannot do without was delivered in time",
+                f"{shown} from {{batch}} where when_late = 'stop'",
+                note="policy/silos.yml says which and why: what compliance, catalogue, accounts, contacts and consents did not deliver "
+                "would be decided on yesterday's answer.",
             ),
             no_rows(
-                f"every other source delivered within {MAX_HOURS_SINCE_DELIVERY} h of the run",
-                f"{shown} not is_daily and {late}",
-                note="wallets, surveys and market may pause: offers then rest on fewer facts, which is safe but worth knowing.",
+                "every other silo was delivered in time",
+                f"{shown}, needed_for, owner from {{batch}} where when_late = 'degrade'",
+                note="The run goes on; offers that need the silo are withheld (DQ_SILO_LATE, DQ_SILO_MISSING) until it delivers.",
                 severity=WARNING,
             ),
         ],
-        keys=("source", "latest_delivery"),
+        keys=("feed", "latest_delivery"),
     )
 
 

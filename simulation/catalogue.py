@@ -67,7 +67,13 @@ OFFERS: list[dict] = [
 ]  # fmt: skip
 DRAWABLE = [offer for offer in OFFERS if offer["weight"] > 0]
 BRAND_VALUES = ("security", "transparency", "user empowerment")
-FEATURES = ("asset_views_30d", "deposit_count_90d", "product_views_30d", "days_since_last_use")
+# What an offer of each line says it is chosen by. Lessons are for everybody.
+FEATURES: dict[str, list[str]] = {
+    "education": [], "fiat_wallet": ["deposit_count_90d"], "stablecoin": ["deposit_count_90d", "days_since_last_use"],
+    "spot": ["asset_views_30d", "product_views_30d"], "staking": ["days_since_last_use", "product_views_30d"],
+    "nft": ["wallets_linked", "asset_views_30d"], "earn_yield": ["days_since_last_use"], "borrow": ["deposit_count_90d"],
+    "defi": ["wallets_linked", "days_since_last_use"], "derivatives": ["days_since_last_use", "satisfaction_90d"],
+}  # fmt: skip
 DISCLOSURES_ALWAYS = ["AD_LABEL", "OPT_OUT", "WHY_THIS_OFFER"]
 DISCLOSURES_PROMOTION = [
     "UK_RISK_WARNING", "UK_RISK_SUMMARY", "MICA_AD_LABEL", "MICA_ART7_STATEMENT", "MICA_ART53_REDEMPTION", "MICA_ART29_REDEMPTION",
@@ -125,7 +131,7 @@ def _offer_row(offer: dict, place: int, version: int, opened: int, starts_at: in
         "is_gambling_style": False,
         "is_third_party_share": False,
         "is_au_financial_product": offer["product_line"] not in ("education", "fiat_wallet"),
-        "uses_features": [FEATURES[place % 4], FEATURES[(place + 1) % 4]],
+        "uses_features": FEATURES[offer["product_line"]],
         "brand_values": [BRAND_VALUES[place % 3], BRAND_VALUES[(place + 1) % 3]],
         "target_market": "adults who asked for it" if offer["product_line"] == "derivatives" else None,
         "negative_target_market": "people in financial difficulty" if offer["is_credit"] or offer["leverage"] > 1 else None,

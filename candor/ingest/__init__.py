@@ -25,7 +25,7 @@ def run(as_of: datetime, settings: Settings | None = None, *, full_refresh: bool
     `full_refresh` reads the files of every delivery again instead of trusting their size and time. What was pinned to
     `as_of` before stays pinned.
     """
-    from candor import policy, runs, warehouse
+    from candor import policy, runs, silos, warehouse
     from candor import settings as settings_module
     from candor.ingest.report import report
 
@@ -36,4 +36,5 @@ def run(as_of: datetime, settings: Settings | None = None, *, full_refresh: bool
         this_run = runs.pin(connection, as_of, policy_version=policy_version)
         install_views(connection, settings, this_run)
         policy.install(connection, settings, this_run)
-        return report(connection, settings, this_run, landed)
+        silos.write(connection, this_run)
+        return {**report(connection, settings, this_run, landed), "silos_behind": silos.behind(connection)}

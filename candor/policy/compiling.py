@@ -17,12 +17,12 @@ from candor.policy.model import Check, Policy, Rule, Scope
 _EVERYTHING = Scope(promotion_only=False)
 
 
-def _engine_rule(rule_id: str, title: str, grain: str, code: str, require: str, statement: str) -> Rule:
+def _engine_rule(rule_id: str, title: str, grain: str, code: str, require: str, statement: str, effect: str = "BLOCK") -> Rule:
     return Rule(
         rule_id=rule_id,
         version=1,
         title=title,
-        effect="BLOCK",
+        effect=effect,
         visibility="internal",
         grain=grain,
         starts_at=None,
@@ -61,6 +61,24 @@ def engine_rules(policy: Policy) -> tuple[Rule, ...]:
             ),
             ("ENG-START", "Offer has started", "offer", "OFFER_NOT_STARTED", "c_as_of >= o_starts_at", "Not before it starts."),
             ("ENG-END", "Offer has not ended", "offer_x_regime", "OFFER_EXPIRED", "c_as_of < o_ends_at", ends),
+            (
+                "ENG-SILO-LATE",
+                "What the offer needs arrived in time",
+                "offer",
+                "DQ_SILO_LATE",
+                "o_silos_in_time",
+                "A source that the offer rests on delivers late (policy/silos.yml): held until it arrives.",
+                "HOLD",
+            ),
+            (
+                "ENG-SILO-MISSING",
+                "What the offer needs was ever delivered",
+                "offer",
+                "DQ_SILO_MISSING",
+                "o_silos_delivered",
+                "A source that the offer rests on has never delivered (policy/silos.yml): held until it does.",
+                "HOLD",
+            ),
             (
                 "ENG-TEST",
                 "A real person",

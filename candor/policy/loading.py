@@ -8,12 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from candor.contract import load as load_contract
 from candor.errors import PolicyError
 from candor.policy import specs
 from candor.policy.identity_overrides import FILE, read_overrides
-from candor.policy.model import Fact, Policy, ProductLine
+from candor.policy.model import Fact, Policy, ProductLine, Silo
 from candor.policy.packs import FACT_NAME, read_pack
-from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, whole
+from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
 
 
 def load(folder: Path, shop: str) -> Policy:
@@ -25,7 +26,8 @@ def load(folder: Path, shop: str) -> Policy:
     pack_file = shop_node.get("pack", "pack.yaml") if shop_node else "pack.yaml"
     pack_node = read(folder / str(pack_file), problems)
     others = {
-        name: read(folder / f"{name}.yml", problems) for name in ("channels", "limits", "objectives", "experiments", "owners")
+        name: read(folder / f"{name}.yml", problems)
+        for name in ("channels", "limits", "objectives", "experiments", "owners", "silos")
     }
     nodes = {"shop": shop_node, "facts": facts_node, "pack": pack_node, **others}
     if (folder / FILE).is_file():  # a shop that overrules nothing need not say so
@@ -47,6 +49,7 @@ def load(folder: Path, shop: str) -> Policy:
     roles = _table(others["owners"], "owners", "role", specs.ROLE, problems, key="roles")
     role_names = {str(node.get("role")) for node in roles}
     overrides = read_overrides(nodes.get("identity_overrides"), role_names, problems)
+    silos = _silos(others["silos"], facts, role_names, problems)
     experiments = _experiments(others["experiments"], problems)
     rule_channels = {str(node.get("rule_channel")) for node in channels}
     pack, rules = (
@@ -91,6 +94,7 @@ def load(folder: Path, shop: str) -> Policy:
         salt=experiments["salt"],
         roles=tuple((row["role"], row["holder"], tuple(row["approves"])) for row in roles),
         leaves_out=MappingProxyType(leaves_out),
+        silos=silos,
         identity_overrides=overrides,
     )
 
@@ -120,6 +124,36 @@ def _table(
             problems.add(file, row.line, where, f"is there twice (first in line {seen[where]})")
         seen.setdefault(where, row.line)
     return listed
+
+
+def _silos(node: Node | None, facts: dict[str, Fact], roles: set[str], problems: Problems) -> tuple[Silo, ...]:
+    """One Silo per table of the landing contract; a table left out, or one that nobody delivers, is a problem."""
+    made: list[Silo] = []
+    listed = _table(node, "silos", "table", specs.SILO, problems)
+    known = {table.full_name: table for table in load_contract().tables}
+    ageing = {source for fact in facts.values() if fact.max_age_hours is not None for source in fact.sources}
+    for row in listed:
+        where = str(row.get("table"))
+        if where not in known:
+            problems.add("silos.yml", row.line, where, "the landing contract has no such table")
+        if whole(row.get("late_after_hours")) is None and row["late_after_hours"] < 1:
+            problems.add("silos.yml", row.line, where, f"late_after_hours must be at least 1, is {row['late_after_hours']}")
+        if row.get("owner") not in roles:
+            problems.add("silos.yml", row.line, where, f"owner must be a role of owners.yml, is {row.get('owner')!r}")
+        needed_for = row.get("needed_for") or []
+        if "facts" in needed_for and where not in ageing:
+            problems.add("silos.yml", row.line, where, "needed_for says facts, but no fact with a max_age_hours is made of it")
+        if where in known and known[where].restricted and row.get("when_late") != "stop":
+            problems.add("silos.yml", row.line, where, "a restricted table must stop the run when it is late")
+        if texts(needed_for) is None and texts(row.get("features")) is None:
+            made.append(
+                Silo(where, row.get("when_late", ""), row.get("late_after_hours", 0), tuple(needed_for), tuple(row["features"]),
+                     str(row.get("owner")), str(row.get("why")))
+            )  # fmt: skip
+    if node is not None:
+        for table in sorted(known.keys() - {str(row.get("table")) for row in listed}):
+            problems.add("silos.yml", None, table, "is missing; every table of the landing contract needs a row")
+    return tuple(made)
 
 
 def _experiments(node: Node | None, problems: Problems) -> Node:

@@ -77,6 +77,19 @@ class ProductLine:
 
 
 @dataclass(frozen=True)
+class Silo:
+    """What a run does when one table of a source is late or missing, and which offers need it."""
+
+    table: str  # source.table
+    when_late: str  # degrade | stop
+    late_after_hours: int
+    needed_for: tuple[str, ...]
+    features: tuple[str, ...]  # beginnings of names in an offer's uses_features
+    owner: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Policy:
     """Everything the run obeys, of one shop. `version` names the content, whatever the files' comments and layout."""
 
@@ -102,4 +115,5 @@ class Policy:
     salt: str
     roles: tuple[tuple[str, str, tuple[str, ...]], ...]
     leaves_out: Mapping[str, str]  # rules of the pack that do not concern the shop, with the reason; they are not among `rules`
+    silos: tuple[Silo, ...] = ()
     identity_overrides: tuple[Override, ...] = ()  # of all time; which hold depends on the run's as_of

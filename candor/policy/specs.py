@@ -122,6 +122,15 @@ QUIET = {"regime": text, "dow": wholes, "open": clock, "close": clock}
 CHANNEL = {"channel": text, "rule_channel": text, "slots": whole, "is_push": truth, "has_window": truth}
 VALUE = {"name": text, "value": number, "why": text}
 EXPERIMENT = {"holdout_share": number, "salt": text}
+SILO = {
+    "table": text,
+    "when_late": one_of("degrade", "stop"),
+    "late_after_hours": whole,
+    "needed_for": some_of("all", "stages", "market_state", "transfers", "facts"),
+    "features": texts,
+    "owner": text,
+    "why": text,
+}
 ROLE = {"role": text, "holder": text, "approves": texts}
 OVERRIDE = {
     "action": one_of("link", "unlink"),

@@ -83,6 +83,9 @@ TABLES = {
     "facts": "fact varchar, type varchar, max_age_hours integer, visibility varchar, sources varchar[]",
     "sensitive_features": "feature varchar",
     "experiments": "holdout_share double, salt varchar",
+    "silos": (
+        "feed varchar, when_late varchar, late_after_hours integer, needed_for varchar[], features varchar[], owner varchar, why varchar"
+    ),
     "rules_left_out": "rule_id varchar, reason varchar",
     "roles": "role varchar, holder varchar, approves varchar[]",
     "pack": "valid_from timestamp, valid_to timestamp, version varchar, pack_id varchar, pack_version varchar, shop varchar",
@@ -127,6 +130,18 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
         ],
         "sensitive_features": [(feature,) for feature in policy.sensitive_features],
         "experiments": [(policy.holdout_share, policy.salt)],
+        "silos": [
+            (
+                silo.table,
+                silo.when_late,
+                silo.late_after_hours,
+                list(silo.needed_for),
+                list(silo.features),
+                silo.owner,
+                silo.why,
+            )
+            for silo in policy.silos
+        ],
         "rules_left_out": list(policy.leaves_out.items()),
         "roles": [(role, holder, list(approves)) for role, holder, approves in policy.roles],
         "pack": [(policy.valid_from, policy.valid_to, policy.version, policy.pack_id, policy.pack_version, policy.shop)],

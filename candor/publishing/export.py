@@ -38,6 +38,12 @@ OPEN_FILES = {
     **identity.FILES,
     "stitching": ("select * from core.stitching", "measure, level"),
     "hygiene": ("select * from core.hygiene_shares", "source"),
+    "hygiene_trends": (
+        "select * exclude (earlier_values) from hygiene.trends union all by name select * exclude (earlier_values) from core.hygiene_trends",
+        "metric, source, table_name, key",
+    ),
+    "silos": ("select * from raw.silos", "feed"),
+    "offers_withheld": ("select * from eligibility.offers_withheld", "source, table_name, offer_id"),
     "aliases": ("select * from identity.person_aliases", "all"),
     "arms": ("select * from state.arms where batch_seq <= $batch_seq", "batch_seq, person_id, arm"),
 }

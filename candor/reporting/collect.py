@@ -97,6 +97,8 @@ def collect(as_of: datetime, settings: Settings) -> dict[str, Any]:
         "status": status,
         "stages": stages,
         "gates": [gate for gate in gates if gate is not None],
+        "silos": _silos(by_name),
+        "hygiene": [row for rows in (read_json(folder / "hygiene.json") or {}).values() for row in rows],
         "audit": read_json(folder / "audit.json"),
         "model": _model(settings, by_name.get("champion", {}).get("result", {}).get("champion_version")),
         "training": read_json(folder / "training.json"),
@@ -104,6 +106,21 @@ def collect(as_of: datetime, settings: Settings) -> dict[str, Any]:
         "published": _published(settings.published_dir / run_id, settings),
         "assumptions": _assumptions(settings),
     }
+
+
+def _silos(stages: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tables that were late or missing, since when, and the offers withheld because of each (None: not yet decided)."""
+    behind = stages.get("ingest", {}).get("result", {}).get("silos_behind", [])
+    eligibility = stages.get("eligibility", {}).get("result")
+    withheld = {row["feed"]: row for row in (eligibility or {}).get("silos_withholding", [])}
+    return [
+        {
+            **silo,
+            "offers_withheld": None if eligibility is None else withheld.get(silo["feed"], {}).get("offers", 0),
+            "offer_ids": withheld.get(silo["feed"], {}).get("offer_ids", []),
+        }
+        for silo in behind
+    ]
 
 
 def _model(settings: Settings, version: str | None) -> dict[str, Any] | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from candor.reporting.html import table
+from candor.reporting.hygiene import hygiene, silos
 from candor.reporting.terminal import metrics_told, one_line, quarantined
 
 STYLE = """
@@ -27,28 +28,14 @@ td,th { padding:5px 10px 5px 0; vertical-align:top } td { border-bottom:1px soli
 .bar { background:var(--bar); height:9px; border-radius:2px; display:inline-block; min-width:1px } .cols { display:grid; grid-template-columns:1fr 1fr; gap:0 36px }
 pre { background:var(--soft); border:1px solid var(--line); border-radius:6px; padding:10px 12px; overflow:auto; font-size:13px; white-space:pre-wrap }
 .offer { border-left:3px solid var(--bar); padding:6px 14px; background:var(--soft); border-radius:0 6px 6px 0 }
+summary { cursor:pointer; padding:8px 0 2px; font-weight:550 } details table { table-layout:fixed } details th:first-child { width:36% }
 @media (max-width:760px) { .cols { grid-template-columns:1fr } }
 """
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """An HTML table; numbers are set right, strings beginning with `<` are taken as HTML made here."""
-
-    def cell(value: Any) -> str:
-        if isinstance(value, bool) or value is None:
-            return f"<td>{escape(str(value))}</td>"
-        if isinstance(value, int | float):
-            return f'<td class="n">{value:,}</td>' if isinstance(value, int) else f'<td class="n">{value:,.4g}</td>'
-        return f"<td>{value if str(value).startswith('<') else escape(str(value))}</td>"
-
-    head_cells = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join(f"<tr>{''.join(cell(value) for value in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head_cells}</tr></thead><tbody>{body}</tbody></table>"
-
-
 def _bars(rows: list[dict[str, Any]], label: str, value: str, *, most: int = 14) -> str:
     top = max((row[value] or 0 for row in rows), default=0) or 1
-    return _table(
+    return table(
         (label, value, ""),
         (
             (
@@ -101,7 +88,7 @@ def _flow(summary: dict[str, Any]) -> str:
 
 def _landed(summary: dict[str, Any]) -> str:
     result: dict[str, Any] = next((stage.get("result", {}) for stage in summary["stages"] if stage["stage"] == "ingest"), {})
-    tables = _table(
+    tables = table(
         ("table", "rows read", "loaded", "quarantined", "repeat a key", "known whole up to"),
         (
             (
@@ -116,7 +103,7 @@ def _landed(summary: dict[str, Any]) -> str:
         ),
     )
     refused = quarantined(result)
-    return tables + (f"<p></p>{_table(('table', 'refused because', 'rows'), refused)}" if refused else "")
+    return tables + (f"<p></p>{table(('table', 'refused because', 'rows'), refused)}" if refused else "")
 
 
 def _gates(summary: dict[str, Any]) -> str:
@@ -132,7 +119,7 @@ def _gates(summary: dict[str, Any]) -> str:
                 )
             observed = "" if check.get("observed") is None else str(check["observed"])[:60]
             rows.append((gate["gate"], check["name"], word, observed, check.get("note") or ""))
-    return _table(("gate", "check", "verdict", "seen", "why this threshold"), rows)
+    return table(("gate", "check", "verdict", "seen", "why this threshold"), rows)
 
 
 def _published(published: dict[str, Any]) -> str:
@@ -182,7 +169,7 @@ def _lifts(published: dict[str, Any]) -> str:
         for row in published.get("lifts", [])
     ]
     head = ("offers by", "cut", "", "shown", "outcome", "held out", "outcome", "verdict")
-    return _table(head, rows) if rows else '<p class="quiet">No outcome window has closed yet.</p>'
+    return table(head, rows) if rows else '<p class="quiet">No outcome window has closed yet.</p>'
 
 
 def _who(published: dict[str, Any]) -> str:
@@ -193,7 +180,7 @@ def _who(published: dict[str, Any]) -> str:
     for row in published["stitching"]:
         measures.setdefault(row["measure"], []).append({row["measure"]: row["level"], "people": row["people"]})
     bars = "".join(f"<div>{_bars(rows, measure, 'people')}<p></p></div>" for measure, rows in measures.items())
-    shares = _table(
+    shares = table(
         ("source", "rows landed", "duplicated", "superseded", "values past their time", "duplicated or outdated"),
         (
             (
@@ -224,7 +211,7 @@ def write_page(summary: dict[str, Any], path: Path) -> None:
     ]
     training = (summary["model"] or {}).get("training", {})
     model = (
-        f'<p class="mono">{escape(training["model_version"])}</p>{_table(("measure", "value and interval"), metrics_told(training["metrics"]))}'
+        f'<p class="mono">{escape(training["model_version"])}</p>{table(("measure", "value and interval"), metrics_told(training["metrics"]))}'
         if training
         else "<p>No champion from an earlier training.</p>"
     )
@@ -234,14 +221,16 @@ def write_page(summary: dict[str, Any], path: Path) -> None:
 <h1>Run of {escape(summary["as_of"][:16].replace("T", " "))} UTC</h1>
 <div class="quiet mono">{escape(summary["run_id"])} · {escape(summary["status"])}</div>
 {_flow(summary)}{_cards(summary)}{errors}
+{silos(summary)}
 <h2>Offers</h2>{_published(summary["published"])}
 <h2>Why not</h2><p class="quiet">Rules that spoke against people, all reasons kept. Restricted ones stand as ELIG_NA.</p>{_why_not(summary["published"])}
 <h2>Did it help</h2>{_lifts(summary["published"])}
 <h2>Model</h2>{model}
 <h2>Who is who, and which rows are true</h2>{_who(summary["published"])}
+<h2>Hygiene against the last 28 runs</h2>{hygiene(summary)}
 <h2>Landed</h2>{_landed(summary)}
 <h2>Gates</h2>{docs}{_gates(summary)}
-<h2>Stages</h2>{_table(("stage", "status", "seconds", "what"), stage_rows)}
+<h2>Stages</h2>{table(("stage", "status", "seconds", "what"), stage_rows)}
 </main></html>
 """
     beside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -63,6 +63,7 @@ def print_summary(as_of: datetime, settings: Settings) -> None:
     console.print(stages)
 
     _print_ingest(console, table, summary)
+    _print_hygiene(console, table, summary)
     if summary["gates"]:
         gates = table("Gates", "gate", "verdict", ">checks", "warnings and failures")
         for gate in summary["gates"]:
@@ -115,6 +116,37 @@ def _print_ingest(console: Any, table: Any, summary: dict[str, Any]) -> None:
     for problem in result.get("problems", [])[:10]:
         console.print(f"  problem: {problem}")
     console.print()
+
+
+def told_withheld(silo: dict[str, Any]) -> str:
+    """What a late or missing silo did to the run, in words."""
+    if silo["when_late"] == "stop":
+        return "the run stops"
+    if silo["offers_withheld"] is None:
+        return "offers that need it will be withheld"
+    return f"{silo['offers_withheld']} offers withheld" + (f": {', '.join(silo['offer_ids'])}" if silo["offer_ids"] else "")
+
+
+def _print_hygiene(console: Any, table: Any, summary: dict[str, Any]) -> None:
+    """The silos that are late or missing with what that did, and the measures that changed for the worse."""
+    if summary["silos"]:
+        made = table("Silos late or missing", "silo", "state", "since", ">hours", "so")
+        for silo in summary["silos"]:
+            hours = "" if silo["hours"] is None else f"{silo['hours']:.1f}"
+            made.add_row(silo["feed"], silo["state"], silo["since"] or "never delivered", hours, told_withheld(silo))
+        console.print(made)
+    changed = [row for row in summary["hygiene"] if row["is_bad"]]
+    if changed:
+        made = table("Hygiene: changed for the worse against the last 28 runs", "measure", ">now", ">usual", "verdict", ">runs")
+        for row in changed[:15]:
+            name = " ".join(part for part in (row["metric"], row["source"], row["table_name"], row["key"]) if part)
+            made.add_row(name, f"{row['value']:.4g}", f"{row['usual']:.4g}", row["verdict"], str(row["runs"]))
+        console.print(made)
+    elif summary["hygiene"]:
+        judged = sum(row["verdict"] in ("usual", "low", "high") for row in summary["hygiene"])
+        console.print(
+            f"[bold]Hygiene[/bold]  {judged} of {len(summary['hygiene'])} measures have enough runs and rows to judge; none is worse\n"
+        )
 
 
 def quarantined(result: dict[str, Any]) -> list[tuple[str, str, int]]:

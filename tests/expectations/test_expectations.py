@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from candor import gates, runs, settings
+from candor import gates, runs, settings, silos
 from candor.errors import GateFailed
 from candor.gates.checks import Inputs
 from candor.gates.validation import validate
+from candor.policy import load, store
 from candor.warehouse import connect, sql_timestamp
 from expectations import raw
 
@@ -27,6 +28,30 @@ create table identity.identifiers as
     select 'account_id' as identifier_kind, account_id as identifier, false as is_hub, false as is_blocked from staging.stg_exchange__accounts
     union all select 'account_id', 'qa', true, false;
 insert into staging.stg_exchange__accounts values ('qa');
+create schema hygiene;
+create table hygiene.trends as select * from (values
+    ('join_key_joined', 'crm', 'contacts', 'email, all', 0.8::double, 100::bigint, 8::bigint, 0.8::double, 0.05::double, 'usual', 'low', false),
+    ('join_key_joined', 'crm', 'contacts', 'phone, all', 0.6, 100, 8, 0.6, 0.05, 'usual', 'low', false),
+    ('over_merge', '', '', 'largest component', 10, 30, 8, 10, 5, 'usual', 'high', false),
+    ('links_dropped', '', '', 'hub', 0.1, 300, 8, 0.1, 0.05, 'usual', 'high', false),
+    ('links_dropped', '', '', 'conflict_name', 0.01, 300, 8, 0.01, 0.02, 'usual', 'high', false),
+    ('reachable', '', '', 'email consent', 0.4, 30, 8, 0.4, 0.02, 'usual', 'low', false)
+    ) t(metric, source, table_name, key, value, n, runs, usual, tolerance, verdict, bad_side, is_bad);
+create table hygiene.metrics as select * from (values ('recycled', 'exchange', 'accounts', 'new', 0.2::double, 30::bigint),
+    ('recycled', 'crm', 'contacts', 'new', 0.0333333333, 30)) t(metric, source, table_name, key, value, n);
+create table hygiene.join_keys as select * from (values
+    ('crm', 'contacts', 'email', 'account email', 'all', 100::bigint, 90::bigint, 80::bigint, 0.9::double, 0.8::double, 50::bigint,
+        null::varchar, '2026-11-23T144000Z'),
+    ('crm', 'contacts', 'phone', 'account phone', 'all', 100, 90, 60, 0.9, 0.6, 50, null, '2026-11-23T144000Z')
+    ) t(source, table_name, key, met, seen, records, carrying, joined, share_carrying, share_joined, targets, not_joined, latest_delivery);
+create table hygiene.new_test_records as select null::varchar as source, null::varchar as table_name, null::varchar as record_id,
+    null::varchar as row_hash, null::varchar as delivery_id, 0::bigint as new_tests, 0::bigint as new_records where false;
+create table hygiene.new_hubs as select null::varchar as identifier_kind, null::varchar as identifier, null::varchar as shown_as,
+    null::varchar as hub_of,
+    null::varchar as record, 0::bigint as degree, false as had_an_owner where false;
+create table hygiene.recycled_records as select null::varchar as source, null::varchar as table_name, null::varchar as record_id,
+    null::varchar as row_hash, null::varchar as row_hash_before, null::varchar as delivery_id, true as is_new where false;
+create table hygiene.merging as select 'over_merge' as side, 'largest component' as indicator, 'p1' as example_person;
 create table identity.person_identifiers as
     select 'account_id' as identifier_kind, 'a' || range as identifier, 'p' || range as person_id from range(30)
     union all select 'contact_id', 'c' || range, 'p' || range from range(30)
@@ -40,6 +65,8 @@ create table features.person_features as
 create table features.training_examples as
     select 'as' || range as assignment_id, case when range < 300 then (range % 10 = 0)::integer end as label, true as is_exposed
     from range(400);
+create table eligibility.offers_withheld as select null::varchar as source, null::varchar as table_name, null::varchar as state,
+    null::timestamp as last_delivered_at, null::varchar as offer_id where false;
 create table staging.stg_catalogue__offers as select 'o1' as offer_id, 1 as version;
 create table eligibility.candidates as
     select 'p' || range as person_id, 'o1' as offer_id, 1 as offer_version, 'web' as channel, 'cr1' as creative_id from range(40);
@@ -86,6 +113,52 @@ BREAKS = {
             "insert into identity.person_identifiers select 'wallet', 'w' || range, 'lonely' || range from range(20)",
             {"identifier_kind": "wallet", "persons_with_it": 20, "accounts_joined": 0, "accounts": 34},
         ),
+        "no join key was lost": (
+            "insert into hygiene.join_keys values ('crm', 'contacts', 'email', 'account email', 'new', 25, 0, 0, 0, 0, 50, 'c1, c2, c3', "
+            "'2026-11-23T144000Z')",
+            {"feed": "crm.contacts", "key": "email", "seen": "new", "records": 25, "share_joined": 0.0, "not_joined": "c1, c2, c3"},
+        ),
+        "every join key joins as much as usual": (
+            "update hygiene.trends set verdict = 'low', usual = 0.7 where key = 'phone, all'",
+            {"feed": "crm.contacts", "key": "phone", "seen": "all", "share_joined": 0.6, "usual": 0.7},
+        ),
+        "test accounts do not come in bulk": (
+            "insert into hygiene.new_test_records select 'exchange', 'accounts', 't' || range, 'h', 'd', 20, 90 from range(20)",
+            {"feed": "exchange.accounts", "record_id": "t0", "delivery_id": "d", "new_tests": 20, "new_records": 90},
+        ),
+        "no address became a hub of 50 or more": (
+            "insert into hygiene.new_hubs values ('email', 'none@none.test', 'n…@none.test', 'account_id', 'account_id/a1', 50, true)",
+            {"identifier_kind": "email", "shown_as": "n…@none.test", "degree": 50, "record": "account_id/a1"},
+        ),
+        "no machine, wallet or account became a hub of 50 or more": (
+            "insert into hygiene.new_hubs values ('device_id', 'lib', 'lib', 'account_id', 'account_id/a1', 51, false), "
+            "('wallet', 'w', 'w', 'account_id', 'account_id/a1', 49, false)",
+            {"identifier_kind": "device_id", "shown_as": "lib", "degree": 51},
+        ),
+        "ids do not pass to other people in bulk": (
+            "insert into hygiene.recycled_records select 'exchange', 'accounts', 'a' || range, 'new', 'old', 'd', true from range(6)",
+            {"feed": "exchange.accounts", "record_id": "a0", "row_hash_before": "old", "row_hash": "new", "recycled": 6},
+        ),
+        "no id passed to another person": (
+            "insert into hygiene.recycled_records values ('crm', 'contacts', 'c1', 'new', 'old', 'd', true)",
+            {"feed": "crm.contacts", "record_id": "c1", "recycled": 1},
+        ),
+        "no person grew, and no ids changed hands, out of all proportion": (
+            "update hygiene.trends set value = 40, verdict = 'high', is_bad = true where metric = 'over_merge'",
+            {"metric": "over_merge", "key": "largest component", "value": 40.0, "example_person": "p1"},
+        ),
+        "at most 60% of links hang on hubs": (
+            "update hygiene.trends set value = 0.7 where metric = 'links_dropped' and key = 'hub'",
+            {"metric": "links_dropped", "key": "hub", "value": 0.7},
+        ),
+        "persons are merged and split as usual": (
+            "update hygiene.trends set value = 0.2, verdict = 'high', is_bad = true where key = 'conflict_name'",
+            {"metric": "links_dropped", "key": "conflict_name", "value": 0.2},
+        ),
+        "completeness, freshness, orphans, silos and reach are as usual": (
+            "update hygiene.trends set value = 0.1, verdict = 'low', is_bad = true where metric = 'reachable'",
+            {"metric": "reachable", "key": "email consent", "value": 0.1, "usual": 0.4, "verdict": "low"},
+        ),
     },
     "features": {
         "person_id: column values to be unique": (
@@ -115,6 +188,10 @@ BREAKS = {
         "every candidate has a creative": (
             "update eligibility.candidates set creative_id = null where person_id = 'p6'",
             {"person_id": "p6", "offer_id": "o1", "channel": "web"},
+        ),
+        "no offer is withheld because a silo is late or missing": (
+            "insert into eligibility.offers_withheld values ('events', 'events', 'late', timestamp '2026-11-21', 'o7')",
+            {"feed": "events.events", "state": "late", "offers_withheld": 1, "one_of_them": "o7"},
         ),
     },
     "served": {
@@ -203,13 +280,13 @@ BREAKS = {
             "update raw.feeds set last_extracted_at = timestamp '2026-11-23 16:00:00' where table_name = 'contacts'",
             {"feed": "crm.contacts", "hours_since_delivery": -1.0},
         ),
-        "catalogue, compliance, crm, events, exchange delivered within 26 h of the run": (
-            "update state.deliveries set extracted_at = timestamp '2026-11-22 12:00:00' where source = 'events'",
-            {"source": "events", "latest_delivery": "events.events/2026-11-23T144000Z", "hours_since_delivery": 27.0},
+        "every silo that the day cannot do without was delivered in time": (
+            "update raw.silos set state = 'late', hours_since_delivery = 27.0 where feed = 'crm.consents'",
+            {"feed": "crm.consents", "state": "late", "latest_delivery": "2026-11-23T144000Z", "hours_since_delivery": 27.0},
         ),
-        "every other source delivered within 26 h of the run": (
-            "update state.deliveries set extracted_at = timestamp '2026-11-22 12:00:00' where source = 'surveys'",
-            {"source": "surveys", "hours_since_delivery": 27.0},
+        "every other silo was delivered in time": (
+            "update raw.silos set state = 'missing', last_delivered_at = null where feed = 'surveys.responses'",
+            {"feed": "surveys.responses", "state": "missing", "since": None, "owner": "data"},
         ),
         "at most 5% of a table's new rows were quarantined": (
             "update state.deliveries set rows_loaded = 970, rows_quarantined = 30 where table_name = 'trades'; "
@@ -235,8 +312,14 @@ BREAKS = {
     },
 }  # fmt: skip
 WARNINGS = {
+    "every join key joins as much as usual",
+    "no machine, wallet or account became a hub of 50 or more",
+    "no id passed to another person",
+    "persons are merged and split as usual",
+    "completeness, freshness, orphans, silos and reach are as usual",
+    "no offer is withheld because a silo is late or missing",
     "restricted tables and consents were known whole at most 1 h before the run",
-    "every other source delivered within 26 h of the run",
+    "every other silo was delivered in time",
     "at most 1% of a table's new rows were quarantined",
 }
 
@@ -274,6 +357,11 @@ def warehouse(tmp_path):
             pinned = runs.pin(connection, AS_OF, policy_version="p")
             made = {"identity": IDENTITY, "features": FEATURES, "served": SERVED.replace("{run_id}", pinned.run_id)}
             connection.execute(made.get(gate) or raw_tables())
+            if gate == "raw":
+                connection.execute(f"create schema policy; create table policy.silos ({store.TABLES['silos']})")
+                rows = store.contents(load(given.policy_dir, "crypto"))["silos"]
+                connection.executemany("insert into policy.silos values (?, ?, ?, ?, ?, ?, ?)", rows)
+                silos.write(connection, pinned)
             for statement in breaking:
                 connection.execute(statement)
         return given
@@ -308,6 +396,39 @@ def test_each_break_is_found_by_its_own_check_with_its_rows(warehouse, gate):
         assert found[name]["severity"] == ("warning" if name in WARNINGS else "critical")
         shown = [{key: value for key, value in shown.items() if key in row} for shown in found[name]["unexpected_rows"]]
         assert row in shown, f"{name}: {found[name]['unexpected_rows']}"
+
+
+def test_a_day_on_which_late_silos_leave_nothing_to_offer_is_refused(warehouse):
+    late = "insert into eligibility.offers_withheld values ('events', 'events', 'late', timestamp '2026-11-21', 'o1')"
+    state = warehouse("features", late, "delete from eligibility.candidates")
+    with pytest.raises(
+        GateFailed, match=r"late and missing silos leave something to offer.*\n.*\n  feed events\.events, state late"
+    ):
+        gates.run("features", AS_OF, state)
+
+
+@pytest.mark.parametrize(
+    ("row", "lost"),
+    [
+        pytest.param("'new', 25, 0, 0, 0, 0, 50", True, id="none_of_25_new_ones_though_nine_in_ten_of_all"),
+        pytest.param("'new', 25, 1, 1, 0.04, 0.04, 50", True, id="one_good_record_hides_nothing"),
+        pytest.param("'new', 11, 0, 0, 0, 0, 50", False, id="too_few_new_ones_to_say_with_certainty"),
+        pytest.param("'new', 25, 9, 1, 0.36, 0.04, 50", False, id="a_third_still_carry_it"),
+        pytest.param("'new', 500, 480, 0, 0.96, 0, 50", False, id="people_nobody_knew_yet_were_imported"),
+        pytest.param("'new', 25, 0, 0, 0, 0, 3", False, id="nothing_there_to_meet"),
+    ],
+)
+def test_a_key_that_new_rows_lost_is_found_without_any_history(warehouse, row, lost):
+    state = warehouse(
+        "identity", "delete from hygiene.trends where metric = 'join_key_joined'",
+        f"insert into hygiene.join_keys values ('crm', 'contacts', 'email', 'account email', {row}, 'c1', '2026-11-23T144000Z')",
+    )  # fmt: skip
+    if lost:
+        with pytest.raises(GateFailed):
+            gates.run("identity", AS_OF, state)
+    else:
+        gates.run("identity", AS_OF, state)
+    assert checks(state, "identity")["no join key was lost"]["success"] is not lost
 
 
 def test_an_empty_day_is_allowed_and_said(warehouse):

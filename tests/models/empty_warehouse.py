@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from candor import agents, runs, standardise
+from candor.identity import keys
 from candor.settings import PROJECT_ROOT
 from candor.warehouse import connect
 
@@ -32,6 +33,7 @@ create table if not exists identity.persons (
     person_id varchar, identifiers bigint, weakest_evidence varchar, weakest_evidence_rank tinyint, match_probability double,
     linked_at timestamp
 );
+create table if not exists identity.person_aliases (person_id varchar, surviving_person_id varchar);
 create schema if not exists decisions;
 create table if not exists decisions.scores (
     person_id varchar, offer_id varchar, offer_version bigint, channel varchar,
@@ -39,6 +41,10 @@ create table if not exists decisions.scores (
 );
 create table if not exists raw.feeds (
     source varchar, table_name varchar, last_extracted_at timestamp, known_whole_at timestamp
+);
+create table if not exists raw.silos (
+    source varchar, table_name varchar, feed varchar, state varchar, last_delivered_at timestamp, hours_since_delivery double,
+    late_after_hours integer, when_late varchar, needed_for varchar[], features varchar[], owner varchar, why varchar
 );
 """
 
@@ -54,6 +60,7 @@ def make(settings: Settings) -> None:
                 _make_raw(connection, f"{schema}.{source_name}__{table_name}", table["columns"])
         runs.prepare(connection)
         standardise.prepare(connection)
+        keys.prepare(connection)
         connection.execute(agents.table_ddl())
         connection.execute(ELSEWHERE)
 

@@ -35,6 +35,19 @@ matrix as (
 
 ),
 
+withheld as (
+
+    select
+        offer_id,
+        bool_or(state = 'late') as is_late,
+        bool_or(state = 'missing') as is_missing
+
+    from {{ ref('offers_withheld') }}
+
+    group by offer_id
+
+),
+
 -- An approval without a creative is for all creatives of the version.
 creative_approvals as (
 
@@ -78,6 +91,8 @@ offer_facts as (
             when creative_approvals.compliance_valid_to is not null and creative_approvals.brand_valid_to is not null
                 then least(creative_approvals.compliance_valid_to, creative_approvals.brand_valid_to)
         end as o_creative_expires,
+        not coalesce(withheld.is_late, false) as o_silos_in_time,
+        not coalesce(withheld.is_missing, false) as o_silos_delivered,
         matrix.product_line as m_product,
         matrix.rank as m_rank,
         matrix.min_kyc as m_min_kyc,
@@ -101,6 +116,9 @@ offer_facts as (
 
     left join matrix
         on offers.product_line = matrix.product_line
+
+    left join withheld
+        on offers.offer_id = withheld.offer_id
 
 )
 

@@ -39,7 +39,7 @@ USER = {
     "d_perm_missing": "integer", "o_is_promotion": "boolean", "o_incentive": "varchar", "o_starts_at": "timestamp", "o_ends_at": "timestamp",
     "o_pressure": "varchar[]", "o_disclosures": "varchar[]", "o_why": "boolean", "o_creative_approved": "boolean",
     "o_creative_expires": "timestamp", "m_product": "varchar", "m_rank": "integer", "m_min_kyc": "integer", "m_approp": "boolean",
-    "m_profiles": "varchar[]", "m_stages": "varchar[]",
+    "m_profiles": "varchar[]", "m_stages": "varchar[]", "o_silos_in_time": "boolean", "o_silos_delivered": "boolean",
 }  # fmt: skip
 
 
@@ -150,6 +150,7 @@ def row(case: dict[str, Any]) -> dict[str, Any]:
         "o_pressure": offer["pressure"], "o_disclosures": offer["disclosures"], "o_why": offer["why"],
         "o_creative_approved": offer["creative_approved"], "o_creative_expires": utc(offer["creative_expires"]),
         "m_product": line and line.product_line, "m_rank": line and line.rank, "m_min_kyc": line and line.min_kyc,
+        "o_silos_in_time": offer.get("silos_in_time", True), "o_silos_delivered": offer.get("silos_delivered", True),
         "m_approp": line and line.approp, "m_profiles": line and list(line.profiles), "m_stages": line and list(line.stages),
     }  # fmt: skip
 

@@ -33,6 +33,39 @@ def change(folder: Path, file: str, before: str, after: str) -> int:
 
 
 WRONG = [
+    pytest.param(
+        "silos.yml",
+        "table: surveys.responses",
+        "table: surveys.answers",
+        "the landing contract has no such table",
+        id="silo_unknown",
+    ),
+    pytest.param(
+        "silos.yml",
+        "table: surveys.responses",
+        "table: surveys.answers",
+        "surveys.responses: is missing; every table of the landing contract needs a row",
+        id="silo_left_out",
+    ),
+    pytest.param(
+        "silos.yml",
+        "{table: compliance.restrictions, when_late: stop",
+        "{table: compliance.restrictions, when_late: degrade",
+        "a restricted table must stop the run when it is late",
+        id="compliance_may_not_be_late",
+    ),
+    pytest.param(
+        "silos.yml",
+        "{table: surveys.responses, when_late: degrade, late_after_hours: 26, needed_for: []",
+        "{table: surveys.responses, when_late: degrade, late_after_hours: 26, needed_for: [facts]",
+        "no fact with a max_age_hours is made of it",
+        id="silo_without_facts",
+    ),
+    pytest.param(
+        "silos.yml", "needed_for: [stages]", "needed_for: [stage]", "knows no stage", id="silo_needed_for_nothing_known"
+    ),
+    pytest.param("silos.yml", "late_after_hours: 26", "late_after_hours: 0", "must be at least 1, is 0", id="silo_always_late"),
+    pytest.param("silos.yml", "owner: data", "owner: nobody", "owner must be a role of owners.yml", id="silo_without_owner"),
     pytest.param("pack.yaml", '"m_rank < 1"', '"m_rnak < 1"', "reads the undeclared fact m_rnak", id="undeclared_fact"),
     pytest.param(
         "pack.yaml",

@@ -43,6 +43,11 @@ create or replace table core.hygiene_shares (
     source varchar, landed_rows bigint, duplicated_rows bigint, superseded_rows bigint, expired_values bigint,
     share_duplicated_or_outdated double
 );
+create schema if not exists hygiene; create schema if not exists raw;
+create or replace table hygiene.trends (metric varchar, source varchar, table_name varchar, key varchar, earlier_values double[]);
+create or replace table core.hygiene_trends as from hygiene.trends;
+create or replace table raw.silos (feed varchar, state varchar);
+create or replace table eligibility.offers_withheld (source varchar, table_name varchar, offer_id varchar, code varchar);
 create or replace table eligibility.exclusion_counts (code varchar, grain varchar, people bigint, pairs bigint);
 create or replace table decisions.ledger (
     decision_id varchar, run_id varchar, person_id varchar, channel varchar, offer_id varchar, arm varchar, rank integer, slot integer,

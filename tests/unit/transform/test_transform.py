@@ -72,7 +72,7 @@ def settings_of_small_project(tmp_path_factory):
 
 
 def test_an_unknown_layer_names_those_there_are():
-    with pytest.raises(UsageError, match="layers: staging, identity, core"):
+    with pytest.raises(UsageError, match="layers: staging, identity, hygiene, core"):
         transform.build("gold", AS_OF)
 
 

@@ -1,0 +1,18 @@
+with
+
+metrics as (
+
+    select * from {{ ref('hygiene_metrics') }}
+
+),
+
+limits as (
+
+    select * from {{ ref('trend_limits') }}
+
+),
+
+{{ judged_by_trend('metrics', 'limits') }}
+
+select * from judged_by_trend
+order by metric, source, table_name, key
