@@ -79,12 +79,13 @@ def _marks(connection: Any) -> dict[str, datetime]:
 
 
 def _before(settings: Settings, name: str, as_of: datetime) -> None:
-    """Refuse a stage whose predecessor did not last succeed for this `as_of`; forget its own mark until it has."""
-    from candor import warehouse
+    """Refuse a copy for measuring, and a stage whose predecessor did not last succeed for this `as_of`; forget its own mark until it has."""
+    from candor import cleaning, warehouse
 
-    if name in ("ingest", "report"):
-        return
     with warehouse.connect(settings) as connection:
+        cleaning.refuse_reduced(connection)
+        if name in ("ingest", "report"):
+            return
         marks = _marks(connection)
         previous = NAMES[NAMES.index(name) - 1]
         instant = warehouse.utc(as_of)
