@@ -37,12 +37,19 @@
     {%- if not cleaning().removes_duplicates %} and false{% endif -%}
 {%- endmacro %}
 
-{#- Whether a judged row is used: when nothing speaks against it. When noise stays, only what is no noise does (its score is 0: nobody's, not yet due). -#}
+{#-
+  Whether a judged row is used: when nothing speaks against it. When noise stays, only two kinds of reason do: what is no noise (its score is 0: nobody's,
+  not yet due) and, where duplicates are looked for at all, having been said before.
+-#}
 {% macro is_used(reasons) -%}
     {%- if cleaning().removes_noise -%}
     len({{ reasons }}) = 0
     {%- else -%}
-    not list_has_any({{ reasons }}, [{% for reason, score, _ in noise_reasons() if score == 0 %}'{{ reason }}'{{ ', ' if not loop.last }}{% endfor %}])
+    not list_has_any({{ reasons }}, [
+        {%- for reason, score, _ in noise_reasons() if score == 0 or reason.startswith('duplicate_') -%}
+        '{{ reason }}'{{ ', ' if not loop.last }}
+        {%- endfor -%}
+    ])
     {%- endif -%}
 {%- endmacro %}
 
