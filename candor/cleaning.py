@@ -1,7 +1,7 @@
 """What a day would have been with less: silos withheld, or a step of cleaning left out. For measuring only.
 
 A reduced day happens in a copy of a warehouse, and the copy says so itself: its table `state.reduced_cleaning`, which only `copy` makes, is the one
-switch. The models read it (dbt_project/macros/cleaning.sql, target `reduced`), and every stage of the pipeline and publishing refuse a
+switch. The models read it (dbt_project/macros/cleaning.sql, target `reduced`), and every stage of the pipeline, training and publishing refuse a
 warehouse that has it. No variable, setting or argument of a run turns anything off.
 
 What is reduced is what identity, hygiene and features see. Eligibility and the audit are built as ever, from whole rows: they decide about other

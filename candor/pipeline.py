@@ -279,8 +279,12 @@ def promote(as_of: datetime | str, settings: Settings | None = None) -> dict[str
 
 
 def _training_step(path: str, name: str, as_of: datetime | str, settings: Settings | None) -> dict[str, Any]:
+    from candor import cleaning, warehouse
+
     instant = runs.parse_as_of(as_of) if isinstance(as_of, str) else as_of
     settings = _settings(settings)
+    with warehouse.connect(settings) as connection:
+        cleaning.refuse_reduced(connection)
     result = _function(path)(instant, settings)
     run_id = _run_id(settings, instant)
     runs.write_json(settings.reports_dir / str(run_id) / f"{name}.json", result)

@@ -162,6 +162,17 @@ def test_values_that_are_not_standardised_are_trimmed_and_all_believed(built) ->
     assert found == [("Ada@X.Example", True, "+44 7712 345678", True, "Lovelace, Ada", "1970-01-01")]
 
 
+def test_under_any_other_target_even_a_marked_copy_is_built_whole(shop: settings_module.Settings, tmp_path: Path) -> None:
+    less = cleaning.Cleaning(frozenset({"exchange"}), removes_duplicates=False, removes_noise=False, standardises=False)
+    copied = cleaning.copy(shop, tmp_path / "copy", less)
+    transform.build_models(("stg_exchange__accounts", "stg_exchange__trades"), AS_OF, copied, target="open")
+    with connect(copied) as connection:
+        assert connection.execute("select count(*) from staging.stg_exchange__trades").fetchall() == [(3,)]
+        assert connection.execute(
+            "select email_std from staging.stg_exchange__accounts where account_id = 'ada'"
+        ).fetchall() == [("ada@x.example",)]
+
+
 def test_target_reduced_builds_nothing_in_a_warehouse_that_is_no_copy(shop: settings_module.Settings) -> None:
     with pytest.raises(BuildFailed, match=r"no state\.reduced_cleaning"):
         transform.build_models(("stg_exchange__accounts",), AS_OF, shop, target="reduced")
