@@ -102,7 +102,7 @@ def read_it(lines: list[table.Line]) -> list[str]:
         "machines, tests, dead sessions or wash trades. Interval: Wilson.",
         f"Hard false target: an offer {'; or '.join(HARD.values())} (at least {LIKELY:g}). One that is several counts once. Interval: "
         "Wilson over the effective number of offers, since offers of one human are not independent.",
-        "Wrong-person offer: an offer of a person who holds, of another human than the one most of their identifiers belong to, "
+        "Wrong-person offer: an offer of a person with, of another human than the one most of their identifiers belong to, "
         f"{'; or '.join(WRONG.values())}. What several humans share is nobody's and does not count. Interval: as before.",
         "True outcomes per offer: the planted probability of the outcome with the offer, mean over offers. Extra outcomes: that probability "
         "less the one without the offer, once per human and offer, per 1,000 people of the shop. Intervals: Poisson bootstrap over humans, "

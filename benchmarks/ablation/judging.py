@@ -26,11 +26,12 @@ HARD = {
     "harms": "to somebody whom the product harms, by the planted truth",
     "said_no": "by a channel for which one of their own records last said denied or withdrawn",
 }
-# Parts of a wrong-person offer, by what of another human's the person holds.
+# Parts of a wrong-person offer, by what of another human's the person holds. Trades, ledger entries and messages come with their record.
 WRONG = {
     "wrong_record": "an account, contact or wallet: what is in it was taken for theirs, and who looks up by it gets their offers",
     "wrong_machine": "a device or browser: what was done on it was taken for theirs, and the other human sees their offers there",
     "wrong_address": "an e-mail address or number: the other human is looked up as them",
+    "wrong_activity": "what somebody else did, by their log-in or browser, counted among what was known of them when it was decided",
 }
 LIKELY = 0.5
 
@@ -90,7 +91,7 @@ def used_rows(connection: duckdb.DuckDBPyConnection, truth: Path) -> pl.DataFram
 def whose(connection: duckdb.DuckDBPyConnection) -> None:
     """Temp table `persons`: one row per person of the run with offers: whom it is taken for, and what of another human's it holds.
 
-    From `own` (kind, identifier, true_person), identity.person_identifiers and decisions.staged_offers.
+    From `own` (kind, identifier, true_person), identity.person_identifiers, decisions.staged_offers and the events that features read.
     """
     connection.execute(
         """
@@ -125,14 +126,36 @@ def whose(connection: duckdb.DuckDBPyConnection) -> None:
                 bool_or(kind in ('email', 'phone')) as wrong_address
             from owned inner join taken_for on owned.person_id = taken_for.person_id and owned.true_person <> taken_for.true_person
             group by owned.person_id
+        ), acted as (
+            -- Whoever is logged in did it; else whose browser it is, else whose device.
+            select
+                used.person_id,
+                case
+                    when events.account_id is not null then accounts.true_person
+                    else coalesce(browsers.true_person, devices.true_person)
+                end as true_person
+            from reduced_core.events as used
+            inner join (
+                select distinct event_id, account_id, anonymous_id, device_id from staging.stg_events__events
+            ) as events on used.event_id = events.event_id
+            left join own as accounts on accounts.kind = 'account_id' and events.account_id = accounts.identifier
+            left join own as browsers on browsers.kind = 'anonymous_id' and events.anonymous_id = browsers.identifier
+            left join own as devices on devices.kind = 'device_id' and events.device_id = devices.identifier
+        ), others_acted as (
+            select distinct acted.person_id
+            from acted inner join taken_for on acted.person_id = taken_for.person_id and acted.true_person <> taken_for.true_person
         )
         select
             wanted.person_id,
             taken_for.true_person,
             coalesce(mixed.wrong_record, false) as wrong_record,
             coalesce(mixed.wrong_machine, false) as wrong_machine,
-            coalesce(mixed.wrong_address, false) as wrong_address
-        from wanted left join taken_for using (person_id) left join mixed using (person_id)
+            coalesce(mixed.wrong_address, false) as wrong_address,
+            others_acted.person_id is not null as wrong_activity
+        from wanted
+        left join taken_for on wanted.person_id = taken_for.person_id
+        left join mixed on wanted.person_id = mixed.person_id
+        left join others_acted on wanted.person_id = others_acted.person_id
         """
     )
 
@@ -197,7 +220,7 @@ def humans(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
                 coalesce(responses.p_shown < responses.p_held_out, false) as puts_off,
                 coalesce(responses.harmed, false) as harms,
                 refused.true_person is not null as said_no,
-                persons.wrong_record, persons.wrong_machine, persons.wrong_address
+                {", ".join(f"persons.{part}" for part in WRONG)}
             from decisions.staged_offers as offers
             inner join persons on offers.person_id = persons.person_id
             left join responses on persons.true_person = responses.true_person and offers.offer_id = responses.offer_id

@@ -17,6 +17,9 @@ create table decisions.staged_offers (person_id varchar, offer_id varchar, chann
 create table staging.stg_crm__consents (
     contact_id varchar, account_id varchar, email varchar, channel varchar, purpose varchar, status varchar, recorded_at timestamp
 );
+create table staging.stg_events__events (event_id varchar, account_id varchar, anonymous_id varchar, device_id varchar);
+create schema reduced_core;
+create table reduced_core.events (event_id varchar, person_id varchar);
 create table own (kind varchar, identifier varchar, true_person varchar);
 create table responses (true_person varchar, offer_id varchar, p_shown double, p_held_out double, harmed boolean);
 create table test_people (true_person varchar);
@@ -87,6 +90,20 @@ def test_an_address_that_was_not_standardised_is_still_its_humans(shop) -> None:
     offer(shop, "p")
     row = judged(shop)["ada"]
     assert (row["wrong_address"], row["wrong_record"]) == (1, 1)
+
+
+def test_what_somebody_else_did_makes_a_wrong_person_even_when_only_the_shared_device_is_theirs(shop) -> None:
+    person(shop, "p", ("account_id", "a1", "ada"), ("device_id", "family tablet", None))
+    shop.execute("insert into own values ('anonymous_id', 'bos browser', 'bo'), ('anonymous_id', 'adas browser', 'ada')")
+    offer(shop, "p")
+    shop.execute("insert into reduced_core.events values ('e1', 'p')")
+    # Her own log-in in his browser is hers.
+    shop.execute("insert into staging.stg_events__events values ('e1', 'a1', 'bos browser', 'family tablet')")
+    assert judged(shop)["ada"]["wrong"] == 0
+    shop.execute("update staging.stg_events__events set account_id = null")
+    assert judged(shop)["ada"]["wrong_activity"] == judged(shop)["ada"]["wrong"] == 1
+    shop.execute("update staging.stg_events__events set anonymous_id = 'adas browser'")
+    assert judged(shop)["ada"]["wrong"] == 0
 
 
 def test_an_offer_to_nobody_is_a_hard_false_target_and_brings_nothing(shop) -> None:
@@ -175,8 +192,8 @@ def test_rows_beyond_the_first_of_a_key_are_repeated_and_planted_noise_is_counte
 ) -> None:
     shop.execute(
         """
-        create schema reduced_core; create schema reduced_staging;
-        create table reduced_core.events as select unnest(['good', 'good', 'bot', 'bot', 'dead']) as event_id;
+        create schema reduced_staging;
+        create or replace table reduced_core.events as select unnest(['good', 'good', 'bot', 'bot', 'dead']) as event_id;
         create table reduced_staging.stg_exchange__accounts as select unnest(['a1', 'a1', 'a2']) as account_id
         """
     )
