@@ -20,6 +20,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.ablation import days, drawing, table
 from benchmarks.ablation.configurations import ORDER, configurations
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     lines, draws = table.lines(decided, shop.people)
     said, values = table.worth(lines, shop.people), table.shapley(lines, draws)
     title = f"What cleaning bought: {chosen.people:,} people, {chosen.days} days, seed {chosen.seed}"
-    notes = read_it(lines)
+    notes = read_it(lines, shop.champion())
     table.write_csv(out / "ablation.csv", lines)
     text = table.markdown(lines, said, values, title, notes)
     (out / "ablation.md").write_text(text, encoding="utf-8")
@@ -93,8 +94,14 @@ def _decide(shop: days.Shop, *, all_subsets: bool, resume: bool) -> list[days.Da
     return decided
 
 
-def read_it(lines: list[table.Line]) -> list[str]:
+def read_it(lines: list[table.Line], champion: dict[str, Any]) -> list[str]:
     """Definitions and intervals, in words, and what the audit said."""
+    qini = champion["qini"]
+    tells = (
+        "it ranks people by what an offer changes better than chance."
+        if qini["lower"] > 0
+        else "that it ranks people by what an offer changes is not told from chance, so a silo that only helps ranking cannot show its worth."
+    )
     refused, offers = sum(line.refused for line in lines), sum(line.offers for line in lines)
     return [
         "Rows repeated or outdated, noise rows: of the rows that identity (accounts, contacts, wallet links, KYC records) and features "
@@ -105,14 +112,16 @@ def read_it(lines: list[table.Line]) -> list[str]:
         "Wrong-person offer: an offer of a person with, of another human than the one most of their identifiers belong to, "
         f"{'; or '.join(WRONG.values())}. What several humans share is nobody's and does not count. Interval: as before.",
         "True outcomes per offer: the planted probability of the outcome with the offer, mean over offers. Extra outcomes: that probability "
-        "less the one without the offer, once per human and offer, per 1,000 people of the shop. Intervals: Poisson bootstrap over humans, "
+        "less the one without the offer, once per human and offer, of permitted offers only, per 1,000 people of the shop (ablation.csv has "
+        "those of all offers too). Intervals: Poisson bootstrap over humans, "
         f"{DRAWS:,} draws, seed {SEED}; differences between days are of the same humans. Chance in the outcomes themselves is not in "
         "them, nor other shops.",
-        "One champion, trained with everything cleaned, decides every day: a model trained on the reduced data would fit it better.",
+        "One champion, trained with everything cleaned, decides every day: a model trained on the reduced data would fit it better. "
+        f"Its AUC is {champion['auc']:.3f}, its qini {qini['value']:.4f} ({qini['lower']:.4f} to {qini['upper']:.4f}): {tells}",
         f"Silos are added in the order {', '.join(ORDER)}, fixed beforehand.",
         f"Eligibility and the audit see everything on every day: of {offers:,} offers on {len(lines)} days the audit refuses {refused:,}. "
-        "Who is who they take from the day's identity, so a no that identity could not join reaches nobody: that is counted as a hard "
-        "false target.",
+        "Who is who they take from the day's identity, so a no, a cap or a restriction whose record identity did not join reaches nobody: "
+        "such offers are not permitted when everything is known, and are counted as hard false targets.",
     ]
 
 

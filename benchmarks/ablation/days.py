@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -37,6 +38,11 @@ class Shop:
     @property
     def truth(self) -> Path:
         return self.folder / "truth"
+
+    def champion(self) -> dict[str, Any]:
+        """What training measured of the model that decides every day."""
+        (found,) = self.settings.reports_dir.glob("*/training.json")
+        return json.loads(found.read_text(encoding="utf-8"))["metrics"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,8 @@ def decide(shop: Shop, configuration: Configuration) -> Day:
         refused = _refused(copied)
     if configuration.cleaning.is_whole:
         require_same(shop.settings, copied)
-    return Day(configuration, judge(copied.state_dir, shop.truth), refused, time.monotonic() - started)
+    judged = judge(copied.state_dir, shop.truth, shop.folder / "permitted.parquet", is_whole=configuration.cleaning.is_whole)
+    return Day(configuration, judged, refused, time.monotonic() - started)
 
 
 def require_same(original: Settings, copied: Settings) -> None:

@@ -22,7 +22,7 @@ import polars as pl
 Z = 1.959963984540054
 DRAWS, SEED = 2000, 20261123
 DRAWS_AT_A_TIME = 100
-SUMS = ("offers", "hard", "wrong", "shown", "gain", "distinct_gain")
+SUMS = ("offers", "hard", "wrong", "not_permitted", "shown", "gain", "any_gain", "distinct_gain")
 
 
 @dataclass(frozen=True)

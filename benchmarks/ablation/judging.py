@@ -24,6 +24,7 @@ HARD = {
     "uses_anyway": "to somebody who, by the planted probability, is as likely as not to use the product this week without any offer",
     "puts_off": "to somebody whom the offer makes less likely to use the product",
     "harms": "to somebody whom the product harms, by the planted truth",
+    "not_permitted": "that the day with everything cleaned may not make to this human by this channel",
     "said_no": "by a channel for which one of their own records last said denied or withdrawn",
 }
 # Parts of a wrong-person offer, by what of another human's the person holds. Trades, ledger entries and messages come with their record.
@@ -57,17 +58,35 @@ class Judged:
     humans: pl.DataFrame
 
 
-def judge(state: Path, truth: Path) -> Judged:
-    """What the day that stands in a reduced copy used and did."""
+def judge(state: Path, truth: Path, permitted: Path, *, is_whole: bool = False) -> Judged:
+    """What the day that stands in a reduced copy used and did. The whole day writes the file `permitted`, the others are held to it."""
     connection = planted.open_run(state, restricted=True)
     try:
         rows = used_rows(connection, truth)
         planted.own_identifiers(connection, truth)
         whose(connection)
+        if is_whole:
+            write_permitted(connection, permitted)
         facts(connection, truth)
+        connection.execute(f"create or replace temp table permitted as select * from read_parquet('{permitted}')")
         return Judged(rows, humans(connection))
     finally:
         connection.close()
+
+
+def write_permitted(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Write (true_person, offer_id, channel) of every candidate of the day: what may be offered when everything is known."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection.execute(
+        f"""
+        copy (
+            select distinct persons.true_person, candidates.offer_id, candidates.channel
+            from eligibility.candidates as candidates inner join persons on candidates.person_id = persons.person_id
+            where persons.true_person is not null
+            order by all
+        ) to '{path}' (format parquet)
+        """
+    )
 
 
 def used_rows(connection: duckdb.DuckDBPyConnection, truth: Path) -> pl.DataFrame:
@@ -89,15 +108,17 @@ def used_rows(connection: duckdb.DuckDBPyConnection, truth: Path) -> pl.DataFram
 
 
 def whose(connection: duckdb.DuckDBPyConnection) -> None:
-    """Temp table `persons`: one row per person of the run with offers: whom it is taken for, and what of another human's it holds.
+    """Temp table `persons`: one row per person of the run who may be offered anything: whom it is taken for, and what of another human's it holds.
 
-    From `own` (kind, identifier, true_person), identity.person_identifiers, decisions.staged_offers and the events that features read.
+    From `own` (kind, identifier, true_person), identity.person_identifiers, the staged offers, the candidates, and the events that features read.
     """
     connection.execute(
         """
         create or replace temp table persons as
         with wanted as (
-            select distinct person_id from decisions.staged_offers
+            select person_id from decisions.staged_offers
+            union
+            select person_id from eligibility.candidates
         ), members as (
             -- Where values are not standardised an address is still the same address.
             select
@@ -197,9 +218,10 @@ def facts(connection: duckdb.DuckDBPyConnection, truth: Path) -> None:
 
 def humans(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """One row per human with offers: offers, hard, wrong and their parts, the sums of the planted probability with the offer and of its gain over
-    offers, the gain over distinct offers, and how many persons of the run they are. Nobody's offers have the human `nobody <person>`.
+    offers, the gain over distinct offers (all, and those that are permitted when everything is known), and how many persons of the run they
+    are. Nobody's offers have the human `nobody <person>`.
 
-    From `persons`, `responses`, `test_people`, `machines`, `testers`, `refused` and decisions.staged_offers.
+    From `persons`, `responses`, `test_people`, `machines`, `testers`, `refused`, `permitted` and decisions.staged_offers.
     """
     hard = " or ".join(HARD)
     wrong = " or ".join(WRONG)
@@ -220,6 +242,7 @@ def humans(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
                 coalesce(responses.p_shown < responses.p_held_out, false) as puts_off,
                 coalesce(responses.harmed, false) as harms,
                 refused.true_person is not null as said_no,
+                permitted.true_person is null as not_permitted,
                 {", ".join(f"persons.{part}" for part in WRONG)}
             from decisions.staged_offers as offers
             inner join persons on offers.person_id = persons.person_id
@@ -228,9 +251,19 @@ def humans(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
             left join machines on persons.person_id = machines.person_id
             left join testers on persons.person_id = testers.person_id
             left join refused on persons.true_person = refused.true_person and offers.channel = refused.channel
+            left join permitted
+                on persons.true_person = permitted.true_person
+                and offers.offer_id = permitted.offer_id
+                and offers.channel = permitted.channel
         ), once as (
-            select human, sum(gain) as distinct_gain
-            from (select human, offer_id, any_value(gain) as gain from made group by human, offer_id)
+            select
+                human,
+                sum(gain order by offer_id) as any_gain,
+                coalesce(sum(gain order by offer_id) filter (where is_permitted), 0) as distinct_gain
+            from (
+                select human, offer_id, any_value(gain) as gain, bool_or(not not_permitted) as is_permitted
+                from made group by human, offer_id
+            )
             group by human
         )
         select
@@ -242,6 +275,7 @@ def humans(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
             {parts},
             sum(p_shown order by offer_id, person_id) as shown,
             sum(gain order by offer_id, person_id) as gain,
+            any_value(once.any_gain) as any_gain,
             any_value(once.distinct_gain) as distinct_gain
         from made inner join once using (human)
         group by human

@@ -39,7 +39,9 @@ class Line:
     wrong: Interval  # of offers
     outcome: Interval  # planted probability of the outcome, mean over offers
     gain: Interval  # the same less that without the offer
-    extra: Interval  # outcomes that would not be there without the offers, per 1,000 people
+    extra: Interval  # outcomes that would not be there without the permitted offers, per 1,000 people
+    extra_of_all: Interval  # the same, with offers that are not permitted when everything is known
+    not_permitted: Interval  # of offers
     offers: int
     humans: int
     humans_twice: int
@@ -47,7 +49,7 @@ class Line:
     seconds: float
     parts: dict[str, int]
     rows: int
-    differences: dict[str, Interval]  # to the whole day: hard, wrong, outcome, gain, extra
+    differences: dict[str, Interval]  # to the whole day
 
 
 def lines(days: Sequence[Day], people: int) -> tuple[list[Line], Draws]:
@@ -70,6 +72,8 @@ def _line(days: Sequence[Day], place: int, draws: Draws) -> Line:
         outcome=draws.of(place, "shown", "offers"),
         gain=draws.of(place, "gain", "offers"),
         extra=per_thousand(draws.of(place, "distinct_gain")),
+        extra_of_all=per_thousand(draws.of(place, "any_gain")),
+        not_permitted=share_of_offers(humans["not_permitted"].to_numpy().astype(float), wholes),
         offers=int(humans["offers"].sum()),
         humans=len(humans),
         humans_twice=int((humans["persons"] > 1).sum()),
@@ -80,6 +84,7 @@ def _line(days: Sequence[Day], place: int, draws: Draws) -> Line:
         differences={
             "hard": draws.difference(place, 0, "hard", "offers"),
             "wrong": draws.difference(place, 0, "wrong", "offers"),
+            "not_permitted": draws.difference(place, 0, "not_permitted", "offers"),
             "outcome": draws.difference(place, 0, "shown", "offers"),
             "gain": draws.difference(place, 0, "gain", "offers"),
             "extra": per_thousand(draws.difference(place, 0, "distinct_gain")),
@@ -92,13 +97,27 @@ def per_thousand(interval: Interval) -> Interval:
     return Interval(interval.value * 1000, interval.low * 1000, interval.high * 1000)
 
 
+# Withheld from identity, hygiene and features; these two are worth more than that, and the sentence must not sound otherwise.
+SAID_SILOS = {
+    "compliance": "Without compliance (in identity; eligibility and the audit never do without it)",
+    "crm": "Without crm (in identity and features; its consents and objections always reach eligibility)",
+}
+DIFFERENCES = {
+    "hard": "hard false targets",
+    "not_permitted": "offers not permitted when everything is known",
+    "wrong": "wrong-person offers",
+    "outcome": "true outcomes per offer",
+}
+
+
 def worth(lines: Sequence[Line], people: int) -> list[str]:
     """A sentence per silo, then one per step: what the day loses without it, and where this many people cannot tell."""
     said = []
     by_cleaning = {line.configuration.cleaning: line for line in lines}
     for line in lines:
         if line.configuration.group == WITHHELD:
-            said.append(f"Without {next(iter(line.configuration.cleaning.withheld))}: {_lost(line, lines[0], people)}")
+            silo = next(iter(line.configuration.cleaning.withheld))
+            said.append(f"{SAID_SILOS.get(silo, f'Without {silo}')}: {_lost(line, lines[0], people)}")
     for step, words in SAID_STEPS.items():
         line = by_cleaning.get(available(ORDER, **{step: False}))
         if line is not None and line.configuration.group == LEFT_OUT:
@@ -107,46 +126,41 @@ def worth(lines: Sequence[Line], people: int) -> list[str]:
 
 
 def _lost(line: Line, whole: Line, people: int) -> str:
-    """What differs from the whole day: extra outcomes always, the rest where the interval leaves zero out."""
-    extra = line.differences["extra"]
-    parts = []
-    if extra.value == 0 and extra.spans_zero:
-        parts.append("the same extra outcomes")
-    elif extra.spans_zero:
-        parts.append(
-            f"{extra.value:+.2f} extra outcomes per 1,000 people ({extra.low:+.2f} to {extra.high:+.2f}), "
-            f"{_cannot_tell(extra, people)}"
-        )
-    else:
+    """What differs from the whole day, and whether this many people can tell; what is exactly the same is left out."""
+    extra, parts = line.differences["extra"], []
+    if not is_none(extra):
         share = f", {extra.value / whole.extra.value:+.0%}" if whole.extra.value > 0 else ""
-        parts.append(f"{extra.value:+.2f} extra outcomes per 1,000 people ({extra.low:+.2f} to {extra.high:+.2f}{share})")
-    for name, words in (
-        ("wrong", "wrong-person offers"),
-        ("hard", "hard false targets"),
-        ("outcome", "true outcomes per offer"),
-    ):
+        told = f"{extra.value:+.2f} extra outcomes per 1,000 people ({extra.low:+.2f} to {extra.high:+.2f}{share})"
+        parts.append(told + _cannot_tell(extra, people))
+    for name, words in DIFFERENCES.items():
         found = line.differences[name]
-        if not found.spans_zero:
-            parts.append(f"{words} {_points(found.value)} points ({_points(found.low)} to {_points(found.high)})")
+        if not is_none(found):
+            points = f"{_points(found.value)} points of {words} ({_points(found.low)} to {_points(found.high)})"
+            parts.append(points + _cannot_tell(found, people))
     if line.repeated.value > whole.repeated.high:
         parts.append(f"{line.repeated.value:.1%} of rows used repeated or outdated")
     if line.noise.value > whole.noise.high:
-        parts.append(f"{line.noise.value:.1%} of rows used are noise (whole: {whole.noise.value:.1%})")
+        parts.append(f"{line.noise.value:.2%} of rows used are noise (whole: {whole.noise.value:.2%})")
     if line.offers != whole.offers:
         parts.append(f"{line.offers - whole.offers:+,} offers")
-    if len(parts) == 1 and extra.value == 0:
-        return "no measure moves: this shop's day does not need it."
-    return "; ".join(parts) + "."
+    return f"{'; '.join(parts)}." if parts else "nothing that is measured here differs."
 
 
-def _points(share: float) -> str:
-    return f"{share * 100:+.2f}"
+def is_none(difference: Interval) -> bool:
+    """No difference at all, in no draw: the same offers to the same people."""
+    return difference.value == difference.low == difference.high == 0
 
 
 def _cannot_tell(difference: Interval, people: int) -> str:
     """Honest about an interval that spans zero."""
+    if not difference.spans_zero:
+        return ""
     needed = people_needed(difference, people)
-    return "cannot tell at this size" if needed is None else f"cannot tell at this size, about {needed:,} people would"
+    return ": cannot tell at this size" if needed is None else f": cannot tell at this size, about {needed:,} people would"
+
+
+def _points(share: float) -> str:
+    return f"{share * 100:+.2f}"
 
 
 def shapley(lines: Sequence[Line], draws: Draws) -> dict[str, Interval]:
@@ -163,7 +177,7 @@ def shapley(lines: Sequence[Line], draws: Draws) -> dict[str, Interval]:
     return values
 
 
-INTERVALS = ("repeated", "noise", "hard", "wrong", "outcome", "gain", "extra")
+INTERVALS = ("repeated", "noise", "hard", "not_permitted", "wrong", "outcome", "gain", "extra", "extra_of_all")
 
 
 def write_csv(path: Path, lines: Sequence[Line]) -> None:
@@ -198,6 +212,7 @@ HEAD = (
     "rows repeated or outdated",
     "noise rows",
     "hard false targets",
+    "of them not permitted",
     "wrong-person offers",
     "true outcomes per offer",
     "extra outcomes per 1,000 people",
@@ -216,6 +231,7 @@ def cells(line: Line) -> tuple[str, ...]:
         share(line.repeated),
         share(line.noise),
         share(line.hard),
+        share(line.not_permitted),
         share(line.wrong, 2),
         share(line.outcome, 2),
         f"{line.extra.value:.1f} ({line.extra.low:.1f} to {line.extra.high:.1f})",

@@ -107,6 +107,6 @@ def _day(gains: np.ndarray) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "human": [f"h{place:05}" for place in range(len(gains))],
-            "offers": 1, "hard": 0, "wrong": 0, "shown": gains, "gain": gains, "distinct_gain": gains,
+            "offers": 1, "hard": 0, "wrong": 0, "not_permitted": 0, "any_gain": gains, "shown": gains, "gain": gains, "distinct_gain": gains,
         }
     )  # fmt: skip

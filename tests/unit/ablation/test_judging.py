@@ -26,6 +26,11 @@ create table test_people (true_person varchar);
 create table machines (person_id varchar);
 create table testers (person_id varchar);
 create table refused (true_person varchar, channel varchar);
+create table permitted as
+select human as true_person, 'o1' as offer_id, channel
+from unnest(['ada', 'bo', 'zoe']) as humans (human) cross join unnest(['web', 'email']) as channels (channel);
+create schema eligibility;
+create table eligibility.candidates (person_id varchar, offer_id varchar, channel varchar);
 """
 
 
@@ -110,6 +115,7 @@ def test_an_offer_to_nobody_is_a_hard_false_target_and_brings_nothing(shop) -> N
     person(shop, "p", ("account_id", "hub", None))
     offer(shop, "p")
     row = judged(shop)["nobody p"]
+    assert row["not_permitted"] == 1
     assert (row["hard"], row["to_nobody"], row["shown"], row["gain"], row["distinct_gain"]) == (1, 1, 0, 0, 0)
 
 
@@ -122,6 +128,7 @@ def test_an_offer_to_nobody_is_a_hard_false_target_and_brings_nothing(shop) -> N
         ("uses_anyway", "insert into responses values ('ada', 'o1', 0.6, 0.5, false)"),
         ("puts_off", "insert into responses values ('ada', 'o1', 0.1, 0.2, false)"),
         ("harms", "insert into responses values ('ada', 'o1', 0.2, 0.1, true)"),
+        ("not_permitted", "delete from permitted where channel = 'email'"),
         ("said_no", "insert into refused values ('ada', 'email')"),
     ],
 )
@@ -166,6 +173,27 @@ def test_one_offer_on_two_channels_or_to_two_persons_of_one_human_gains_once(sho
     assert row["shown"] == pytest.approx(0.9)
     assert row["gain"] == pytest.approx(0.6)
     assert row["distinct_gain"] == pytest.approx(0.2)
+
+
+def test_what_an_offer_gains_that_is_not_permitted_by_any_of_its_channels_counts_for_nothing(shop) -> None:
+    person(shop, "p", ("account_id", "a1", "ada"))
+    respond(shop, "ada", "o1", shown=0.3, held_out=0.1)
+    respond(shop, "ada", "o2", shown=0.9, held_out=0.4)
+    offer(shop, "p", "o1", channel="web")
+    offer(shop, "p", "o1", channel="sms")
+    offer(shop, "p", "o2")
+    row = judged(shop)["ada"]
+    assert row["not_permitted"] == 2
+    assert (row["distinct_gain"], row["any_gain"]) == pytest.approx((0.2, 0.7))
+
+
+def test_the_whole_day_permits_what_its_candidates_say_to_the_human_they_are_about(shop, tmp_path: Path) -> None:
+    person(shop, "p", ("account_id", "a1", "ada"))
+    person(shop, "q", ("account_id", "hub", None))
+    shop.execute("insert into eligibility.candidates values ('p', 'o9', 'push'), ('q', 'o9', 'web')")
+    judging.whose(shop)
+    judging.write_permitted(shop, tmp_path / "permitted.parquet")
+    assert pl.read_parquet(tmp_path / "permitted.parquet").rows() == [("ada", "o9", "push")]
 
 
 def test_the_last_word_of_each_record_counts_and_a_no_without_channel_is_about_all(shop, tmp_path: Path) -> None:
