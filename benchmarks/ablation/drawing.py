@@ -11,7 +11,7 @@ from benchmarks.ablation.intervals import Interval
 from benchmarks.ablation.table import HEAD, Line, cells, grouped
 
 INK, QUIET, GRID, BAR, SOFT = "#1c2430", "#66707d", "#e3e7ec", "#3b6fb6", "#b8cbe6"
-LABELS, PANEL, GAP, ROW, HEADING, TOP, BOTTOM = 250, 190, 26, 22, 30, 58, 44
+LABELS, PANEL, GAP, ROW, HEADING, TOP, BOTTOM = 250, 190, 52, 22, 30, 58, 44
 MEASURES: tuple[tuple[str, str, Callable[[Line], Interval]], ...] = (
     ("rows repeated or outdated", "%", lambda line: line.repeated),
     ("hard false targets, of offers", "%", lambda line: line.hard),
