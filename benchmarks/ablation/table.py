@@ -100,7 +100,7 @@ def per_thousand(interval: Interval) -> Interval:
 # Withheld from identity, hygiene and features; these two are worth more than that, and the sentence must not sound otherwise.
 SAID_SILOS = {
     "compliance": "Without compliance (in identity; eligibility and the audit never do without it)",
-    "crm": "Without crm (in identity and features; its consents and objections always reach eligibility)",
+    "crm": "Without crm (in identity and features; eligibility reads it, but a record that joins nobody speaks for nobody)",
 }
 DIFFERENCES = {
     "hard": "hard false targets",
