@@ -11,7 +11,7 @@ Eligibility and the audit see everything on every day; the audit of each is in t
 everything cleaned, decides all days: what differs is the data at the moment of deciding, not what was learnt.
 
 Prints the table and a sentence per silo. Leaves ablation.csv (every number), ablation.md, ablation.html and ablation.svg in --out.
-At 5,000 people a day takes about 25 seconds on two cores, all 22 of them about ten minutes, the shop three more; the shop is kept.
+At 5,000 people a day takes 20 to 80 seconds, by what else two cores do; there are 23. The shop takes some minutes more and is kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks.ablation import days, drawing, table
 from benchmarks.ablation.configurations import ORDER, configurations
 from benchmarks.ablation.intervals import DRAWS, SEED
-from benchmarks.ablation.judging import HARD, LIKELY, WRONG
+from benchmarks.ablation.judging import HARD, WRONG
 from candor.errors import CandorError
 from candor.ingest.progress import progress
 
@@ -107,13 +107,13 @@ def read_it(lines: list[table.Line], champion: dict[str, Any]) -> list[str]:
         "Rows repeated or outdated, noise rows: of the rows that identity (accounts, contacts, wallet links, KYC records) and features "
         "(messages, events, trades, ledger entries) read that day, those beyond the first of their planted key, and those planted as "
         "machines, tests, dead sessions or wash trades. Interval: Wilson.",
-        f"Hard false target: an offer {'; or '.join(HARD.values())} (at least {LIKELY:g}). One that is several counts once. Interval: "
+        f"Hard false target: an offer {'; or '.join(HARD.values())}. One that is several counts once. Interval: "
         "Wilson over the effective number of offers, since offers of one human are not independent.",
         "Wrong-person offer: an offer of a person with, of another human than the one most of their identifiers belong to, "
         f"{'; or '.join(WRONG.values())}. What several humans share is nobody's and does not count. Interval: as before.",
         "True outcomes per offer: the planted probability of the outcome with the offer, mean over offers. Extra outcomes: that probability "
         "less the one without the offer, once per human and offer, of permitted offers only, per 1,000 people of the shop (ablation.csv has "
-        "those of all offers too). Intervals: Poisson bootstrap over humans, "
+        "those of all offers too). The day with everything cleaned permits what it offers by definition. Intervals: Poisson bootstrap over humans, "
         f"{DRAWS:,} draws, seed {SEED}; differences between days are of the same humans. Chance in the outcomes themselves is not in "
         "them, nor other shops, nor that many intervals are looked at: of twenty without a difference one leaves zero out by chance.",
         "One champion, trained with everything cleaned, decides every day: a model trained on the reduced data would fit it better. "

@@ -80,4 +80,4 @@ def _added(count: int) -> str:
 def _kept(taken: tuple[bool, ...]) -> str:
     """What stays in the rows when these steps are taken and the others are not."""
     stays = [name for (_, name), is_taken in zip(STEPS, taken, strict=True) if not is_taken]
-    return f"{' + '.join(stays)} stay" if stays else WHOLE
+    return f"{' + '.join(stays)} {'stays' if stays == ['noise'] else 'stay'}" if stays else WHOLE

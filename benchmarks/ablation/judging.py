@@ -21,7 +21,7 @@ HARD = {
     "to_nobody": "to a person without any human behind it",
     "to_machine": "to a person with a planted machine's browser",
     "to_test": "to a planted test or staff account, or with the planted QA account",
-    "uses_anyway": "to somebody who, by the planted probability, is as likely as not to use the product this week without any offer",
+    "uses_anyway": "to somebody who, by the planted probability, is as likely as not (at least 0.5) to use the product this week without any offer",
     "puts_off": "to somebody whom the offer makes less likely to use the product",
     "harms": "to somebody whom the product harms, by the planted truth",
     "not_permitted": "that the day with everything cleaned may not make to this human by this channel",

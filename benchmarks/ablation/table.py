@@ -88,6 +88,7 @@ def _line(days: Sequence[Day], place: int, draws: Draws) -> Line:
             "outcome": draws.difference(place, 0, "shown", "offers"),
             "gain": draws.difference(place, 0, "gain", "offers"),
             "extra": per_thousand(draws.difference(place, 0, "distinct_gain")),
+            "extra_of_all": per_thousand(draws.difference(place, 0, "any_gain")),
         },
     )
 
@@ -134,7 +135,8 @@ def _lost(line: Line, whole: Line, people: int) -> str:
         parts.append(told + _cannot_tell(extra, people))
     for name, words in DIFFERENCES.items():
         found = line.differences[name]
-        if not is_none(found):
+        # Next to nothing that cannot be told from nothing: as many offers of the kind, of another number of offers.
+        if not is_none(found) and not (found.spans_zero and abs(found.value) < 0.00005):
             points = f"{_points(found.value)} points of {words} ({_points(found.low)} to {_points(found.high)})"
             parts.append(points + _cannot_tell(found, people))
     if line.repeated.value > whole.repeated.high:
