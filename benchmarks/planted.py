@@ -95,8 +95,8 @@ def part_files(truth: Path, name: str) -> str:
     return f"{truth / name}/*.parquet"
 
 
-def _items(connection: duckdb.DuckDBPyConnection, truth: Path) -> None:
-    """Temp tables `landed_events` (distinct identifiers of events) and `items`."""
+def own_identifiers(connection: duckdb.DuckDBPyConnection, truth: Path) -> None:
+    """Temp tables `landed_events` (distinct identifiers of events) and `own` (kind, identifier, true_person): one row per item."""
     connection.execute(
         """
         create or replace temp table landed_events as
@@ -106,7 +106,7 @@ def _items(connection: duckdb.DuckDBPyConnection, truth: Path) -> None:
     # An EVM address is written in several ways; everything else is compared as it is.
     connection.execute(
         f"""
-        create or replace temp table items as
+        create or replace temp table own as
         with people as (
             select * from read_parquet('{part_files(truth, "people")}')
         ), cookies as (
@@ -138,12 +138,22 @@ def _items(connection: duckdb.DuckDBPyConnection, truth: Path) -> None:
             from raw.wallets__wallet_links
             union select 'device_id', device_id from raw.wallets__wallet_links
             union select kind, identifier from owned where kind in ('email', 'phone')
-        ), own as (
-            select kind, identifier, min(true_person) as true_person
-            from owned semi join landed using (kind, identifier)
-            group by kind, identifier
-            having count(distinct true_person) = 1
-        ), joined as (
+        )
+        select kind, identifier, min(true_person) as true_person
+        from owned semi join landed using (kind, identifier)
+        group by kind, identifier
+        having count(distinct true_person) = 1
+        """
+    )
+
+
+def _items(connection: duckdb.DuckDBPyConnection, truth: Path) -> None:
+    """Temp tables of `own_identifiers`, and `items`: the same numbered, with whom the run takes them for."""
+    own_identifiers(connection, truth)
+    connection.execute(
+        """
+        create or replace temp table items as
+        with joined as (
             select own.*, person_identifiers.person_id
             from own left join identity.person_identifiers
                 on own.kind = person_identifiers.identifier_kind and own.identifier = person_identifiers.identifier

@@ -87,12 +87,13 @@ def _marks(connection: Any) -> dict[str, datetime]:
 
 
 def _before(settings: Settings, name: str, as_of: datetime) -> None:
-    """Refuse a stage whose predecessor did not last succeed for this `as_of`; forget its own mark until it has."""
-    from candor import warehouse
+    """Refuse a copy for measuring, and a stage whose predecessor did not last succeed for this `as_of`; forget its own mark until it has."""
+    from candor import cleaning, warehouse
 
-    if name in ("ingest", "report"):
-        return
     with warehouse.connect(settings) as connection:
+        cleaning.refuse_reduced(connection)
+        if name in ("ingest", "report"):
+            return
         marks = _marks(connection)
         previous = NAMES[NAMES.index(name) - 1]
         instant = warehouse.utc(as_of)
@@ -292,8 +293,12 @@ def promote(as_of: datetime | str, settings: Settings | None = None) -> dict[str
 
 
 def _training_step(path: str, name: str, as_of: datetime | str, settings: Settings | None) -> dict[str, Any]:
+    from candor import cleaning, warehouse
+
     instant = runs.parse_as_of(as_of) if isinstance(as_of, str) else as_of
     settings = _settings(settings)
+    with warehouse.connect(settings) as connection:
+        cleaning.refuse_reduced(connection)
     result = _function(path)(instant, settings)
     run_id = _run_id(settings, instant)
     runs.write_json(settings.reports_dir / str(run_id) / f"{name}.json", result)

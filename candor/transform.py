@@ -46,18 +46,13 @@ def build(
     restricted = layer in RESTRICTED_LAYERS
     with connect(settings, restricted=restricted) as connection:
         run = runs.current(connection, as_of)
-    given = {"as_of": str(utc(as_of)), "run_id": run.run_id, "batch_seq": run.batch_seq}
-    if layer == "eligibility":
-        from candor import policy
-
-        given |= policy.dbt_vars(settings, run)
-    given |= vars or {}
+    given = _variables(settings, run, with_rules=layer == "eligibility") | (vars or {})
 
     select = [f"path:models/{layer}"] + (["resource_type:seed"] if layer == "staging" else [])
     results = _dbt(
         ["build", "--select", *select, "--exclude-resource-type", "unit_test"],
         settings,
-        restricted=restricted,
+        target=_target(restricted),
         variables=given,
     )
     outcome = _outcome(layer, results, settings, restricted=restricted)
@@ -73,6 +68,34 @@ def build(
     return outcome
 
 
+def build_models(
+    selected: tuple[str, ...], as_of: datetime, settings: Settings, *, target: str, with_rules: bool = False
+) -> int:
+    """How many of the models that `selected` names were built for `as_of`, without their tests, under a target of profiles.yml.
+
+    For candor.cleaning, whose reduced rows are meant to break the tests. Raises BuildFailed with one line per model that did not build.
+    """
+    with connect(settings, restricted=target != "open") as connection:
+        run = runs.current(connection, as_of)
+    built = _dbt(
+        ["run", "--select", *selected], settings, target=target, variables=_variables(settings, run, with_rules=with_rules)
+    )
+    broken = [f"{each.node.name}: {_first_lines(each.message)}" for each in built.results if str(each.status) != "success"]
+    if broken:
+        raise BuildFailed(f"models of {', '.join(selected)} do not build under target {target}\n" + "\n".join(broken))
+    return len(built.results)
+
+
+def _variables(settings: Settings, run: runs.Run, *, with_rules: bool) -> dict[str, Any]:
+    """What models may know about the run; those of eligibility are compiled with its rules too."""
+    given = {"as_of": str(utc(run.as_of)), "run_id": run.run_id, "batch_seq": run.batch_seq}
+    if not with_rules:
+        return given
+    from candor import policy
+
+    return given | policy.dbt_vars(settings, run)
+
+
 def build_for_unit_tests(settings: Settings, *, layers: tuple[str, ...] = LAYERS, variables: dict[str, Any]) -> None:
     """Build every model of `layers` on the warehouse of `settings`, which should hold typed, empty sources and nothing of value.
 
@@ -81,7 +104,7 @@ def build_for_unit_tests(settings: Settings, *, layers: tuple[str, ...] = LAYERS
     """
     selected = [*(f"path:models/{layer}" for layer in layers), "resource_type:seed"]
     arguments = ["build", "--select", *selected, "--exclude-resource-type", "unit_test", "test"]
-    built = _dbt(arguments, settings, restricted=True, variables=variables)
+    built = _dbt(arguments, settings, target=_target(True), variables=variables)
     broken = [f"{each.node.name}: {_first_lines(each.message)}" for each in built.results if str(each.status) != "success"]
     if broken:
         raise BuildFailed("these models do not build on empty sources\n" + "\n".join(broken))
@@ -91,7 +114,7 @@ def unit_test(settings: Settings, *, layers: tuple[str, ...] = LAYERS, variables
     """What the unit tests of `layers` say, after `build_for_unit_tests`: {passed, failed: [text of each failure]}."""
     # A unit test is where its YAML file is, so a path selects it.
     selected = [f"path:models/{layer},test_type:unit" for layer in layers]
-    tested = _dbt(["test", "--select", *selected], settings, restricted=True, variables=variables)
+    tested = _dbt(["test", "--select", *selected], settings, target=_target(True), variables=variables)
     failed = [f"{each.node.name}: {each.message}" for each in tested.results if str(each.status) not in ("pass", "success")]
     return {"passed": sum(str(each.status) == "pass" for each in tested.results), "failed": failed}
 
@@ -121,14 +144,18 @@ def _environment(settings: Settings) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _dbt(arguments: list[str], settings: Settings, *, restricted: bool, variables: dict[str, Any]) -> Any:
+def _target(restricted: bool) -> str:
+    """The target of profiles.yml that a layer is built under."""
+    return "restricted" if restricted else "open"
+
+
+def _dbt(arguments: list[str], settings: Settings, *, target: str, variables: dict[str, Any]) -> Any:
     """The results of one dbt command. Raises BuildFailed when dbt could not even start on the models."""
     import json
 
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
-    target = "restricted" if restricted else "open"
     for path in (settings.dbt_dir, settings.tmp_dir):
         path.mkdir(parents=True, exist_ok=True)
     project = str(settings.dbt_project_dir)

@@ -39,29 +39,40 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
 
     The same `as_of` again gives the same rows, whatever other runs came between.
     """
-    from candor import policy
-
     settings = settings or settings_module.load()
     built = transform.build("identity", as_of, settings)
     with connect(settings, restricted=True) as connection:
-        current = runs.current(connection, as_of)
-        decided = tuple(each for each in policy.for_run(settings, current).identity_overrides if each.holds(current.as_of))
-        row = connection.execute(RULE_VERSION, {"guards": str(GUARDS_VERSION), "overrides": repr(decided)}).fetchone()
-        likeness = probabilistic.link(
-            connection,
-            settings,
-            batch_seq=current.batch_seq,
-            model=runs.report_dir(settings, current) / "likeness_model.json",
-        )
-        counts = assign(
-            connection,
-            batch_seq=current.batch_seq,
-            hash_key=settings.hash_key,
-            overruled=decided,
-            rule_version=str(row[0]) if row else "",
-        )
-        counts |= likeness | cluster_wallets(connection, as_of)
+        counts = of_standing_pairs(connection, settings, as_of) | cluster_wallets(connection, as_of)
     return {**counts, "models": built["models"], "tests": built["tests"]}
+
+
+def of_standing_pairs(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, as_of: datetime, *, staging: str = "staging"
+) -> dict[str, Any]:
+    """Persons made of the pairs that the identity models left, and of likeness, as the policy of the run has it; the counts of both.
+
+    `staging` is the schema whose accounts and contacts are compared.
+    """
+    from candor import policy
+
+    current = runs.current(connection, as_of)
+    decided = tuple(each for each in policy.for_run(settings, current).identity_overrides if each.holds(current.as_of))
+    row = connection.execute(RULE_VERSION, {"guards": str(GUARDS_VERSION), "overrides": repr(decided)}).fetchone()
+    likeness = probabilistic.link(
+        connection,
+        settings,
+        batch_seq=current.batch_seq,
+        model=runs.report_dir(settings, current) / "likeness_model.json",
+        staging=staging,
+    )
+    counts = assign(
+        connection,
+        batch_seq=current.batch_seq,
+        hash_key=settings.hash_key,
+        overruled=decided,
+        rule_version=str(row[0]) if row else "",
+    )
+    return counts | likeness
 
 
 def assign(

@@ -101,13 +101,13 @@ COMPARED = """
 """
 
 # A record has something to go by: a name and one thing more.
-ACCOUNTS = f"""
+ACCOUNTS = """
 select
     accounts.account_id as record_id,
-    {COMPARED.format(records="accounts")},
+    {compared},
     accounts.birth_date_std::varchar as birth_date,
     known_records.left_id is null as is_wanted
-from staging.stg_exchange__accounts as accounts
+from {staging}.stg_exchange__accounts as accounts
 inner join record_groups
     on accounts.account_id = record_groups.account_id
 left join known_records
@@ -122,12 +122,12 @@ where known_records.left_id is not null
 order by record_id
 """
 
-CONTACTS = f"""
+CONTACTS = """
 select
     contacts.contact_id as record_id,
-    {COMPARED.format(records="contacts")},
+    {compared},
     known_records.right_id is null as is_wanted
-from staging.stg_crm__contacts as contacts
+from {staging}.stg_crm__contacts as contacts
 inner join record_groups
     on contacts.contact_id = record_groups.contact_id
 left join known_records
@@ -219,9 +219,9 @@ select
 from chosen_links
 inner join identity.evidence_classes as classes
     on classes.evidence = 'probabilistic'
-inner join staging.stg_exchange__accounts as accounts
+inner join {staging}.stg_exchange__accounts as accounts
     on chosen_links.account_id = accounts.account_id
-inner join staging.stg_crm__contacts as contacts
+inner join {staging}.stg_crm__contacts as contacts
     on chosen_links.contact_id = contacts.contact_id
 where chosen_links.is_linked
 order by
@@ -231,12 +231,17 @@ order by
 
 
 def link(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, *, batch_seq: int, model: Path | None = None
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    *,
+    batch_seq: int,
+    model: Path | None = None,
+    staging: str = "staging",
 ) -> dict[str, Any]:
     """Links by likeness written into identity.edges: {likeness_accounts, likeness_contacts, likeness_known, likeness_links}.
 
     Call once after the edges were built and before clusters are formed. Learned parameters go to `model` (Splink's settings inside). What was
-    linked is remembered in state.probabilistic_links by batch; the same batch again gives the same links.
+    linked is remembered in state.probabilistic_links by batch; the same batch again gives the same links. `staging`: the schema to read.
     """
     import pyarrow as pa
 
@@ -246,7 +251,10 @@ def link(
     connection.execute(STATE_TABLES)
     _group(connection)
     known = connection.execute("select * from known_records order by left_id, right_id").to_arrow_table()
-    accounts, contacts = (connection.execute(sql).to_arrow_table() for sql in (ACCOUNTS, CONTACTS))
+    accounts, contacts = (
+        connection.execute(sql.format(staging=staging, compared=COMPARED.format(records=records))).to_arrow_table()
+        for sql, records in ((ACCOUNTS, "accounts"), (CONTACTS, "contacts"))
+    )
     wanted = [sum(table["is_wanted"].to_pylist()) if table.num_rows else 0 for table in (accounts, contacts)]
     links = None
     if all(wanted):
@@ -257,7 +265,7 @@ def link(
     found = links.table if links is not None else _nothing(pa)
     connection.execute("begin")
     try:
-        linked = _write(connection, found, batch_seq)
+        linked = _write(connection, found, batch_seq, staging)
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")
@@ -287,13 +295,13 @@ def _group(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(KNOWN)
 
 
-def _write(connection: duckdb.DuckDBPyConnection, found: pyarrow.Table, batch_seq: int) -> int:
+def _write(connection: duckdb.DuckDBPyConnection, found: pyarrow.Table, batch_seq: int, staging: str) -> int:
     connection.register("found_links", found)
     connection.execute(CHOSEN, {"batch_seq": batch_seq, "link": LINK, "keep": KEEP})
     connection.unregister("found_links")
     connection.execute("delete from state.probabilistic_links where batch_seq = $batch_seq", {"batch_seq": batch_seq})
     connection.execute(REMEMBER, {"batch_seq": batch_seq})
-    connection.execute(WRITE)
+    connection.execute(WRITE.format(staging=staging))
     return int(connection.execute("select count(*) from chosen_links where is_linked").fetchall()[0][0])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from candor import cleaning
 from candor.errors import AuditFailed, GateFailed
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ def staged_hash(connection: duckdb.DuckDBPyConnection) -> str:
 def require_permission(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> dict[str, Any]:
     """The audit's verdict over exactly the rows that are staged now.
 
-    Raises AuditFailed or GateFailed when the audit or the gate did not pass, did not run, or looked at other rows.
+    Raises AuditFailed or GateFailed when the audit or the gate did not pass, did not run, or looked at other rows, and UsageError when the
+    warehouse is a copy that was decided with less than everything.
     """
+    cleaning.refuse_reduced(connection)
     folder = settings.reports_dir / run.run_id
     again = f"candor run --as-of {run.as_of:%Y-%m-%dT%H:%M:%SZ}; yesterday's offers are still live"
 

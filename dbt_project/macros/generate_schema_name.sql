@@ -1,4 +1,7 @@
-{#- Schemas are named exactly as docs/architecture.md names them, without dbt's prefix of the target's schema. -#}
+{#-
+  Schemas are named exactly as docs/architecture.md names them, without dbt's prefix of the target's schema. Target `reduced` (macros/cleaning.sql)
+  keeps its staging and core beside the whole ones.
+-#}
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {{ (custom_schema_name or target.schema) | trim }}
+    {{ ('reduced_' if target.name == 'reduced' and custom_schema_name in ('staging', 'core') else '') ~ (custom_schema_name or target.schema) | trim }}
 {%- endmacro %}

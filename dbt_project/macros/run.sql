@@ -14,7 +14,7 @@
 
 {#- The database of restricted models: config(database=vault_database()). Without the vault they would be compiled, never built. -#}
 {% macro vault_database() -%}
-    {{ return('vault' if target.name == 'restricted' else target.database) }}
+    {{ return('vault' if target.name in ('restricted', 'reduced') else target.database) }}
 {%- endmacro %}
 
 {#- True when a relation made outside this project (a source) exists; false at parse time. A unit test's fixture has no database. -#}

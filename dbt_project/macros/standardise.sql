@@ -1,6 +1,7 @@
 {#-
     How values are made comparable. Beside each raw value `x` stand `x_std`, null or comparable; `x_valid`, whether it may be believed;
     and `x_reason`, why not. A missing value is neither valid nor wrong: x_valid is false, x_reason null.
+    Where a build does not standardise (macros/cleaning.sql), what joins records is the trimmed raw value, and all of it is believed.
 -#}
 
 {% macro email_domain(column) -%}
@@ -12,6 +13,9 @@
     RFC 5321 (4.5.3.1) and RFC 3696 erratum 1690 allow: 64 before the @, 254 in all. A top level in punycode has digits.
 -#}
 {% macro email_valid(column) -%}
+    {%- if not cleaning().standardises -%}
+    ({{ column }} is not null)
+    {%- else -%}
     coalesce(
         regexp_full_match(
             lower(trim({{ column }})),
@@ -21,9 +25,13 @@
         and strpos(trim({{ column }}), '@') <= 65,
         false
     )
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro email_reason(column) -%}
+    {%- if not cleaning().standardises -%}
+    null::varchar
+    {%- else -%}
     case
         when {{ column }} is null or {{ email_valid(column) }} then null
         when not contains({{ column }}, '@') then 'no_at_sign'
@@ -34,6 +42,7 @@
         when regexp_matches({{ email_domain(column) }}, '^[.-]|[.-]$|\.\.|[^a-z0-9.-]|\.[^.]*[0-9][^.]*$') then 'bad_domain'
         else 'bad_local_part'
     end
+    {%- endif -%}
 {%- endmacro %}
 
 {#-
@@ -41,6 +50,9 @@
     its tag alone (+shop@…) keeps it. `valid` is email_valid where that is already known.
 -#}
 {% macro email_std(column, providers, valid=none) -%}
+    {%- if not cleaning().standardises -%}
+    trim({{ column }})
+    {%- else -%}
     {%- set local -%}
         coalesce(nullif(regexp_extract(lower(trim({{ column }})), '^([^@+]+)', 1), ''), regexp_extract(lower(trim({{ column }})), '^([^@]+)', 1))
     {%- endset -%}
@@ -53,6 +65,7 @@
                 else {{ local }}
             end || '@' || {{ providers }}.canonical_domain
     end
+    {%- endif -%}
 {%- endmacro %}
 
 {#- A function or a machine rather than a human: info@, billing@, no-reply@, whatever tag follows. -#}
@@ -64,12 +77,24 @@
 {%- endmacro %}
 
 {#- `numbers` is the joined state.phone_numbers. -#}
+{% macro phone_std(column, numbers) -%}
+    {{ numbers ~ '.phone_std' if cleaning().standardises else 'trim(' ~ column ~ ')' }}
+{%- endmacro %}
+
+{% macro phone_valid(column, numbers) -%}
+    {%- if cleaning().standardises -%} coalesce({{ numbers }}.is_valid, false) {%- else -%} ({{ column }} is not null) {%- endif -%}
+{%- endmacro %}
+
 {% macro phone_reason(column, numbers) -%}
+    {%- if not cleaning().standardises -%}
+    null::varchar
+    {%- else -%}
     case
         when {{ column }} is null then null
         when {{ numbers }}.raw is null then 'not_asked'
         else {{ numbers }}.reason
     end
+    {%- endif -%}
 {%- endmacro %}
 
 {#-
@@ -78,6 +103,9 @@
     one EVM chain can on every other. Never null for a text, so that a listed address is found however it was typed.
 -#}
 {% macro wallet_std(column) -%}
+    {%- if not cleaning().standardises -%}
+    trim({{ column }})
+    {%- else -%}
     case
         when trim({{ column }}) ilike '0x%' then lower(trim({{ column }}))
         when trim({{ column }}) not in (lower(trim({{ column }})), upper(trim({{ column }}))) then trim({{ column }})
@@ -86,6 +114,7 @@
         when regexp_full_match(lower(trim({{ column }})), '[a-z_]{1,20}1[02-9ac-hj-np-z]{6,}') then lower(trim({{ column }}))
         else trim({{ column }})
     end
+    {%- endif -%}
 {%- endmacro %}
 
 {#-
@@ -105,6 +134,9 @@
     chain that is not named or not in the seed (null), or whose formats are `any`, the address is judged by its own shape: a known format, or letters and digits of a plausible length.
 -#}
 {% macro wallet_reason(column, formats, answers) -%}
+    {%- if not cleaning().standardises -%}
+    null::varchar
+    {%- else -%}
     {%- set format = wallet_format(column, answers) -%}
     case
         when {{ column }} is null then null
@@ -126,6 +158,7 @@
         when {{ format }} is null then {{ answers }}.reason
         when not list_contains(string_split({{ formats }}, '|'), {{ format }}) then 'other_chain'
     end
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro wallet_valid(column, formats, answers) -%}
@@ -142,6 +175,9 @@
     "Doe, Jane" turned round; titles before and ranks after the name gone where two words remain. Letters of other scripts stay.
 -#}
 {% macro name_spelled(column) -%}
+    {%- if not cleaning().standardises -%}
+    trim({{ column }})
+    {%- else -%}
     {%- set turned -%} regexp_replace(lower({{ column }}), '^([^,]+),([^,]+)$', '\2 \1') {%- endset -%}
     {%- set plain -%}
         replace(replace(replace(replace(replace(replace(replace(replace(replace({{ turned }},
@@ -157,10 +193,14 @@
         ),
         ''
     )
+    {%- endif -%}
 {%- endmacro %}
 
 {#- `spelled` is name_spelled of `column`, computed before: the placeholders are looked up in it. -#}
 {% macro name_reason(column, spelled) -%}
+    {%- if not cleaning().standardises -%}
+    null::varchar
+    {%- else -%}
     case
         when {{ column }} is null then null
         when {{ spelled }} is null or not regexp_matches({{ spelled }}, '\p{L}') then 'no_letters'
@@ -168,6 +208,7 @@
         when length({{ spelled }}) >= 3 and replace(replace({{ spelled }}, ' ', ''), left({{ spelled }}, 1), '') = '' then 'placeholder'
         when {{ spelled }} in (select value from {{ ref('attribute_placeholders') }} where attribute = 'name') then 'placeholder'
     end
+    {%- endif -%}
 {%- endmacro %}
 
 {#-
@@ -175,12 +216,16 @@
     exports write for want of one is unknown, even if some are really born on it.
 -#}
 {% macro birth_date_reason(column) -%}
+    {%- if not cleaning().standardises -%}
+    null::varchar
+    {%- else -%}
     case
         when {{ column }} is null then null
         when {{ column }}::varchar in (select value from {{ ref('attribute_placeholders') }} where attribute = 'birth_date') then 'placeholder'
         when {{ column }} > ({{ as_of() }})::date then 'in_the_future'
         when {{ column }} < ({{ as_of() }})::date - interval 123 year then 'impossible_age'
     end
+    {%- endif -%}
 {%- endmacro %}
 
 {#- The date that an age may be worked out from: none that would make somebody of age for want of a better one. A date in the future counts. -#}

@@ -16,15 +16,20 @@
 
     from (
         select * from {{ relation }}
-        where not _is_superseded
+        where {{ 'true' if keeps_copies(relation) else 'not _is_superseded' }}
             and _extracted_at <= {{ as_of() }}
             {%- if updated_at %}
             and {{ updated_at }} <= {{ as_of() }}
             {%- endif %}
+            {%- if is_withheld(relation) %}
+            and false
+            {%- endif %}
+        {% if not keeps_copies(relation) -%}
         qualify row_number() over (
             partition by {{ key | join(', ') }}
             order by {% if updated_at %}{{ updated_at }} desc, {% endif %}_extracted_at desc, {% for tie in ties %}{{ tie }}, {% endfor %}_row_hash desc
         ) = 1
+        {%- endif %}
     ) as newest
 
     inner join (
@@ -58,6 +63,13 @@
         known._row_hash as row_hash,
         known._extracted_at as known_at
     from (
+        {% if is_withheld(relation) or keeps_copies(relation) -%}
+        select *, 0::bigint as duplicates from {{ relation }}
+        where _extracted_at <= {{ as_of() }}
+            {%- if is_withheld(relation) %}
+            and false
+            {%- endif %}
+        {%- else -%}
         select *, 0::bigint as duplicates from {{ relation }}
         where _extracted_at <= {{ as_of() }}
             and {{ key_hash }} not in ({{ repeated }})
@@ -68,5 +80,6 @@
         where _extracted_at <= {{ as_of() }}
             and {{ key_hash }} in ({{ repeated }})
         qualify row_number() over (partition by {{ key | join(', ') }} order by _extracted_at, _row_hash) = 1
+        {%- endif %}
     ) as known
 {%- endmacro %}

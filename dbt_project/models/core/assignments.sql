@@ -2,4 +2,4 @@
 {{ config(materialized='view') }}
 
 select * exclude (reasons) from {{ ref('int_assignments_judged') }}
-where len(reasons) = 0
+where {{ is_used('reasons') }}

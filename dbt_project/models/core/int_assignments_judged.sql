@@ -138,7 +138,7 @@ said_again as (
         source
     from hashed
     where person_id is not null
-        and content_hash in (select content_hash from hashed group by content_hash having count(*) > 1)
+        and content_hash in (select content_hash from hashed group by content_hash having count(*) > 1){{ unless_duplicates_stay() }}
     qualify row_number() over (
         partition by person_id, offer_id, offer_version, channel, arm, assigned_at order by source, known_at, assignment_id
     ) > 1

@@ -14,7 +14,7 @@ said_again as (
 
     from events
 
-    where hash({{ event_moment('events') }}) in (select moment_hash from {{ ref('int_event_moments_repeated') }})
+    where hash({{ event_moment('events') }}) in (select moment_hash from {{ ref('int_event_moments_repeated') }}){{ unless_duplicates_stay() }}
 
     qualify row_number() over (
         partition by {{ event_moment('events') }}

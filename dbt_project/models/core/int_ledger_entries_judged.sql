@@ -14,7 +14,7 @@ said_again as (
 
     select entry_id
     from ledger_entries
-    where content_hash in (select content_hash from ledger_entries group by content_hash having count(*) > 1)
+    where content_hash in (select content_hash from ledger_entries group by content_hash having count(*) > 1){{ unless_duplicates_stay() }}
     qualify row_number() over (
         partition by account_id, kind, product_line, asset, amount_usd, occurred_at order by known_at, entry_id
     ) > 1

@@ -14,7 +14,7 @@ said_again as (
 
     select trade_id
     from trades
-    where content_hash in (select content_hash from trades group by content_hash having count(*) > 1)
+    where content_hash in (select content_hash from trades group by content_hash having count(*) > 1){{ unless_duplicates_stay() }}
     qualify row_number() over (
         partition by account_id, product_line, asset, side, quantity, amount_usd, traded_at order by known_at, trade_id
     ) > 1

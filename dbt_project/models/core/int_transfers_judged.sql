@@ -27,7 +27,7 @@ said_again as (
         to_address,
         asset
     from transfers
-    where tx_hash_hash in (select tx_hash_hash from transfers group by tx_hash_hash having count(*) > 1)
+    where tx_hash_hash in (select tx_hash_hash from transfers group by tx_hash_hash having count(*) > 1){{ unless_duplicates_stay() }}
     qualify row_number() over (
         partition by lower(tx_hash), from_wallet_std, to_wallet_std, asset, amount
         order by known_at, chain, from_address, to_address, row_hash

@@ -22,7 +22,7 @@ accounts_of_people as (
         accounts.region_code,
         accounts.time_zone_std as time_zone,
         accounts.language,
-        coalesce(accounts.is_test, false) or {{ is_test_email('accounts.email') }} as is_test,
+        {{ is_marked_test('coalesce(accounts.is_test, false) or ' ~ is_test_email('accounts.email')) }} as is_test,
         accounts.email_valid as has_email,
         accounts.phone_valid as has_phone,
         accounts.created_at,

@@ -27,7 +27,7 @@ contacts_of_people as (
         contacts.country_code,
         contacts.region_code,
         contacts.language,
-        {{ is_test_email('contacts.email') }} as is_test,
+        {{ is_marked_test(is_test_email('contacts.email')) }} as is_test,
         contacts.email_valid as has_email,
         contacts.phone_valid as has_phone,
         contacts.created_at,

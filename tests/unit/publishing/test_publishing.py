@@ -46,6 +46,14 @@ def test_published_rows_are_live_and_held_out_people_get_nothing(shop, monday):
     assert arms == [("held_out", 2), ("treated", 8)]
 
 
+def test_a_copy_decided_with_less_is_never_published_whatever_audit_and_gate_say(shop, monday):
+    shop.stage(extra="create table state.reduced_cleaning as select 'without crm' as told")
+    with pytest.raises(UsageError, match="without crm"):
+        publishing.run(monday, shop.settings)
+    assert not (shop.settings.state_dir / "serving" / "offers.sqlite").exists()
+    assert not shop.settings.published_dir.exists()
+
+
 def refuse_violations(shop, run):
     shop.allow(run, violations=1)
 
