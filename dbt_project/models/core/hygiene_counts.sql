@@ -7,7 +7,7 @@
 ] -%}
 {%- set removed_tables = [
     ('events', 'events', 'removed_events'), ('exchange', 'trades', 'removed_trades'), ('exchange', 'ledger_entries', 'removed_ledger_entries'),
-    ('wallets', 'transfers', 'removed_transfers'), ('catalogue', 'past_assignments', 'removed_assignments'),
+    ('wallets', 'transfers', 'removed_transfers'), ('crm', 'messages', 'removed_messages'), ('catalogue', 'past_assignments', 'removed_assignments'),
 ] -%}
 with
 
