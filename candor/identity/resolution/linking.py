@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 # Fewer known pairs tell too little of how one person's records compare: a level that one pair in fifty reaches would be seen four times.
 LEAST_KNOWN = 200
 # Pairs compared per record at most. Links are one to one, so what a record shares only with dozens of others finds nobody anyway.
-PAIRS_PER_RECORD = 10
+PAIRS_PER_RECORD = 5
 # Random pairs across the tables; drawn by hash.
-RANDOM_PAIRS = 600_000
+RANDOM_PAIRS = 300_000
 ROUNDS = 100
-# Pairs below this log2 odds are not scored again by Splink: a thousand of them take one thousandth from a pair's probability.
-HOPELESS = -20.0
+# Pairs below this log2 odds are not scored by Splink: ten of them take two thousandths from a pair's probability.
+HOPELESS = -12.0
 
 
 @dataclass(frozen=True)
