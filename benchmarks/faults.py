@@ -279,7 +279,8 @@ def registered(state: Path) -> list[tuple[str, str, bool]]:
     path = state / "mlflow" / "mlflow.db"
     if not path.exists():
         return []
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as connection:
+    # Not read-only: whoever reads first after a kill has to roll the unfinished transaction back.
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=5)) as connection:
         if not connection.execute("select 1 from sqlite_master where name = 'model_version_tags'").fetchall():
             return []
         tags: dict[int, dict[str, str]] = {}

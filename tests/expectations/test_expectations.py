@@ -413,6 +413,8 @@ def test_a_day_on_which_late_silos_leave_nothing_to_offer_is_refused(warehouse):
         pytest.param("'new', 25, 0, 0, 0, 0, 50", True, id="none_of_25_new_ones_though_nine_in_ten_of_all"),
         pytest.param("'new', 25, 1, 1, 0.04, 0.04, 50", True, id="one_good_record_hides_nothing"),
         pytest.param("'new', 11, 0, 0, 0, 0, 50", False, id="too_few_new_ones_to_say_with_certainty"),
+        pytest.param("'new', 20, 0, 0, 0, 0, 50", True, id="a_score_of_new_ones"),
+        pytest.param("'new', 19, 0, 0, 0, 0, 50", False, id="a_small_import_is_a_warning"),
         pytest.param("'new', 25, 9, 1, 0.36, 0.04, 50", False, id="a_third_still_carry_it"),
         pytest.param("'new', 500, 480, 0, 0.96, 0, 50", False, id="people_nobody_knew_yet_were_imported"),
         pytest.param("'new', 25, 0, 0, 0, 0, 3", False, id="nothing_there_to_meet"),
