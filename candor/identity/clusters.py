@@ -29,8 +29,7 @@ select
     claims.row_hash
 from scope_claims as claims
 inner join nodes
-    on claims.record_kind = nodes.identifier_kind
-    and claims.record_id = nodes.identifier
+    on node_key(claims.record_kind, claims.record_id) = nodes.key
 """
 BIRTH_DATES = "select node, born from claims where born is not null"
 CHECKED_NAMES = "select node, checked_name from claims where checked_name is not null"
