@@ -99,13 +99,15 @@ PLACES = "where rowid in (select place from touched_places)"
 TOUCHED = {
     "identifiers": _rows("identifiers", PLACES),
     "edges": _rows("edges", PLACES),
-    "claims": f"""
-        select claims.*
-        from ({_rows("claims")}) as claims
-        semi join scope_identifiers
-            on claims.record_kind = scope_identifiers.identifier_kind
-            and claims.record_id = scope_identifiers.identifier
-    """,
+    "claims": _rows(
+        "claims",
+        """
+            as claims
+            semi join scope_identifiers
+                on claims.record_kind = scope_identifiers.identifier_kind
+                and claims.record_id = scope_identifiers.identifier
+        """,
+    ),
     "persons": """
         select persons.*
         from state.persons as persons
@@ -243,19 +245,17 @@ class Touched:
     is_most: bool
 
 
-def _today(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, np.ndarray]:
-    """Of every row there is today the hash, the place, and the hash of each identifier it names (key_0, key_1)."""
-    import numpy as np
-
+def _today(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[dict[str, np.ndarray], Any]:
+    """Of every row there is today its hash and those of the identifiers it names (key_0, key_1); and the places: the first, or all."""
     source, row_hash, keys = READ[name]
     hashes = ", ".join([f"{row_hash} as row_hash", *(f"{key} as key_{number}" for number, key in enumerate(keys))])
     count, first, last = connection.execute(
         f"select count(*), coalesce(min(rowid), 0), coalesce(max(rowid), -1) from {source} as rows_read"
     ).fetchall()[0]
     if last - first + 1 == count:  # a table that was made in one go
-        found = connection.execute(f"select {hashes} from {source} as rows_read").fetchnumpy()
-        return {**found, "place": np.arange(first, last + 1, dtype=np.int64)}
-    return connection.execute(f"select {hashes}, rowid as place from {source} as rows_read").fetchnumpy()
+        return connection.execute(f"select {hashes} from {source} as rows_read").fetchnumpy(), first
+    found = connection.execute(f"select {hashes}, rowid as place from {source} as rows_read").fetchnumpy()
+    return found, found.pop("place")
 
 
 def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touched:
@@ -265,12 +265,14 @@ def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touch
 
     before = {name: connection.execute(f"select row_hash, family from identity.memory_{name}").fetchnumpy() for name in READ}
     (first_free, unlinked), *_ = connection.execute("select first_free, unlinks from identity.memory_batch").fetchall()
-    touched, named, today, new = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.uint64)], {}, {}
+    touched, named = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.uint64)]
+    today, new, first_or_all = {}, {}, {}
     for name in READ:
-        today[name] = _today(connection, name)
-        gone, new[name] = unmatched(before[name]["row_hash"], today[name]["row_hash"])
+        keys, first_or_all[name] = _today(connection, name)
+        today[name] = keys.pop("row_hash")
+        gone, new[name] = unmatched(before[name]["row_hash"], today[name])
         touched.append(before[name]["family"][gone])
-        named += [hashes[new[name]] for column, hashes in today[name].items() if column.startswith("key")]
+        named += [hashes[new[name]] for hashes in keys.values()]
     changed = [end for pair in _differing(unlinks, json.loads(unlinked)) for end in pair]
     named += [connection.execute("select hash($kind, $identifier) as key", end).fetchnumpy()["key"] for end in changed]
     connection.register("named_keys", pa.table({"key": np.concatenate(named)}))
@@ -281,24 +283,29 @@ def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touch
     is_touched = np.zeros(first_free, dtype=bool)
     is_touched[np.concatenate(touched)] = True
 
+    def places_of(name: str, rows: np.ndarray) -> np.ndarray:
+        place = first_or_all[name]
+        return rows + place if isinstance(place, int) else place[rows]
+
     places = {}
     for name in ("identifiers", "edges"):
         theirs = before[name]["row_hash"][_where(before[name]["family"], is_touched.__getitem__)]
-        places[name] = today[name]["place"][np.union1d(among(today[name]["row_hash"], theirs), new[name])]
+        places[name] = places_of(name, np.union1d(among(today[name], theirs), new[name]))
     cut = connection.execute(
         "select row_hash, family, cut from identity.memory_edges where cut > 0 order by row_hash"
     ).fetchnumpy()
     stands = ~is_touched[cut["family"]]
     cut_hashes, reasons = cut["row_hash"][stands], cut["cut"][stands]
-    cut_now = among(today["edges"]["row_hash"], cut_hashes)
-    reasons = reasons[np.searchsorted(cut_hashes, today["edges"]["row_hash"][cut_now])]
-    is_most = len(places["identifiers"]) > MOST * len(today["identifiers"]["place"])
-    places["edges"] = np.concatenate([places["edges"], today["edges"]["place"][cut_now]])
+    cut_now = among(today["edges"], cut_hashes)
+    reasons = reasons[np.searchsorted(cut_hashes, today["edges"][cut_now])]
+    cut_places = places_of("edges", cut_now)
+    is_most = len(places["identifiers"]) > MOST * len(today["identifiers"])
+    places["edges"] = np.concatenate([places["edges"], cut_places])
     return Touched(
         np.flatnonzero(is_touched).astype(np.int32),
         first_free,
         places,
-        today["edges"]["place"][cut_now],
+        cut_places,
         reasons,
         is_most,
     )
