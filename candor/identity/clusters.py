@@ -29,8 +29,7 @@ select
     claims.row_hash
 from scope_claims as claims
 inner join nodes
-    on claims.record_kind = nodes.identifier_kind
-    and claims.record_id = nodes.identifier
+    on node_key(claims.record_kind, claims.record_id) = nodes.key
 """
 BIRTH_DATES = "select node, born from claims where born is not null"
 CHECKED_NAMES = "select node, checked_name from claims where checked_name is not null"
@@ -184,13 +183,15 @@ def named(reasons: np.ndarray) -> Any:
 
 def move_cuts(connection: duckdb.DuckDBPyConnection, edges: str, cuts: str) -> None:
     """Move from identity.edges to identity.dropped_edges what the relation `cuts` (edge, reason) names by place; `edges` has the rows."""
+    connection.execute(f"create temp table moved as select * from {cuts}")  # of arrays DuckDB does not know that they are short
     connection.execute(
         f"""
         insert into identity.dropped_edges by name
-        select edges.* exclude (place, row_hash), cuts.reason
+        select edges.* exclude (place, row_hash), moved.reason
         from {edges} as edges
-        inner join {cuts} as cuts
-            on edges.place = cuts.edge
+        inner join moved
+            on edges.place = moved.edge
         """
     )
-    connection.execute(f"delete from identity.edges where rowid in (select edge from {cuts})")
+    connection.execute("delete from identity.edges where rowid in (select edge from moved)")
+    connection.execute("drop table moved")

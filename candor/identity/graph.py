@@ -20,6 +20,7 @@ select
     identifiers.identifier_kind,
     identifiers.identifier,
     kinds.anchor_priority::tinyint as kind,
+    node_key(identifiers.identifier_kind, identifiers.identifier) as key,
     identifiers.row_hash
 from (select * from scope_identifiers where {IS_NODE}) as identifiers
 inner join identity.identifier_kinds as kinds
@@ -35,40 +36,19 @@ select
     (rowid - {first})::integer as node,
     identifier_kind,
     identifier,
-    kind
+    kind,
+    key
 from sorted_nodes
 """
 
-# Both ends are looked for by a 64-bit hash: half the time that strings take.
-LINKS_BY_HASH = """
-create or replace temp table links as
-with
-
-keyed as (
-
-    select
-        node,
-        hash(identifier_kind, identifier) as key
-
-    from nodes
-
+# What nodes are looked for by: a 64-bit hash takes half the time that strings do. Should two nodes have one hash, names decide.
+NODE_KEYS = (
+    "node_key(kind, identifier) as hash(kind, identifier)",
+    "node_key(kind, identifier) as concat(kind, '|', identifier)",
 )
 
-select
-    least(one.node, other.node) as node,
-    greatest(one.node, other.node) as other_node,
-    edges.evidence_rank::tinyint as evidence_rank,
-    epoch_ms(edges.first_known_at) as known_ms,
-    edges.place as edge,
-    edges.row_hash
-from scope_edges as edges
-inner join keyed as one
-    on hash(edges.identifier_kind, edges.identifier) = one.key
-inner join keyed as other
-    on hash(edges.other_kind, edges.other_identifier) = other.key
-"""
-
-LINKS_BY_NAME = """
+# An edge that ends at something that is no node is no link.
+LINKS = """
 create or replace temp table links as
 select
     least(one.node, other.node) as node,
@@ -79,40 +59,42 @@ select
     edges.row_hash
 from scope_edges as edges
 inner join nodes as one
-    on edges.identifier_kind = one.identifier_kind
-    and edges.identifier = one.identifier
+    on node_key(edges.identifier_kind, edges.identifier) = one.key
 inner join nodes as other
-    on edges.other_kind = other.identifier_kind
-    and edges.other_identifier = other.identifier
-"""
-
-
-ONE_LINK_PER_EDGE = """
-select (select (count(*), sum(row_hash)) from links) = (select (count(*), sum(row_hash)) from scope_edges)
+    on node_key(edges.other_kind, edges.other_identifier) = other.key
 """
 
 
 def intern(connection: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The kind of every node (its anchor_priority), and the arrays node, other_node, evidence_rank, known_ms, edge of every link.
 
-    Reads `scope_identifiers` and `scope_edges`. Leaves the temp view `nodes` (node, identifier_kind, identifier, kind) over the
-    temp table `sorted_nodes`, and `links`, both in the order of the arrays.
+    Reads `scope_identifiers` and `scope_edges`. Leaves the temp macro `node_key`, the temp view `nodes` (node, identifier_kind,
+    identifier, kind, key) over the temp table `sorted_nodes`, and `links`, both in the order of the arrays.
     """
 
     connection.execute("set preserve_insertion_order = true")  # arrays and tables are joined by position
-    connection.execute(NODES)
+    for key in NODE_KEYS:
+        connection.execute(f"create or replace temp macro {key}")
+        connection.execute(NODES)
+        if is_unique(connection.execute("select key from sorted_nodes").fetchnumpy()["key"]):
+            break
     first, last, count = connection.execute(
         "select coalesce(min(rowid), 0), max(rowid), count(*) from sorted_nodes"
     ).fetchall()[0]
     assert count == 0 or last - first + 1 == count, "DuckDB numbers the rows of a new table without a gap"
     connection.execute(NODES_BY_NUMBER.format(first=first))
     kinds = connection.execute("select kind from sorted_nodes").fetchnumpy()["kind"]
-    connection.execute(LINKS_BY_HASH)
-    if connection.execute(ONE_LINK_PER_EDGE).fetchall() != [(True,)]:
-        # An edge ends at a hub or blocked value, or two identifiers have one hash: names decide.
-        connection.execute(LINKS_BY_NAME)
+    connection.execute(LINKS)
     links: dict[str, Any] = connection.execute("select node, other_node, evidence_rank, known_ms, edge from links").fetchnumpy()
     return kinds, links
+
+
+def is_unique(values: np.ndarray) -> bool:
+    """Whether no value comes twice."""
+    import numpy as np
+
+    ordered = np.sort(values)
+    return not bool((ordered[1:] == ordered[:-1]).any())
 
 
 def components(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from candor.identity import changes
+from candor.identity import changes, graph
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,34 +33,34 @@ create table if not exists state.persons (
 # of several persons in one cluster the one with the smallest code survives.
 EARLIER_PERSONS = """
 create or replace temp table earlier_persons as
-with
-
-persons as (
-
-    select
-        person_id,
-        min_by(anchor_kind, batch_seq) as anchor_kind,
-        min_by(anchor, batch_seq) as anchor
-
-    from scope_persons
-
-    where batch_seq < $batch_seq
-
-    group by person_id
-
-    order by
-        min(batch_seq),
-        person_id
-
-)
-
 select
     (row_number() over () - 1)::integer as code,
     person_id,
     anchor_kind,
-    anchor
-from persons
+    anchor,
+    person_key(person_id) as key,
+    node_key(anchor_kind, anchor) as anchor_key
+from (
+    {mints}
+    order by
+        batch_seq,
+        person_id
+) as persons
 """
+
+MINTS = "select * from scope_persons where batch_seq < $batch_seq"
+FIRST_MINTS = """
+    select
+        person_id,
+        min_by(anchor_kind, batch_seq) as anchor_kind,
+        min_by(anchor, batch_seq) as anchor,
+        min(batch_seq) as batch_seq
+    from scope_persons
+    where batch_seq < $batch_seq
+    group by person_id
+"""
+# Nearly always nobody was minted twice and no two persons have one hash, and then the first way will do.
+EARLIER_PERSONS_WAYS = (("hash(person_id)", MINTS), ("hash(person_id)", FIRST_MINTS), ("person_id", FIRST_MINTS))
 
 # Every entry, not only the latest: who retired lives on as whoever holds what was ever theirs. An identifier that is no node
 # now (a hub, blocked, or no longer shown by any source) is named by its hash. A person's anchor is among their entries.
@@ -70,13 +70,12 @@ select
     earlier_persons.code,
     key_map.batch_seq,
     case when nodes.node is null then hash(key_map.identifier_kind, key_map.identifier) else 0 end as key,
-    key_map.identifier_kind = earlier_persons.anchor_kind and key_map.identifier = earlier_persons.anchor as is_anchor
+    node_key(key_map.identifier_kind, key_map.identifier) = earlier_persons.anchor_key as is_anchor
 from scope_key_map as key_map
 inner join earlier_persons
-    on key_map.person_id = earlier_persons.person_id
+    on person_key(key_map.person_id) = earlier_persons.key
 left join nodes
-    on key_map.identifier_kind = nodes.identifier_kind
-    and key_map.identifier = nodes.identifier
+    on node_key(key_map.identifier_kind, key_map.identifier) = nodes.key
 where key_map.batch_seq < $batch_seq
 """
 
@@ -212,7 +211,11 @@ def give(connection: duckdb.DuckDBPyConnection, clusters: Clusters, *, batch_seq
     import pyarrow as pa
 
     batch = {"batch_seq": batch_seq}
-    connection.execute(EARLIER_PERSONS, batch)
+    for key, mints in EARLIER_PERSONS_WAYS:
+        connection.execute(f"create or replace temp macro person_key(person_id) as {key}")
+        connection.execute(EARLIER_PERSONS.format(mints=mints), batch)
+        if graph.is_unique(connection.execute("select key from earlier_persons").fetchnumpy()["key"]):
+            break
     earlier = connection.execute("select person_id from earlier_persons order by code").to_arrow_table()["person_id"]
     # With nobody known there is nothing to look for.
     ever = connection.execute(KNOWN if len(earlier) else f"{KNOWN} limit 0", batch).fetchnumpy()

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 from candor.identity import clusters, graph
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import duckdb
     import numpy as np
 
@@ -36,17 +38,17 @@ if TYPE_CHECKING:
 READ = {
     "identifiers": (
         "identity.identifiers",
-        "hash(identifier_kind, identifier, is_hub, is_blocked)",
+        "hash(hash(identifier_kind, identifier), is_hub, is_blocked)",
         ("hash(identifier_kind, identifier)",),
     ),
     "edges": (
         "identity.edges",
-        "hash(identifier_kind, identifier, other_kind, other_identifier, evidence_rank, first_known_at)",
+        "hash(hash(identifier_kind, identifier), hash(other_kind, other_identifier), evidence_rank, first_known_at)",
         ("hash(identifier_kind, identifier)", "hash(other_kind, other_identifier)"),
     ),
     "claims": (
         "(select *, rowid from vault.identity.int_record_claims where birth_date is not null or (is_verified and name is not null))",
-        "hash(record_kind, record_id, birth_date, name, is_verified)",
+        "hash(hash(record_kind, record_id), birth_date, name, is_verified)",
         ("hash(record_kind, record_id)",),
     ),
 }
@@ -65,6 +67,9 @@ WHOLE = {
 }
 
 TABLES = ("batch", "identifiers", "absent", "edges", "claims", "persons")
+
+# So many hashes are looked at at a time: what is made of them stays in the processor's cache.
+PART = 2**17
 
 # From this share of identifiers on, to compute everything costs no more than to find out what need not be.
 MOST = 0.5
@@ -94,13 +99,15 @@ PLACES = "where rowid in (select place from touched_places)"
 TOUCHED = {
     "identifiers": _rows("identifiers", PLACES),
     "edges": _rows("edges", PLACES),
-    "claims": f"""
-        select claims.*
-        from ({_rows("claims")}) as claims
-        semi join scope_identifiers
-            on claims.record_kind = scope_identifiers.identifier_kind
-            and claims.record_id = scope_identifiers.identifier
-    """,
+    "claims": _rows(
+        "claims",
+        """
+            as claims
+            semi join scope_identifiers
+                on claims.record_kind = scope_identifiers.identifier_kind
+                and claims.record_id = scope_identifiers.identifier
+        """,
+    ),
     "persons": """
         select persons.*
         from state.persons as persons
@@ -238,18 +245,17 @@ class Touched:
     is_most: bool
 
 
-def _today(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, np.ndarray]:
-    """The hash and the place of every row there is today."""
-    import numpy as np
-
-    source, row_hash, _ = READ[name]
+def _today(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[dict[str, np.ndarray], Any]:
+    """Of every row there is today its hash and those of the identifiers it names (key_0, key_1); and the places: the first, or all."""
+    source, row_hash, keys = READ[name]
+    hashes = ", ".join([f"{row_hash} as row_hash", *(f"{key} as key_{number}" for number, key in enumerate(keys))])
     count, first, last = connection.execute(
         f"select count(*), coalesce(min(rowid), 0), coalesce(max(rowid), -1) from {source} as rows_read"
     ).fetchall()[0]
     if last - first + 1 == count:  # a table that was made in one go
-        found = connection.execute(f"select {row_hash} as row_hash from {source} as rows_read").fetchnumpy()
-        return {"row_hash": found["row_hash"], "place": np.arange(first, last + 1, dtype=np.int64)}
-    return connection.execute(f"select {row_hash} as row_hash, rowid as place from {source} as rows_read").fetchnumpy()
+        return connection.execute(f"select {hashes} from {source} as rows_read").fetchnumpy(), first
+    found = connection.execute(f"select {hashes}, rowid as place from {source} as rows_read").fetchnumpy()
+    return found, found.pop("place")
 
 
 def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touched:
@@ -259,15 +265,14 @@ def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touch
 
     before = {name: connection.execute(f"select row_hash, family from identity.memory_{name}").fetchnumpy() for name in READ}
     (first_free, unlinked), *_ = connection.execute("select first_free, unlinks from identity.memory_batch").fetchall()
-    touched, named, today, new = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.uint64)], {}, {}
-    for name, (source, _, columns) in READ.items():
-        today[name] = _today(connection, name)
-        gone, new[name] = unmatched(before[name]["row_hash"], today[name]["row_hash"])
+    touched, named = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.uint64)]
+    today, new, first_or_all = {}, {}, {}
+    for name in READ:
+        keys, first_or_all[name] = _today(connection, name)
+        today[name] = keys.pop("row_hash")
+        gone, new[name] = unmatched(before[name]["row_hash"], today[name])
         touched.append(before[name]["family"][gone])
-        connection.register("touched_places", pa.table({"place": today[name]["place"][new[name]]}))
-        found = connection.execute(f"select {', '.join(columns)} from {source} as rows_read {PLACES}").fetchnumpy()
-        named += found.values()
-        connection.unregister("touched_places")
+        named += [hashes[new[name]] for hashes in keys.values()]
     changed = [end for pair in _differing(unlinks, json.loads(unlinked)) for end in pair]
     named += [connection.execute("select hash($kind, $identifier) as key", end).fetchnumpy()["key"] for end in changed]
     connection.register("named_keys", pa.table({"key": np.concatenate(named)}))
@@ -278,26 +283,29 @@ def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touch
     is_touched = np.zeros(first_free, dtype=bool)
     is_touched[np.concatenate(touched)] = True
 
+    def places_of(name: str, rows: np.ndarray) -> np.ndarray:
+        place = first_or_all[name]
+        return rows + place if isinstance(place, int) else place[rows]
+
     places = {}
     for name in ("identifiers", "edges"):
-        theirs = among(today[name]["row_hash"], before[name]["row_hash"][is_touched[before[name]["family"]]])
-        is_read = np.zeros(len(today[name]["place"]), dtype=bool)
-        is_read[theirs] = is_read[new[name]] = True
-        places[name] = today[name]["place"][is_read]
+        theirs = before[name]["row_hash"][_where(before[name]["family"], is_touched.__getitem__)]
+        places[name] = places_of(name, np.union1d(among(today[name], theirs), new[name]))
     cut = connection.execute(
         "select row_hash, family, cut from identity.memory_edges where cut > 0 order by row_hash"
     ).fetchnumpy()
     stands = ~is_touched[cut["family"]]
     cut_hashes, reasons = cut["row_hash"][stands], cut["cut"][stands]
-    cut_now = among(today["edges"]["row_hash"], cut_hashes)
-    reasons = reasons[np.searchsorted(cut_hashes, today["edges"]["row_hash"][cut_now])]
-    is_most = len(places["identifiers"]) > MOST * len(today["identifiers"]["place"])
-    places["edges"] = np.concatenate([places["edges"], today["edges"]["place"][cut_now]])
+    cut_now = among(today["edges"], cut_hashes)
+    reasons = reasons[np.searchsorted(cut_hashes, today["edges"][cut_now])]
+    cut_places = places_of("edges", cut_now)
+    is_most = len(places["identifiers"]) > MOST * len(today["identifiers"])
+    places["edges"] = np.concatenate([places["edges"], cut_places])
     return Touched(
         np.flatnonzero(is_touched).astype(np.int32),
         first_free,
         places,
-        today["edges"]["place"][cut_now],
+        cut_places,
         reasons,
         is_most,
     )
@@ -321,12 +329,8 @@ def _take(connection: duckdb.DuckDBPyConnection, touched: Touched) -> None:
         connection.execute(f"create temp table scope_{name} as {query}")
         if name in touched.places:
             connection.unregister("touched_places")
-    connection.execute("alter table scope_edges rename to read_edges")
-    clusters.move_cuts(connection, "read_edges", "standing_cuts")
-    connection.execute(
-        "create temp table scope_edges as select * from read_edges where place not in (select edge from standing_cuts)"
-    )
-    connection.execute("drop table read_edges")
+    clusters.move_cuts(connection, "scope_edges", "standing_cuts")
+    connection.execute("delete from scope_edges where place in (select edge from standing_cuts)")
     for name in ("touched_families", "standing_cuts"):
         connection.unregister(name)
 
@@ -339,17 +343,18 @@ def unmatched(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """
     import numpy as np
 
-    bits = max(1, (max(len(before), len(now)) // 8).bit_length())
+    bits = max(1, (max(len(before), len(now)) // 2).bit_length())
 
-    def buckets(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        bucket = (hashes >> np.uint64(64 - bits)).view(np.int64)
-        low = (hashes & np.uint64(2**44 - 1)).astype(np.float64)  # a few to a bucket: their sum is exact
-        return bucket, np.bincount(bucket, weights=low, minlength=2**bits)
+    def bucket(hashes: np.ndarray) -> np.ndarray:
+        return (hashes >> np.uint64(64 - bits)).view(np.int64)
 
-    bucket_before, sum_before = buckets(before)
-    bucket_now, sum_now = buckets(now)
-    differs = sum_before != sum_now
-    maybe_gone, maybe_new = np.flatnonzero(differs[bucket_before]), np.flatnonzero(differs[bucket_now])
+    sums = np.zeros((2, 2**bits), dtype=np.uint64)
+    for sum_of, hashes in zip(sums, (before, now), strict=True):
+        for start in range(0, len(hashes), PART):
+            part = hashes[start : start + PART]
+            np.add.at(sum_of, bucket(part), part)
+    differs = sums[0] != sums[1]
+    maybe_gone, maybe_new = (_where(hashes, lambda part: differs[bucket(part)]) for hashes in (before, now))
     gone = maybe_gone[~_is_in(before[maybe_gone], now[maybe_new])]
     return gone, maybe_new[~_is_in(now[maybe_new], before[maybe_gone])]
 
@@ -361,8 +366,16 @@ def among(hashes: np.ndarray, few: np.ndarray) -> np.ndarray:
     shift = np.uint64(64 - 22)
     is_near = np.zeros(2**22, dtype=bool)  # one bit in a few tells most strangers apart without sorting them
     is_near[few >> shift] = True
-    near = np.flatnonzero(is_near[hashes >> shift])
+    near = _where(hashes, lambda part: is_near[part >> shift])
     return near[_is_in(hashes[near], few)]
+
+
+def _where(values: np.ndarray, is_meant: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The places in `values` of those for which `is_meant`, which is asked of one part after the other."""
+    import numpy as np
+
+    parts = [start + np.flatnonzero(is_meant(values[start : start + PART])) for start in range(0, len(values), PART)]
+    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
 
 def _is_in(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from candor.identity import memory
+from candor.identity import graph, keys, memory
 from candor.identity.overrides import Override
 
 RESULTS = {
@@ -116,6 +116,46 @@ def test_days_that_redo_what_is_touched_equal_days_that_redo_everything(seed, ne
         assert whole.counts["recomputed"] == "all"
         assert results(touched) == results(whole), f"day {batch}"
         assert counts(touched) == counts(whole), f"day {batch}"
+
+
+# Of an identifier only its kind, of a person nothing at all: whatever is looked for by hash has more than one match.
+COLLIDING_NODES = ("node_key(kind, identifier) as hash(kind)", *graph.NODE_KEYS[1:])
+COLLIDING_PERSONS = (("hash(1)", keys.MINTS), ("hash(1)", keys.FIRST_MINTS), *keys.EARLIER_PERSONS_WAYS[2:])
+
+
+@pytest.mark.parametrize(
+    ("module", "ways", "colliding"),
+    [(graph, "NODE_KEYS", COLLIDING_NODES), (keys, "EARLIER_PERSONS_WAYS", COLLIDING_PERSONS)],
+    ids=["identifiers", "persons"],
+)
+@pytest.mark.parametrize("seed", range(5, 7))
+def test_names_decide_when_two_have_one_hash(seed, module, ways, colliding, new_world, monkeypatch):
+    worlds = {"by hash": new_world(), "by name": new_world()}
+    for name, world in worlds.items():
+        if name == "by name":
+            monkeypatch.setattr(module, ways, colliding)
+        for batch, day in enumerate(random_days(seed), 1):
+            world.run(batch, **day)
+    assert results(worlds["by hash"]) == results(worlds["by name"])
+    assert counts(worlds["by hash"]) == counts(worlds["by name"])
+
+
+def test_a_person_minted_twice_is_as_old_as_the_first_time(world, new_world):
+    """Once batch 3 has minted a person, a replay of batch 2 may mint them too; their key is then in both."""
+    whole = new_world()
+    for each in (world, whole):
+        each.run(1, "a5-e5")
+        each.run(2, "a5-e5 a1-e1")
+        each.run(3, "a5-e5 a1-e1 a2-e2")
+    (older,) = world.table("select person_id from state.persons where anchor = 'a1'")[0]
+    world.connection.execute(
+        "insert into state.persons select * replace (3 as batch_seq) from state.persons where anchor = 'a1'"
+    )
+    merged = "a5-e5 a1-e1 a2-e2 a1-p1:phone a2-p1:phone"
+    assert run_whole(world, 4, merged) == run_whole(whole, 4, merged)
+    assert world.table("select distinct person_id from identity.person_identifiers where identifier in ('a1', 'a2')") == [
+        (older,)
+    ]
 
 
 def test_a_day_without_news_touches_nobody(world):
