@@ -42,6 +42,7 @@ from sorted_nodes
 """
 
 # What nodes are looked for by: a 64-bit hash takes half the time that strings do. Should two nodes have one hash, names decide.
+# That something which is no node (100,000 of them beside 7 million nodes) has a node's hash has a chance of one in twenty million.
 NODE_KEYS = (
     "node_key(kind, identifier) as hash(kind, identifier)",
     "node_key(kind, identifier) as concat(kind, '|', identifier)",

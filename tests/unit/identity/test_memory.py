@@ -153,6 +153,7 @@ def test_a_person_minted_twice_is_as_old_as_the_first_time(world, new_world):
     )
     merged = "a5-e5 a1-e1 a2-e2 a1-p1:phone a2-p1:phone"
     assert run_whole(world, 4, merged) == run_whole(whole, 4, merged)
+    assert (world.aliases(), world.counts["merged"]) == (whole.aliases(), whole.counts["merged"])
     assert world.table("select distinct person_id from identity.person_identifiers where identifier in ('a1', 'a2')") == [
         (older,)
     ]
