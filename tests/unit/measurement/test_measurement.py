@@ -171,7 +171,7 @@ def test_the_models_own_unit_tests_pass(settings):
     results = transform._dbt(
         ["test", "--select", "path:models/measurement,test_type:unit"],
         settings,
-        restricted=False,
+        target="open",
         variables={"as_of": "2026-11-23 15:00:00", "run_id": "r1", "batch_seq": 1},
     )
     tested = [result for result in results.results if result.node.resource_type == "unit_test"]
