@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from candor.audit.people import of_kind, of_kind_weak
+from candor.audit.people import of_kind
 from candor.audit.raw import newest
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def consents(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, state
     ]
     found = [
         part.select(subject.alias("identifier"), *kept)
-        .join(of_kind_weak(identifiers, kind, "identifier"), on="identifier", how="inner")
+        .join(of_kind(identifiers, kind, "identifier", "is_weak"), on="identifier", how="inner")
         .select(
             "person_id",
             (pl.lit(f"{kind}:") + pl.col("identifier")).alias("subject"),

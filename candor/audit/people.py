@@ -21,20 +21,12 @@ JURISDICTION_MAX_AGE_HOURS = 720
 OLDEST_AGE_YEARS = 123
 
 
-def of_kind(identifiers: pl.DataFrame, kind: str, name: str | None = None) -> pl.LazyFrame:
-    """(person_id, identifier) of one kind, the identifier under the name `name`."""
+def of_kind(identifiers: pl.DataFrame, kind: str, name: str | None = None, *more: str) -> pl.LazyFrame:
+    """(person_id, identifier, `more` columns) of one kind, the identifier under the name `name`."""
     import polars as pl
 
     found = identifiers.lazy().filter(pl.col("identifier_kind") == kind)
-    return found.select("person_id", pl.col("identifier").alias(name or kind))
-
-
-def of_kind_weak(identifiers: pl.DataFrame, kind: str, name: str) -> pl.LazyFrame:
-    """`of_kind` and `is_weak`: whether likeness alone ties the identifier to the person."""
-    import polars as pl
-
-    found = identifiers.lazy().filter(pl.col("identifier_kind") == kind)
-    return found.select("person_id", pl.col("identifier").alias(name), "is_weak")
+    return found.select("person_id", pl.col("identifier").alias(name or kind), *more)
 
 
 def accounts(raw: Raw, identifiers: pl.DataFrame) -> pl.DataFrame:

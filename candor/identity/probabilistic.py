@@ -91,55 +91,46 @@ order by
 limit {LEARN_FROM}
 """
 
-COMPARED = """
-    {records}.full_name,
-    {records}.postal_code_std as postal_code,
-    {records}.region_code as region,
-    {records}.country_code as country,
-    {records}.email_std as email,
-    {records}.phone_std as phone
-"""
-
-# A record has something to go by: a name and one thing more.
-ACCOUNTS = """
+# The records of one silo that stand for their group. One that is looked at has something to go by: a name and one thing more.
+RECORDS = """
 select
-    accounts.account_id as record_id,
-    {compared},
-    accounts.birth_date_std::varchar as birth_date,
-    known_records.left_id is null as is_wanted
-from {staging}.stg_exchange__accounts as accounts
+    records.{record_id} as record_id,
+    records.full_name,
+    records.postal_code_std as postal_code,
+    records.region_code as region,
+    records.country_code as country,
+    records.email_std as email,
+    records.phone_std as phone,
+    {birth_date} as birth_date,
+    known_records.{side} is null as is_wanted
+from {table} as records
 inner join record_groups
-    on accounts.account_id = record_groups.account_id
+    on records.{record_id} = record_groups.{record_id}
 left join known_records
-    on accounts.account_id = known_records.left_id
-where known_records.left_id is not null
+    on records.{record_id} = known_records.{side}
+where known_records.{side} is not null
     or (
-        record_groups.contact_id is null
-        and accounts.name_valid
-        and coalesce(accounts.postal_code_std, accounts.region_code, accounts.country_code) is not null
-        and not coalesce(accounts.is_test, false)
+        record_groups.{other_id} is null
+        and records.name_valid
+        and coalesce(records.postal_code_std, records.region_code, records.country_code) is not null
+        and not {is_test}
     )
 order by record_id
 """
-
-CONTACTS = """
-select
-    contacts.contact_id as record_id,
-    {compared},
-    known_records.right_id is null as is_wanted
-from {staging}.stg_crm__contacts as contacts
-inner join record_groups
-    on contacts.contact_id = record_groups.contact_id
-left join known_records
-    on contacts.contact_id = known_records.right_id
-where known_records.right_id is not null
-    or (
-        record_groups.account_id is null
-        and contacts.name_valid
-        and coalesce(contacts.postal_code_std, contacts.region_code, contacts.country_code) is not null
-    )
-order by record_id
-"""
+ACCOUNTS = {
+    "record_id": "account_id",
+    "other_id": "contact_id",
+    "side": "left_id",
+    "birth_date": "records.birth_date_std::varchar",
+    "is_test": "coalesce(records.is_test, false)",
+}
+CONTACTS = {
+    "record_id": "contact_id",
+    "other_id": "account_id",
+    "side": "right_id",
+    "birth_date": "null::varchar",
+    "is_test": "false",
+}
 
 # What was refused on better grounds (a name or birth date that disagrees) is not joined by likeness.
 CHOSEN = """
@@ -243,7 +234,7 @@ def link(
     Call once after the edges were built and before clusters are formed. Learned parameters go to `model` (Splink's settings inside). What was
     linked is remembered in state.probabilistic_links by batch; the same batch again gives the same links. `staging`: the schema to read.
     """
-    import pyarrow as pa
+    import pyarrow.compute as pc
 
     from candor.identity.resolution import linking
     from candor.identity.resolution import model as models
@@ -252,17 +243,17 @@ def link(
     _group(connection)
     known = connection.execute("select * from known_records order by left_id, right_id").to_arrow_table()
     accounts, contacts = (
-        connection.execute(sql.format(staging=staging, compared=COMPARED.format(records=records))).to_arrow_table()
-        for sql, records in ((ACCOUNTS, "accounts"), (CONTACTS, "contacts"))
+        connection.execute(RECORDS.format(**silo, table=f"{staging}.{table}")).to_arrow_table()
+        for silo, table in ((ACCOUNTS, "stg_exchange__accounts"), (CONTACTS, "stg_crm__contacts"))
     )
-    wanted = [sum(table["is_wanted"].to_pylist()) if table.num_rows else 0 for table in (accounts, contacts)]
+    wanted = [pc.sum(table["is_wanted"]).as_py() or 0 for table in (accounts, contacts)]
     links = None
     if all(wanted):
         config = {"threads": settings.threads, "memory_limit": _memory(connection), "temp_directory": str(settings.tmp_dir)}
         links = linking.link(accounts, contacts, known, threshold=KEEP, proved_by=PROVED_BY, config=config)
     if links is not None and model is not None:
         models.save(model, links.columns, links.weights)
-    found = links.table if links is not None else _nothing(pa)
+    found = links.table if links is not None else _nothing()
     connection.execute("begin")
     try:
         linked = _write(connection, found, batch_seq, staging)
@@ -302,7 +293,10 @@ def _write(connection: duckdb.DuckDBPyConnection, found: pyarrow.Table, batch_se
     connection.execute("delete from state.probabilistic_links where batch_seq = $batch_seq", {"batch_seq": batch_seq})
     connection.execute(REMEMBER, {"batch_seq": batch_seq})
     connection.execute(WRITE.format(staging=staging))
-    return int(connection.execute("select count(*) from chosen_links where is_linked").fetchall()[0][0])
+    linked = connection.execute("select count(*) from chosen_links where is_linked").fetchall()[0][0]
+    for table in ("record_nodes", "record_groups", "known_records", "chosen_links"):
+        connection.execute(f"drop table temp.{table}")
+    return int(linked)
 
 
 def _memory(connection: duckdb.DuckDBPyConnection) -> str:
@@ -312,7 +306,9 @@ def _memory(connection: duckdb.DuckDBPyConnection) -> str:
     return f"{float(number) * MEMORY_SHARE:.1f}{unit}"
 
 
-def _nothing(pa: Any) -> pyarrow.Table:
+def _nothing() -> pyarrow.Table:
+    import pyarrow as pa
+
     return pa.table(
         {"left_id": pa.array([], pa.string()), "right_id": pa.array([], pa.string()), "probability": pa.array([], pa.float64())}
     )

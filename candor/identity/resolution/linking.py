@@ -75,7 +75,9 @@ def link(
         standardise.load(connection, tables)
         columns = standardise.standardise(connection)
         _sides(connection, tables, wanted)
-        strangers = evidence.compare(connection, columns, _strangers(connection, known, seed))
+        _put_known(connection, known)
+        _put_strangers(connection, seed)
+        strangers = evidence.compare(connection, columns, "random_pairs")
         said = np.asarray((strangers.level >= 0).any(axis=0))  # what one of the tables never says compares with nothing
         columns = [column for column, yes in zip(columns, said, strict=True) if yes]
         strangers = evidence.Pairs(strangers.left, strangers.right, strangers.level[:, said])
@@ -147,8 +149,8 @@ def _without(pairs: evidence.Pairs, columns: Sequence[int]) -> evidence.Pairs:
     return evidence.Pairs(pairs.left, pairs.right, level)
 
 
-def _strangers(connection: duckdb.DuckDBPyConnection, known: pyarrow.Table, seed: int) -> str:
-    """Random pairs across the tables, over all records: wanted or not, a stranger is a stranger. Leaves temp table `known_pairs` as well."""
+def _put_known(connection: duckdb.DuckDBPyConnection, known: pyarrow.Table) -> None:
+    """Temp table known_pairs (l, r: uids with l < r)."""
     connection.register("known", known)
     connection.execute("""
         create or replace temp table known_pairs as
@@ -158,6 +160,10 @@ def _strangers(connection: duckdb.DuckDBPyConnection, known: pyarrow.Table, seed
         inner join given as other on other.source = 'right' and other.record_id = known.right_id
     """)
     connection.unregister("known")
+
+
+def _put_strangers(connection: duckdb.DuckDBPyConnection, seed: int) -> None:
+    """Temp table random_pairs (l, r), across the tables and over all records: wanted or not, a stranger is a stranger."""
     connection.execute(f"""
         create or replace temp table random_pairs as
         with sides as (
@@ -175,7 +181,6 @@ def _strangers(connection: duckdb.DuckDBPyConnection, known: pyarrow.Table, seed
         inner join sides as other on other.source = 'right' and other.place = drawn.other
         anti join known_pairs on known_pairs.l = least(one.uid, other.uid) and known_pairs.r = greatest(one.uid, other.uid)
     """)
-    return "random_pairs"
 
 
 def _prior(
