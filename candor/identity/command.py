@@ -61,7 +61,7 @@ def why(
 ) -> None:
     """Why two identifiers are one person, or why they are not: the strongest chain between them, or every tie refused."""
     from candor.identity.drawing import short
-    from candor.identity.published import strongest_way
+    from candor.identity.published import WEAK, strongest_way
 
     with _published(as_of) as published:
         (person, identifier), (other_person, other_identifier) = published.who(one), published.who(other)
@@ -73,7 +73,10 @@ def why(
             if start == end:
                 typer.echo(f"  both names stand for {short(start)}")
             for edge in strongest_way(found.edges, start, end):
-                typer.echo(f"  {short(edge.one)} and {short(edge.other)}: {edge.evidence}, known since {edge.first_known_at}")
+                meaning = f" ({WEAK[edge.evidence]})" if edge.evidence in WEAK else ""
+                typer.echo(
+                    f"  {short(edge.one)} and {short(edge.other)}: {edge.evidence}, known since {edge.first_known_at}{meaning}"
+                )
             return
         typer.echo(f"two: {person or 'nobody'} and {other_person or 'nobody'}")
         for name, who, node in ((one, person, identifier), (other, other_person, other_identifier)):

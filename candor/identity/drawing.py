@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from html import escape
 
-from candor.identity.published import MEANINGS, Edge, Found
+from candor.identity.published import MEANINGS, WEAK, Edge, Found
 
 MOST_DRAWN = 150  # past that a picture shows nothing; the tables list all
 MOST_TIES_NAMED = 40  # past that the words on the lines cover each other; a line's title still has them
@@ -91,6 +91,11 @@ def places(anchor: tuple[str, str], edges: list[Edge]) -> dict[tuple[str, str], 
     return found
 
 
+def _told(evidence: str) -> str:
+    """The class of evidence, and what it lets pass where that is less than everything."""
+    return f"{evidence}: {WEAK[evidence]}" if evidence in WEAK else evidence
+
+
 def svg(found: Found) -> str:
     """The person's kept edges as an SVG; the line says the evidence, thicker is stronger."""
     kept = [edge for edge in found.edges if edge.reason is None]
@@ -113,7 +118,7 @@ def svg(found: Found) -> str:
             parts.append(f"{line}<title>{escape(edge.evidence)}</title></line>")
             if names_ties:
                 # Nearer the outer end, where lines are apart; with a halo, so that it can be read on a line.
-                outer = 0.62 if math.hypot(x2, y2) >= math.hypot(x1, y1) else 0.38
+                outer = 0.55 if math.hypot(x2, y2) >= math.hypot(x1, y1) else 0.45
                 x, y = x1 + (x2 - x1) * outer, y1 + (y2 - y1) * outer
                 parts.append(f'<text class="tie" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{escape(edge.evidence)}</text>')
     for node, (x, y) in drawn.items():
@@ -154,7 +159,7 @@ cases) · run {escape(run_id)}. E-mail addresses and phone numbers are shown as 
 {
         _table(
             ("identifier", "identifier", "evidence", "known since"),
-            [(short(e.one), short(e.other), e.evidence, e.first_known_at) for e in kept],
+            [(short(e.one), short(e.other), _told(e.evidence), e.first_known_at) for e in kept],
         )
     }
 <h2>Ties that do not count</h2>

@@ -101,6 +101,10 @@ FILES = {
     "identity_events": (CHANGES, "batch_seq, event, person_id, other_person_id, identifier_kind, identifier"),
 }
 
+# What a kept tie means beyond its class, where its class lets less pass.
+WEAK = {
+    "probabilistic": "name and address are alike; restrictions pass over it, permissions do not, and no channel finds anybody by it"
+}
 MEANINGS = {
     "invalid": "the value is malformed, so the row proves nothing",
     "checksum": "the address fails its checksum, so the row proves nothing",

@@ -36,7 +36,6 @@ OPEN_FILES = {
         "batch_seq, person_id, identifier_kind, identifier",
     ),
     **identity.FILES,
-    "stitching": ("select * from core.stitching", "measure, level"),
     "hygiene": ("select * from core.hygiene_shares", "source"),
     "hygiene_trends": (
         "select * exclude (earlier_values) from hygiene.trends union all by name select * exclude (earlier_values) from core.hygiene_trends",

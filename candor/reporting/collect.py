@@ -66,9 +66,10 @@ def _published(folder: Path, settings: Settings) -> dict[str, Any]:
             result["exclusions"] = rows(
                 f"select * from read_parquet('{folder / 'exclusion_counts.parquet'}') order by people desc, code, grain"
             )
-        for name, order in (("stitching", "measure, people desc, level"), ("hygiene", "source = 'all' desc, source")):
-            if (folder / f"{name}.parquet").is_file():
-                result[name] = rows(f"select * from read_parquet('{folder / f'{name}.parquet'}') order by {order}")
+        if (folder / "hygiene.parquet").is_file():
+            result["hygiene"] = rows(
+                f"select * from read_parquet('{folder / 'hygiene.parquet'}') order by source = 'all' desc, source"
+            )
         lifts = folder / "measurement" / "lifts.parquet"
         if lifts.is_file():
             result["lifts"] = rows(

@@ -172,14 +172,27 @@ def _lifts(published: dict[str, Any]) -> str:
     return table(head, rows) if rows else '<p class="quiet">No outcome window has closed yet.</p>'
 
 
-def _who(published: dict[str, Any]) -> str:
+# The measures of hygiene that count people, as pictures.
+WHO = {
+    "silos": "silos, of six, a person is seen in",
+    "seen_in": "seen in",
+    "bridges": "weakest bridge",
+    "component_sizes": "identifiers",
+}
+
+
+def _who(summary: dict[str, Any]) -> str:
     """How well people are stitched together, and how much of what landed was said before or is out of date."""
-    if "stitching" not in published:
-        return '<p class="quiet">Published with the offers.</p>'
-    measures: dict[str, list[dict[str, Any]]] = {}
-    for row in published["stitching"]:
-        measures.setdefault(row["measure"], []).append({row["measure"]: row["level"], "people": row["people"]})
-    bars = "".join(f"<div>{_bars(rows, measure, 'people')}<p></p></div>" for measure, rows in measures.items())
+    published = summary["published"]
+    measures = {
+        heading: [
+            {heading: row["key"], "people": round(row["value"] * row["n"])}
+            for row in summary["hygiene"]
+            if row["metric"] == metric and row["value"]
+        ]
+        for metric, heading in WHO.items()
+    }
+    bars = "".join(f"<div>{_bars(rows, measure, 'people')}<p></p></div>" for measure, rows in measures.items() if rows)
     shares = table(
         ("source", "rows landed", "duplicated", "superseded", "values past their time", "duplicated or outdated"),
         (
@@ -226,7 +239,7 @@ def write_page(summary: dict[str, Any], path: Path) -> None:
 <h2>Why not</h2><p class="quiet">Rules that spoke against people, all reasons kept. Restricted ones stand as ELIG_NA.</p>{_why_not(summary["published"])}
 <h2>Did it help</h2>{_lifts(summary["published"])}
 <h2>Model</h2>{model}
-<h2>Who is who, and which rows are true</h2>{_who(summary["published"])}
+<h2>Who is who, and which rows are true</h2>{_who(summary)}
 <h2>Hygiene against the last 28 runs</h2>{hygiene(summary)}
 <h2>Landed</h2>{_landed(summary)}
 <h2>Gates</h2>{docs}{_gates(summary)}

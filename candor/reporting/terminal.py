@@ -171,18 +171,18 @@ def _print_model(console: Any, summary: dict[str, Any]) -> None:
     console.print(f"  {promotion.get('message', '')}\n")
 
 
-def _print_who(console: Any, published: dict[str, Any]) -> None:
+def _print_who(console: Any, summary: dict[str, Any]) -> None:
     """One line on how much of what landed was said before or is out of date, one on how well people are stitched together."""
-    for row in published.get("hygiene", []):
+    for row in summary["published"].get("hygiene", []):
         if row["source"] == "all" and row["share_duplicated_or_outdated"] is not None:
             console.print(
                 f"[bold]Which rows are true[/bold]  {row['share_duplicated_or_outdated']:.1%} of {int(row['landed_rows']):,} rows were "
                 f"duplicated ({int(row['duplicated_rows']):,}) or outdated ({int(row['superseded_rows']):,})"
             )
-    silos = {row["level"]: row for row in published.get("stitching", []) if row["measure"] == "silos a person is seen in"}
+    silos = {row["key"]: row["value"] for row in summary["hygiene"] if row["metric"] == "silos" and row["value"]}
     if silos:
-        told = ", ".join(f"{silos[level]['share_of_people']:.0%} in {level}" for level in sorted(silos))
-        console.print(f"[bold]Who is who[/bold]  people by the number of silos they are seen in: {told}\n")
+        told = ", ".join(f"{silos[level]:.0%} in {level}" for level in sorted(silos))
+        console.print(f"[bold]Who is who[/bold]  people by the number of silos, of six, they are seen in: {told}\n")
 
 
 def _print_published(console: Any, table: Any, summary: dict[str, Any]) -> None:
@@ -194,7 +194,7 @@ def _print_published(console: Any, table: Any, summary: dict[str, Any]) -> None:
     console.print(f"[bold]Published[/bold]  {total['offers']:,} offers to {total['people']:,} people\n")
     if not total["offers"]:
         console.print("  The policy in force allows none on this day (see the reasons below).\n")
-    _print_who(console, published)
+    _print_who(console, summary)
     for title, key, column in (("By channel", "by_channel", "channel"), ("By segment", "by_segment", "segment")):
         made = table(title, column, ">offers", ">people")
         for row in published[key][:12]:

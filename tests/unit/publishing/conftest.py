@@ -38,7 +38,6 @@ create or replace table identity.dropped_edges (
     reason varchar, first_known_at timestamp
 );
 create or replace table identity.person_aliases (person_id varchar, surviving_person_id varchar);
-create or replace table core.stitching (measure varchar, level varchar, people bigint, share_of_people double);
 create or replace table core.hygiene_shares (
     source varchar, landed_rows bigint, duplicated_rows bigint, superseded_rows bigint, expired_values bigint,
     share_duplicated_or_outdated double
