@@ -105,6 +105,7 @@ FILES = {
 WEAK = {
     "probabilistic": "name and address are alike; restrictions pass over it, permissions do not, and no channel finds anybody by it"
 }
+# Why a tie was refused, in words.
 MEANINGS = {
     "invalid": "the value is malformed, so the row proves nothing",
     "checksum": "the address fails its checksum, so the row proves nothing",
