@@ -94,7 +94,8 @@ def assign(
         scope = memory.open_scope(
             connection, batch_seq=batch_seq, guards=GUARDS_VERSION, hash_key=hash_key, overrides=overruled
         )
-        formed, clustered = clusters.form(connection, graph.intern(connection), overruled)
+        formed = clusters.form(connection, graph.intern(connection), overruled)
+        cut = clusters.move_cuts(connection, *scope.with_standing_cuts(formed))
         given = keys.give(connection, formed, batch_seq=batch_seq, hash_key=hash_key)
         keyed = keys.write(connection, formed, given, batch_seq=batch_seq, is_whole=scope.is_whole)
         memory.remember(connection, scope, formed, given, batch_seq=batch_seq)
@@ -106,8 +107,7 @@ def assign(
     except BaseException:
         connection.execute("rollback")
         raise
-    clustered["cut_by_guards"] += scope.standing_cuts
-    return {**counts, **clustered, **keyed, **linked, **scope.counts}
+    return {**counts, "cut_by_guards": cut, **keyed, **linked, **scope.counts}
 
 
 # Test networks move play money. One kind per chain and asset: amounts compare only within one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from candor.identity import guards
 from candor.identity.graph import bottleneck, components, with_several
@@ -82,7 +82,8 @@ class Clusters:
     other: np.ndarray
     rank: np.ndarray
     cut: np.ndarray  # by row of the temp table `links`: why a guard cut it, 0 when kept
-    cut_one: np.ndarray  # the cut links
+    cut_edge: np.ndarray  # the cut links: their places in identity.edges
+    cut_one: np.ndarray
     cut_other: np.ndarray
 
 
@@ -90,13 +91,9 @@ def form(
     connection: duckdb.DuckDBPyConnection,
     interned: tuple[np.ndarray, dict[str, np.ndarray]],
     overrides: tuple[Override, ...] = (),
-) -> tuple[Clusters, dict[str, Any]]:
-    """The clusters of what `graph.intern` gave, and {cut_by_guards}. Leaves the temp table `claims`.
-
-    Edges that a guard cuts move from identity.edges to identity.dropped_edges with their reason.
-    """
+) -> Clusters:
+    """The clusters of what `graph.intern` gave. Leaves the temp table `claims`."""
     import numpy as np
-    import pyarrow as pa
 
     kinds, links = interned
     codes = dict(connection.execute("select identifier_kind, anchor_priority from identity.identifier_kinds").fetchall())
@@ -130,13 +127,8 @@ def form(
     is_member[other] = True
     evidence_rank = np.maximum(bottleneck(cluster, one, other, rank), 0).astype(np.int8)
     linked_ms = bottleneck(cluster, one, other, links["known_ms"][kept])
-    if len(graph.one) > len(one):
-        connection.register("new_cuts", pa.table({"edge": links["edge"][~kept], "reason": named(cut[~kept])}))
-        move_cuts(connection, "scope_edges", "new_cuts")
-        connection.unregister("new_cuts")
-    cut_ends = graph.one[~kept], graph.other[~kept]
-    formed = Clusters(cluster, is_member, carried[kinds], evidence_rank, linked_ms, one, other, rank, cut, *cut_ends)
-    return formed, {"cut_by_guards": len(cut_ends[0])}
+    cut_ends = links["edge"][~kept], graph.one[~kept], graph.other[~kept]
+    return Clusters(cluster, is_member, carried[kinds], evidence_rank, linked_ms, one, other, rank, cut, *cut_ends)
 
 
 def _disagreeing(connection: duckdb.DuckDBPyConnection, person: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -172,26 +164,33 @@ def find(connection: duckdb.DuckDBPyConnection, identifier: tuple[str, str]) -> 
     return None if row is None else int(row[0])
 
 
-def named(reasons: np.ndarray) -> Any:
-    """The codes of `guards.REASONS` as an arrow array of their names."""
+def move_cuts(connection: duckdb.DuckDBPyConnection, places: np.ndarray, reasons: np.ndarray) -> int:
+    """Move edges that guards cut from identity.edges to identity.dropped_edges, by their places there; how many.
+
+    `reasons` are codes of `guards.REASONS`.
+    """
     import numpy as np
     import pyarrow as pa
 
+    if len(places) == 0:
+        return 0
     names = np.array([guards.REASONS.get(code, "") for code in range(max(guards.REASONS) + 1)])
-    return pa.array(names[reasons].tolist(), pa.string())
-
-
-def move_cuts(connection: duckdb.DuckDBPyConnection, edges: str, cuts: str) -> None:
-    """Move from identity.edges to identity.dropped_edges what the relation `cuts` (edge, reason) names by place; `edges` has the rows."""
-    connection.execute(f"create temp table moved as select * from {cuts}")  # of arrays DuckDB does not know that they are short
+    connection.register("cut_arrays", pa.table({"edge": places, "reason": pa.array(names[reasons].tolist(), pa.string())}))
     connection.execute(
-        f"""
+        "create temp table cuts as select * from cut_arrays"
+    )  # of arrays DuckDB does not know that they are short
+    connection.unregister("cut_arrays")
+    connection.execute(
+        """
         insert into identity.dropped_edges by name
-        select edges.* exclude (place, row_hash), moved.reason
-        from {edges} as edges
-        inner join moved
-            on edges.place = moved.edge
+        select
+            edges.*,
+            cuts.reason
+        from identity.edges
+        inner join cuts
+            on edges.rowid = cuts.edge
         """
     )
-    connection.execute("delete from identity.edges where rowid in (select edge from moved)")
-    connection.execute("drop table moved")
+    connection.execute("delete from identity.edges where rowid in (select edge from cuts)")
+    connection.execute("drop table cuts")
+    return len(places)

@@ -55,15 +55,29 @@ select
     least(one.node, other.node) as node,
     greatest(one.node, other.node) as other_node,
     edges.evidence_rank::tinyint as evidence_rank,
-    epoch_ms(edges.first_known_at) as known_ms,
+    edges.known_ms,
     edges.place as edge,
     edges.row_hash
-from scope_edges as edges
+from {edges} as edges
 inner join nodes as one
-    on node_key(edges.identifier_kind, edges.identifier) = one.key
+    on {one} = one.key
 inner join nodes as other
-    on node_key(edges.other_kind, edges.other_identifier) = other.key
+    on {other} = other.key
 """
+BY_HASH = {"edges": "scope_edges", "one": "edges.one_key", "other": "edges.other_key"}
+BY_NAME = {
+    "edges": """(
+    select
+        scope_edges.*,
+        node_key(named.identifier_kind, named.identifier) as one_name,
+        node_key(named.other_kind, named.other_identifier) as other_name
+    from scope_edges
+    inner join identity.edges as named
+        on scope_edges.place = named.rowid
+)""",
+    "one": "edges.one_name",
+    "other": "edges.other_name",
+}
 
 
 def intern(connection: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -74,7 +88,8 @@ def intern(connection: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, dict[str,
     """
 
     connection.execute("set preserve_insertion_order = true")  # arrays and tables are joined by position
-    for key in NODE_KEYS:
+    for key, ends in zip(NODE_KEYS, (BY_HASH, BY_NAME), strict=True):
+        links_found = LINKS.format(**ends)
         connection.execute(f"create or replace temp macro {key}")
         connection.execute(NODES)
         if is_unique(connection.execute("select key from sorted_nodes").fetchnumpy()["key"]):
@@ -85,7 +100,7 @@ def intern(connection: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, dict[str,
     assert count == 0 or last - first + 1 == count, "DuckDB numbers the rows of a new table without a gap"
     connection.execute(NODES_BY_NUMBER.format(first=first))
     kinds = connection.execute("select kind from sorted_nodes").fetchnumpy()["kind"]
-    connection.execute(LINKS)
+    connection.execute(links_found)
     links: dict[str, Any] = connection.execute("select node, other_node, evidence_rank, known_ms, edge from links").fetchnumpy()
     return kinds, links
 

@@ -21,7 +21,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from candor.identity import clusters, graph
+from candor.identity import graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,35 +33,47 @@ if TYPE_CHECKING:
     from candor.identity.keys import Keys
     from candor.identity.overrides import Override
 
-# The rows that the layer reads: (from where, a hash of all that it reads of a row, which identifiers the row names as hashes).
-# First and last name follow from the name.
+# The rows that the layer reads: (from where, a hash of all that it reads of a row, which identifiers the row names as hashes, and
+# what else of it is numbers). First and last name follow from the name.
 READ = {
     "identifiers": (
         "identity.identifiers",
         "hash(hash(identifier_kind, identifier), is_hub, is_blocked)",
-        ("hash(identifier_kind, identifier)",),
+        {"key": "hash(identifier_kind, identifier)"},
+        {},
     ),
     "edges": (
         "identity.edges",
         "hash(hash(identifier_kind, identifier), hash(other_kind, other_identifier), evidence_rank, first_known_at)",
-        ("hash(identifier_kind, identifier)", "hash(other_kind, other_identifier)"),
+        {"one_key": "hash(identifier_kind, identifier)", "other_key": "hash(other_kind, other_identifier)"},
+        {"evidence_rank": "evidence_rank::tinyint", "known_ms": "epoch_ms(first_known_at)"},
     ),
     "claims": (
         "(select *, rowid from vault.identity.int_record_claims where birth_date is not null or (is_verified and name is not null))",
         "hash(hash(record_kind, record_id), birth_date, name, is_verified)",
-        ("hash(record_kind, record_id)",),
+        {"key": "hash(record_kind, record_id)"},
+        {},
     ),
 }
 
 
 def _rows(name: str, chosen: str = "") -> str:
-    """The rows of `name`, all of them or those `chosen`, with row_hash and place."""
-    source, row_hash, _ = READ[name]
-    return f"select *, {row_hash} as row_hash from (select *, rowid as place from {source} {chosen}) as rows_read"
+    """The rows of `name`, all of them or those `chosen`, with row_hash."""
+    source, row_hash, *_ = READ[name]
+    return f"select *, {row_hash} as row_hash from {source} {chosen}"
 
 
+def _numbers(name: str) -> str:
+    """What of each row of `name` is numbers: row_hash, the hashes of identifiers, and more."""
+    _, row_hash, named, more = READ[name]
+    return ", ".join(f"{value} as {column}" for column, value in {"row_hash": row_hash, **named, **more}.items())
+
+
+# Of an edge nothing but numbers is read: one of another day is found by its place, and named only when it is cut.
 WHOLE = {
-    **{name: _rows(name) for name in READ},
+    "identifiers": _rows("identifiers"),
+    "edges": f"select rowid as place, {_numbers('edges')} from {READ['edges'][0]} as edges_read",
+    "claims": _rows("claims"),
     "key_map": "select * from state.key_map",
     "persons": "select * from state.persons",
 }
@@ -93,12 +105,10 @@ select
     (select count(*) from identity.person_aliases)
 """
 
-PLACES = "where rowid in (select place from touched_places)"
-
 # Claims are few, and a record that was no node before has none in the memory: found by name.
 TOUCHED = {
-    "identifiers": _rows("identifiers", PLACES),
-    "edges": _rows("edges", PLACES),
+    "identifiers": _rows("identifiers", "where rowid in (select place from touched_places)"),
+    "edges": "select * from touched_edges",
     "claims": _rows(
         "claims",
         """
@@ -132,12 +142,22 @@ STRAYS = """
 select
     edges.row_hash,
     coalesce(one.node, -1) as one,
-    hash(edges.identifier_kind, edges.identifier) as one_key,
+    edges.one_key,
     coalesce(other.node, -1) as other,
-    hash(edges.other_kind, edges.other_identifier) as other_key
-from scope_edges as edges
-anti join links
-    on edges.place = links.edge
+    edges.other_key
+from (
+    select
+        scope_edges.*,
+        named.identifier_kind,
+        named.identifier,
+        named.other_kind,
+        named.other_identifier
+    from scope_edges
+    anti join links
+        on scope_edges.place = links.edge
+    inner join identity.edges as named
+        on scope_edges.place = named.rowid
+) as edges
 left join nodes as one
     on edges.identifier_kind = one.identifier_kind
     and edges.identifier = one.identifier
@@ -156,11 +176,21 @@ class Scope:
     unlinks: str
     families: np.ndarray = field(repr=False)  # touched
     first_free: int = 0  # families from here on have no number yet
-    standing_cuts: int = 0  # how many edges outside the scope are cut as they were
+    cut_places: np.ndarray | None = field(default=None, repr=False)  # edges outside the scope that stay cut ...
+    cut_reasons: np.ndarray | None = field(default=None, repr=False)  # ... and why
 
     @property
     def is_whole(self) -> bool:
         return bool(self.because)
+
+    def with_standing_cuts(self, formed: Clusters) -> tuple[np.ndarray, np.ndarray]:
+        """The places in identity.edges of all that is cut, in this scope and outside it, and why."""
+        import numpy as np
+
+        places, reasons = formed.cut_edge, formed.cut[formed.cut > 0]
+        if self.cut_places is None or self.cut_reasons is None:
+            return places, reasons
+        return np.concatenate([places, self.cut_places]), np.concatenate([reasons, self.cut_reasons])
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -191,7 +221,7 @@ def open_scope(
     _take(connection, touched)
     for name in ("person_identifiers", "persons", "person_aliases"):
         connection.execute(f"delete from identity.{name} where person_id in (select person_id from scope_persons)")
-    return Scope("", premises, unlinks, touched.families, touched.first_free, len(touched.cut_places))
+    return Scope("", premises, unlinks, touched.families, touched.first_free, touched.cut_places, touched.cut_reasons)
 
 
 def close_scope(connection: duckdb.DuckDBPyConnection, scope: Scope) -> None:
@@ -235,26 +265,26 @@ def _why_whole(connection: duckdb.DuckDBPyConnection, batch_seq: int, premises: 
 
 @dataclass(frozen=True)
 class Touched:
-    """The families touched, the rows of today to read (theirs, and the cut edges of everybody else), and which edges those are."""
+    """The families touched, what is theirs today, and the edges of everybody else that stay cut."""
 
     families: np.ndarray
     first_free: int
-    places: dict[str, np.ndarray]  # identifiers and edges
+    identifiers: np.ndarray  # their places
+    edges: dict[str, np.ndarray]  # place, and what `_numbers` has
     cut_places: np.ndarray
     cut_reasons: np.ndarray
     is_most: bool
 
 
 def _today(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[dict[str, np.ndarray], Any]:
-    """Of every row there is today its hash and those of the identifiers it names (key_0, key_1); and the places: the first, or all."""
-    source, row_hash, keys = READ[name]
-    hashes = ", ".join([f"{row_hash} as row_hash", *(f"{key} as key_{number}" for number, key in enumerate(keys))])
+    """What `_numbers` has of every row there is today; and the places: the first, or all."""
+    source, numbers = READ[name][0], _numbers(name)
     count, first, last = connection.execute(
         f"select count(*), coalesce(min(rowid), 0), coalesce(max(rowid), -1) from {source} as rows_read"
     ).fetchall()[0]
     if last - first + 1 == count:  # a table that was made in one go
-        return connection.execute(f"select {hashes} from {source} as rows_read").fetchnumpy(), first
-    found = connection.execute(f"select {hashes}, rowid as place from {source} as rows_read").fetchnumpy()
+        return connection.execute(f"select {numbers} from {source} as rows_read").fetchnumpy(), first
+    found = connection.execute(f"select {numbers}, rowid as place from {source} as rows_read").fetchnumpy()
     return found, found.pop("place")
 
 
@@ -267,12 +297,11 @@ def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touch
     (first_free, unlinked), *_ = connection.execute("select first_free, unlinks from identity.memory_batch").fetchall()
     touched, named = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.uint64)]
     today, new, first_or_all = {}, {}, {}
-    for name in READ:
-        keys, first_or_all[name] = _today(connection, name)
-        today[name] = keys.pop("row_hash")
-        gone, new[name] = unmatched(before[name]["row_hash"], today[name])
+    for name, (*_, keys, _) in READ.items():
+        today[name], first_or_all[name] = _today(connection, name)
+        gone, new[name] = unmatched(before[name]["row_hash"], today[name]["row_hash"])
         touched.append(before[name]["family"][gone])
-        named += [hashes[new[name]] for hashes in keys.values()]
+        named += [today[name][key][new[name]] for key in keys]
     changed = [end for pair in _differing(unlinks, json.loads(unlinked)) for end in pair]
     named += [connection.execute("select hash($kind, $identifier) as key", end).fetchnumpy()["key"] for end in changed]
     connection.register("named_keys", pa.table({"key": np.concatenate(named)}))
@@ -287,27 +316,28 @@ def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touch
         place = first_or_all[name]
         return rows + place if isinstance(place, int) else place[rows]
 
-    places = {}
+    rows = {}
     for name in ("identifiers", "edges"):
         theirs = before[name]["row_hash"][_where(before[name]["family"], is_touched.__getitem__)]
-        places[name] = places_of(name, np.union1d(among(today[name], theirs), new[name]))
+        is_read = np.zeros(len(today[name]["row_hash"]), dtype=bool)
+        is_read[new[name]] = True
+        is_read[among(today[name]["row_hash"], theirs)] = True
+        rows[name] = np.flatnonzero(is_read)
+    edges = {column: values[rows["edges"]] for column, values in today["edges"].items()}
     cut = connection.execute(
         "select row_hash, family, cut from identity.memory_edges where cut > 0 order by row_hash"
     ).fetchnumpy()
     stands = ~is_touched[cut["family"]]
     cut_hashes, reasons = cut["row_hash"][stands], cut["cut"][stands]
-    cut_now = among(today["edges"], cut_hashes)
-    reasons = reasons[np.searchsorted(cut_hashes, today["edges"][cut_now])]
-    cut_places = places_of("edges", cut_now)
-    is_most = len(places["identifiers"]) > MOST * len(today["identifiers"])
-    places["edges"] = np.concatenate([places["edges"], cut_places])
+    cut_now = among(today["edges"]["row_hash"], cut_hashes)
     return Touched(
         np.flatnonzero(is_touched).astype(np.int32),
         first_free,
-        places,
-        cut_places,
-        reasons,
-        is_most,
+        places_of("identifiers", rows["identifiers"]),
+        {"place": places_of("edges", rows["edges"]), **edges},
+        places_of("edges", cut_now),
+        reasons[np.searchsorted(cut_hashes, today["edges"]["row_hash"][cut_now])],
+        is_most=len(rows["identifiers"]) > MOST * len(today["identifiers"]["row_hash"]),
     )
 
 
@@ -321,17 +351,16 @@ def _take(connection: duckdb.DuckDBPyConnection, touched: Touched) -> None:
     """Make the temp tables `scope_*` of what is touched."""
     import pyarrow as pa
 
-    connection.register("touched_families", pa.table({"family": touched.families}))
-    connection.register("standing_cuts", pa.table({"edge": touched.cut_places, "reason": clusters.named(touched.cut_reasons)}))
+    given = {
+        "touched_families": {"family": touched.families},
+        "touched_places": {"place": touched.identifiers},
+        "touched_edges": touched.edges,
+    }
+    for name, arrays in given.items():
+        connection.register(name, pa.table(arrays))
     for name, query in TOUCHED.items():
-        if name in touched.places:
-            connection.register("touched_places", pa.table({"place": touched.places[name]}))
         connection.execute(f"create temp table scope_{name} as {query}")
-        if name in touched.places:
-            connection.unregister("touched_places")
-    clusters.move_cuts(connection, "scope_edges", "standing_cuts")
-    connection.execute("delete from scope_edges where place in (select edge from standing_cuts)")
-    for name in ("touched_families", "standing_cuts"):
+    for name in given:
         connection.unregister(name)
 
 
