@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from candor import pipeline, runs
+from candor.catalogue.command import lint as catalogue_lint
 from candor.errors import CandorError, UsageError
 from candor.identity import command as identity_command
 from candor.identity.resolution.command import resolve as identity_resolve
@@ -35,7 +36,9 @@ identity_app.command("show")(identity_command.show)
 identity_app.command("why")(identity_command.why)
 identity_app.command("resolve")(identity_resolve)
 identity_app.command("graph")(wallet_graph)
-identity_app.command("resolve")(identity_resolve)
+catalogue_app = typer.Typer(no_args_is_help=True, help="Whether what the shop says of its offers may be said.")
+app.add_typer(catalogue_app, name="catalogue")
+catalogue_app.command("lint")(catalogue_lint)
 
 AsOf = Annotated[
     str,

@@ -62,7 +62,7 @@ def offers() -> dict[str, pl.DataFrame]:
         leverage=pl.lit("1").cast(pl.Decimal(18, 4)), is_credit=False, requires_transfer=False, is_personal_recommendation=False,
         is_significant=False, has_personal_price=False, is_gambling_style=False, is_third_party_share=False,
         is_au_financial_product=False, uses_features=pl.lit([], pl.List(pl.String)), brand_values=pl.lit(["transparency"], pl.List(pl.String)),
-        target_market=pl.col("campaign_type"), negative_target_market=pl.lit(None, pl.String), min_evidence=pl.lit(None, pl.String),
+        target_market=pl.col("campaign_type"), negative_target_market=_constant("households that asked not to be written to"), min_evidence=pl.lit(None, pl.String),
         total_cap=pl.lit(None, pl.Int64), outcome_window_days=(pl.col("ends_at") - pl.col("starts_at")).dt.total_days(),
         starts_at=pl.col("starts_at"), ends_at=pl.col("ends_at"), ends_local=pl.lit(None, pl.String),
         source_updated_at=pl.col("starts_at").min() - timedelta(days=30), **money,

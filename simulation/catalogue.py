@@ -133,8 +133,8 @@ def _offer_row(offer: dict, place: int, version: int, opened: int, starts_at: in
         "is_au_financial_product": offer["product_line"] not in ("education", "fiat_wallet"),
         "uses_features": FEATURES[offer["product_line"]],
         "brand_values": [BRAND_VALUES[place % 3], BRAND_VALUES[(place + 1) % 3]],
-        "target_market": "adults who asked for it" if offer["product_line"] == "derivatives" else None,
-        "negative_target_market": "people in financial difficulty" if offer["is_credit"] or offer["leverage"] > 1 else None,
+        "target_market": "adults who asked for it" if offer["product_line"] == "derivatives" else "adults with an account",
+        "negative_target_market": "people in financial difficulty" if offer["is_credit"] or offer["leverage"] > 1 else "minors",
         "min_evidence": None,
         "total_cap": None,
         "outcome_window_days": rates.OUTCOME_DAYS,
@@ -151,9 +151,11 @@ def _creative_rows(offer: dict, version: int) -> list[dict]:
     for channel in rates.CHANNELS:
         for locale in ("en-GB", "de-DE") if offer["offer_id"] in GERMAN else ("en-GB",):
             words = offer["words"] if locale == "en-GB" else GERMAN[offer["offer_id"]]
-            # planted: one text message without a way out, one push with a countdown
+            # planted: one text message without a way out, one push with a countdown that says so, and one whose words nobody flagged
             without = {"OPT_OUT"} if (offer["offer_id"], channel) == ("card_everyday", "sms") else set()
             pressure = ["countdown"] if (offer["offer_id"], channel) == ("spot_fee_off", "push") else None
+            if (offer["offer_id"], channel) == ("borrow_btc", "push"):
+                words = f"{words}, before the price goes up"
             rows.append(
                 {
                     "creative_id": f"cr-{offer['offer_id']}-{version}-{channel}-{locale}",

@@ -40,6 +40,7 @@ class Rulebook:
     limits: dict[str, int]
     pack_valid_from: datetime
     pack_valid_to: datetime
+    brand: dict[str, Any]  # brand.yml as it is
     leaves_out: dict[str, str]  # rules of the pack that the shop leaves out, with its reasons
     content_hash: str
 
@@ -98,6 +99,7 @@ def load(folder: Path, shop: str) -> Rulebook:
         limits={row["name"]: row["value"] for row in limits},
         pack_valid_from=instant(pack["valid_from"]),
         pack_valid_to=instant(pack["valid_to"]),
+        brand=_read(folder / "brand.yml"),
         leaves_out=_leaves_out(shop_tables, pack_file["rules"], f"shops/{shop}.yml"),
         content_hash=digest,
     )

@@ -11,6 +11,7 @@ from typing import Any
 from candor.contract import load as load_contract
 from candor.errors import PolicyError
 from candor.policy import specs
+from candor.policy.brand import read_brand
 from candor.policy.identity_overrides import FILE, read_overrides
 from candor.policy.model import Fact, Policy, ProductLine, Silo
 from candor.policy.packs import FACT_NAME, read_pack
@@ -27,7 +28,7 @@ def load(folder: Path, shop: str) -> Policy:
     pack_node = read(folder / str(pack_file), problems)
     others = {
         name: read(folder / f"{name}.yml", problems)
-        for name in ("channels", "limits", "objectives", "experiments", "owners", "silos")
+        for name in ("channels", "limits", "objectives", "experiments", "owners", "silos", "brand")
     }
     nodes = {"shop": shop_node, "facts": facts_node, "pack": pack_node, **others}
     if (folder / FILE).is_file():  # a shop that overrules nothing need not say so
@@ -51,6 +52,7 @@ def load(folder: Path, shop: str) -> Policy:
     overrides = read_overrides(nodes.get("identity_overrides"), role_names, problems)
     silos = _silos(others["silos"], facts, role_names, problems)
     experiments = _experiments(others["experiments"], problems)
+    brand = read_brand(others["brand"], problems)
     rule_channels = {str(node.get("rule_channel")) for node in channels}
     pack, rules = (
         read_pack(pack_node, str(pack_file), facts, {line.product_line for line in lines}, rule_channels, leaves_out, problems)
@@ -95,6 +97,7 @@ def load(folder: Path, shop: str) -> Policy:
         roles=tuple((row["role"], row["holder"], tuple(row["approves"])) for row in roles),
         leaves_out=MappingProxyType(leaves_out),
         silos=silos,
+        brand=brand,
         identity_overrides=overrides,
     )
 

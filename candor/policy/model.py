@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from candor.identity.overrides import Override
+    from candor.policy.brand import Brand
 
 
 @dataclass(frozen=True)
@@ -115,5 +116,6 @@ class Policy:
     salt: str
     roles: tuple[tuple[str, str, tuple[str, ...]], ...]
     leaves_out: Mapping[str, str]  # rules of the pack that do not concern the shop, with the reason; they are not among `rules`
+    brand: Brand
     silos: tuple[Silo, ...] = ()
     identity_overrides: tuple[Override, ...] = ()  # of all time; which hold depends on the run's as_of

@@ -132,6 +132,11 @@ SILO = {
     "why": text,
 }
 ROLE = {"role": text, "holder": text, "approves": texts}
+LANGUAGE = {"language": text, "max_lix": whole}
+# What rule BRD-003 blocks.
+PRESSURE = ("countdown", "scarcity", "fomo", "guaranteed_return", "confirmshaming", "hidden_cost", "obstructed_optout")
+FLAG = {"flag": text, "becomes": one_of(*PRESSURE), "why": text}
+PHRASE = {"flag": text, "language": text, "pattern": text, "examples": texts}
 OVERRIDE = {
     "action": one_of("link", "unlink"),
     "one": text,

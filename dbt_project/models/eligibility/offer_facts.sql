@@ -48,6 +48,33 @@ withheld as (
 
 ),
 
+found as (
+
+    select
+        creative_id,
+        list(distinct becomes order by becomes) filter (where becomes is not null) as pressure_flags,
+        bool_or(becomes is null) as is_unfit
+
+    from {{ source('policy', 'creative_findings') }}
+
+    where creative_id is not null
+
+    group by creative_id
+
+),
+
+found_of_offers as (
+
+    select distinct
+        offer_id,
+        offer_version
+
+    from {{ source('policy', 'creative_findings') }}
+
+    where creative_id is null
+
+),
+
 -- An approval without a creative is for all creatives of the version.
 creative_approvals as (
 
@@ -83,10 +110,13 @@ offer_facts as (
         offers.starts_at as o_starts_at,
         offers.ends_at,
         offers.ends_local,
-        coalesce(creatives.pressure_flags, []) as o_pressure,
+        list_sort(list_distinct(list_concat(coalesce(creatives.pressure_flags, []), coalesce(found.pressure_flags, [])))) as o_pressure,
         creatives.disclosures as o_disclosures,
         coalesce(trim(creatives.why_template), '') <> '' as o_why,
-        creative_approvals.compliance_valid_to is not null and creative_approvals.brand_valid_to is not null as o_creative_approved,
+        creative_approvals.compliance_valid_to is not null
+        and creative_approvals.brand_valid_to is not null
+        and not coalesce(found.is_unfit, false)
+        and found_of_offers.offer_id is null as o_creative_approved,
         case
             when creative_approvals.compliance_valid_to is not null and creative_approvals.brand_valid_to is not null
                 then least(creative_approvals.compliance_valid_to, creative_approvals.brand_valid_to)
@@ -110,6 +140,13 @@ offer_facts as (
 
     left join creative_approvals
         on creatives.creative_id = creative_approvals.creative_id
+
+    left join found
+        on creatives.creative_id = found.creative_id
+
+    left join found_of_offers
+        on offers.offer_id = found_of_offers.offer_id
+        and offers.version = found_of_offers.offer_version
 
     left join channels
         on creatives.channel = channels.channel

@@ -98,6 +98,12 @@ def row(**changes):
     return lambda world: [staged.update(changes) for staged in world.staged]
 
 
+def say(**words):
+    """The catalogue says this, and it is what is shown."""
+    shown = {{"why_template": "reason_text"}.get(name, name): text for name, text in words.items()}
+    return both(edit("catalogue.creatives", "cr-web", **words), row(**shown))
+
+
 def policy_text(name, old, new):
     def change(folder):
         path = folder / name
@@ -447,6 +453,28 @@ LEAKS = {
     "no_send_window": (GB_PUSH, row(send_after=None, send_before=None), {"BRD_QUIET_HOURS"}),
     "two_pushed_promotions": (GB_PUSH, lambda world: world.offer("gb", "email"), {"BRD_JOINT_PUSH_CAP"}),
     "countdown": (GB_WEB, edit("catalogue.creatives", "cr-web", pressure_flags=["countdown"]), {"BRD_MANIPULATIVE"}),
+    "pressure_nobody_flagged": (GB_WEB, say(title="Last chance: spot"), {"BRD_MANIPULATIVE"}),
+    "says_where_the_price_goes": (
+        GB_WEB,
+        say(body="Bitcoin\u00a0will soon soar."),
+        {"BRD_MANIPULATIVE"},
+    ),
+    "german_promise": (
+        GB_WEB,
+        say(locale="de-DE", why_template="Garantierte Rendite"),
+        {"BRD_MANIPULATIVE"},
+    ),
+    "letters_of_two_alphabets": (GB_WEB, say(title="Gu\u0430ranteed"), {"BRD_MANIPULATIVE"}),
+    "language_nobody_reads": (GB_WEB, say(locale="fr-FR"), {"BRD_NOT_APPROVED"}),
+    "hard_to_read": (
+        GB_WEB,
+        say(body="Notwithstanding " * 12 + "considerations."),
+        {"BRD_NOT_APPROVED"},
+    ),
+    "no_target_market": (GB_WEB, edit("catalogue.offers", "spot1", target_market=None), {"BRD_NOT_APPROVED"}),
+    "no_negative_target_market": (GB_WEB, edit("catalogue.offers", "spot1", negative_target_market=" "), {"BRD_NOT_APPROVED"}),
+    "no_brand_values": (GB_WEB, edit("catalogue.offers", "spot1", brand_values=[]), {"BRD_NOT_APPROVED"}),
+    "not_a_value_of_the_brand": (GB_WEB, edit("catalogue.offers", "spot1", brand_values=["greed"]), {"BRD_NOT_APPROVED"}),
     "brand_never_approved": (GB_WEB, edit("catalogue.approvals", "ap-brand", kind="uk_route"), {"BRD_NOT_APPROVED"}),
     "approval_ended": (GB_WEB, edit("catalogue.approvals", "ap-brand", valid_to=NOW), {"BRD_NOT_APPROVED"}),
     "approved_for_another_creative": (
