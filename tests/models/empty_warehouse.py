@@ -34,6 +34,11 @@ create table if not exists identity.persons (
     linked_at timestamp
 );
 create table if not exists identity.person_aliases (person_id varchar, surviving_person_id varchar);
+create schema if not exists policy;
+create table if not exists policy.creative_findings (
+    offer_id varchar, offer_version bigint, creative_id varchar, channel varchar, locale varchar, field varchar, finding varchar,
+    becomes varchar, quote varchar, place bigint, words varchar
+);
 create schema if not exists decisions;
 create table if not exists decisions.scores (
     person_id varchar, offer_id varchar, offer_version bigint, channel varchar,
