@@ -167,6 +167,8 @@ def _dbt(arguments: list[str], settings: Settings, *, target: str, variables: di
         *("--target-path", str(settings.dbt_dir / target)),
         *("--log-path", str(settings.dbt_dir / "logs")),
         *("--log-level", "none", "--log-level-file", "info"),
+        # What a build did is told by `_outcome`; manifest and run results, some megabytes a layer, nobody reads.
+        "--no-write-json",
         *("--vars", json.dumps(variables, sort_keys=True, default=str)),
     ]
     try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,23 +70,62 @@ def run_to_the_day(settings: Settings, keep_before: Path | None = None) -> tuple
     return str(day["run_id"]), str(before["run_id"]), str(trained["model_version"])
 
 
+# Days take minutes, everything else seconds: they begin first, and what waits for no other process's shop before what does.
+FIRST = ("test_daily_run", "test_merge_and_split", "test_hygiene_faults", "test_same_bytes", "test_bad_input", "test_kills")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Integration tests first, in the order above."""
+    here = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        if item.path.parent != here:
+            return len(FIRST) + 1
+        return FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST)
+
+    items.sort(key=place)
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder that `make` filled, in whichever of the test processes came first; the others wait for it."""
+    root = factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder = root / name
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "made").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # somebody's who failed
+            folder.mkdir()
+            make(folder)
+            (folder / "made").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with `landing` and `truth` of a small shop."""
     from simulation import generate
 
-    base = tmp_path_factory.mktemp("shop")
-    generate(people=PEOPLE, days=DAYS, seed=SEED, landing=base / "landing", truth=base / "truth", ends_at=DAY)
-    return base
+    def make(base: Path) -> None:
+        generate(people=PEOPLE, days=DAYS, seed=SEED, landing=base / "landing", truth=base / "truth", ends_at=DAY)
+
+    return once(tmp_path_factory, "simulated-shop", make)
 
 
 @pytest.fixture(scope="session")
 def shop(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """The shop after the day's run. Tests that change it work on a copy."""
-    base = tmp_path_factory.mktemp("states")
+
+    def make(base: Path) -> None:
+        settings = settings_at(base / "state", simulated / "landing")
+        run_ids = run_to_the_day(settings, base / "before")
+        (base / "shop.json").write_text(json.dumps([*run_ids, fingerprint.of_state(settings.state_dir)]), encoding="utf-8")
+
+    base = once(tmp_path_factory, "shop-after-the-day", make)
+    run_id, run_id_before, model_version, expected = json.loads((base / "shop.json").read_text(encoding="utf-8"))
     settings = settings_at(base / "state", simulated / "landing")
-    run_id, run_id_before, model_version = run_to_the_day(settings, base / "before")
-    return Shop(settings, run_id, run_id_before, model_version, base / "before", fingerprint.of_state(settings.state_dir))
+    return Shop(settings, run_id, run_id_before, model_version, base / "before", expected)
 
 
 @pytest.fixture
