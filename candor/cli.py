@@ -226,12 +226,10 @@ def main() -> None:
     """Run the command line; errors become one message and an exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # typer gives back what a command exits with
     except CandorError as error:
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
     except typer.Abort:
         sys.exit(3)
     except Exception as error:
@@ -241,3 +239,5 @@ def main() -> None:
             sys.exit(2)
         logging.getLogger("candor").exception("fault")
         sys.exit(3)
+    if isinstance(code, int) and code:
+        sys.exit(code)

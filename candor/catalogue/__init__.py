@@ -21,7 +21,7 @@ __all__ = ["FINDINGS", "findings", "run"]
 
 
 def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
-    """What the lint found in the catalogue of the run, kept in policy.creative_findings: {creatives_linted, findings by kind}.
+    """What the lint found in the catalogue of the run, kept in policy.creative_findings: {creatives_linted, catalogue_findings, by_finding}.
 
     To be called before eligibility is built.
     """
@@ -39,4 +39,4 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
                 "select finding, count(*) from policy.creative_findings group by finding order by finding"
             ).fetchall()
         )
-    return {"creatives_linted": linted, "catalogue_findings": by_kind}
+    return {"creatives_linted": linted, "catalogue_findings": sum(by_kind.values()), "by_finding": by_kind}

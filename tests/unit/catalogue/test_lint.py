@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -193,6 +195,14 @@ def test_a_file_of_creatives_is_linted_before_anybody_delivers_it(tmp_path):
     assert rows[1] == ",,c1,,en-GB,title,countdown,Last chance,1"
     file.write_text("creative_id,locale,title,body\nc2,en-GB,Lesson one,A block is a page\n", encoding="utf-8")
     assert run(file).exit_code == 0
+
+
+@pytest.mark.parametrize(("title", "code"), [("Last chance", 1), ("Lesson one", 0)])
+def test_the_command_itself_ends_with_1_when_something_was_found(tmp_path, title, code):
+    file = tmp_path / "creatives.csv"
+    file.write_text(f"creative_id,locale,title,body\nc1,en-GB,{title},Buy it\n", encoding="utf-8")
+    command = [sys.executable, "-c", "from candor.cli import main; main()", "catalogue", "lint", str(file)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == code
 
 
 @pytest.mark.parametrize(
