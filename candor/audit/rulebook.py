@@ -41,6 +41,7 @@ class Rulebook:
     pack_valid_from: datetime
     pack_valid_to: datetime
     brand: dict[str, Any]  # brand.yml as it is
+    market_basket: list[dict[str, Any]]
     leaves_out: dict[str, str]  # rules of the pack that the shop leaves out, with its reasons
     content_hash: str
 
@@ -100,6 +101,7 @@ def load(folder: Path, shop: str) -> Rulebook:
         pack_valid_from=instant(pack["valid_from"]),
         pack_valid_to=instant(pack["valid_to"]),
         brand=_read(folder / "brand.yml"),
+        market_basket=shop_tables.get("market_basket") or [],
         leaves_out=_leaves_out(shop_tables, pack_file["rules"], f"shops/{shop}.yml"),
         content_hash=digest,
     )

@@ -180,7 +180,9 @@ def findings(brand: Brand, *, creatives: str, offers: str) -> str:
     offer), channel, locale, field, finding, becomes (a pressure flag; null: not approved), quote, place (the first character, from 1),
     words (the field as read).
     """
-    searched = [(phrase.flag, phrase.language, "plain", folded(phrase.pattern)) for phrase in brand.phrases]
+    searched: list[tuple[str, str | None, str, str]] = [
+        (phrase.flag, phrase.language, "plain", folded(phrase.pattern)) for phrase in brand.phrases
+    ]
     searched += [(HIDDEN, None, "words", pattern) for pattern in _HIDDEN]
     phrases = "\n\n    union all\n\n    ".join(
         f"select * replace ({read} as plain), {_text(flag)} as finding, "

@@ -43,7 +43,7 @@ def load(folder: Path, shop: str) -> Policy:
             problems.add("channels.yml", node.line, str(node.get("channel")), f"slots must be at least 1, is {node['slots']}")
     limits = _table(others["limits"], "limits", "name", specs.VALUE, problems)
     if others["limits"] is not None:
-        for needed in ("offer_validity_hours", "approp_validity_days"):
+        for needed in specs.LIMITS:
             if needed not in {node.get("name") for node in limits}:
                 problems.add("limits.yml", None, "limits", f"{needed} is missing")
     objectives = _table(others["objectives"], "objectives", "name", specs.VALUE, problems)
@@ -98,6 +98,9 @@ def load(folder: Path, shop: str) -> Policy:
         leaves_out=MappingProxyType(leaves_out),
         silos=silos,
         brand=brand,
+        market_basket=tuple(
+            (row["asset"], float(row["weight"]), row["interval"]) for row in shop_node.get("market_basket", ())
+        ),
         identity_overrides=overrides,
     )
 
@@ -249,6 +252,19 @@ def _shop(node: Node, file: str, shop: str, problems: Problems) -> tuple[Product
             regimes |= set(row["regimes"]) | {row["permission"]}
             if not row["regimes"] or row["permission"] not in row["regimes"]:
                 problems.add(file, row.line, where, f"its permission regime {row['permission']!r} must be one of its regimes")
+    assets: set[str] = set()
+    for row in node.get("market_basket", ()):
+        where = f"market basket {row.get('asset', '?')}"
+        if keys(row, specs.MARKET_ASSET, file=file, where=where, problems=problems):
+            if row["weight"] <= 0:
+                problems.add(file, row.line, where, f"its weight must be above 0, is {row['weight']}")
+            if row["asset"] in assets:
+                problems.add(file, row.line, where, "is there twice")
+            assets.add(row["asset"])
+    if not assets and any(line.vol_max < 2 for line in lines.values()):
+        problems.add(
+            file, None, "market_basket", "is missing, and some product lines may be promoted in calm markets only (vol_max)"
+        )
     for number_, row in enumerate(node["permissions"], start=1):
         where = f"permission {number_} ({row.get('regime', '?')})"
         if not keys(row, specs.PERMISSION, file=file, where=where, problems=problems, optional={"evidence"}):

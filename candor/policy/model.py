@@ -117,5 +117,6 @@ class Policy:
     roles: tuple[tuple[str, str, tuple[str, ...]], ...]
     leaves_out: Mapping[str, str]  # rules of the pack that do not concern the shop, with the reason; they are not among `rules`
     brand: Brand
+    market_basket: tuple[tuple[str, float, str], ...] = ()  # asset, weight, interval of its bars
     silos: tuple[Silo, ...] = ()
     identity_overrides: tuple[Override, ...] = ()  # of all time; which hold depends on the run's as_of

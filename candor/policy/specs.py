@@ -95,8 +95,10 @@ SHOP = {
     "email_optout_regimes": texts,
     "sensitive_features": texts,
     "leaves_out": mapping,
+    "market_basket": rows,
 }
-SHOP_OPTIONAL = ("leaves_out",)
+SHOP_OPTIONAL = ("leaves_out", "market_basket")
+MARKET_ASSET = {"asset": text, "weight": number, "interval": one_of("1h", "1d")}
 PRODUCT_LINE = {
     "product": text,
     "rank": whole,
@@ -120,6 +122,18 @@ PERMISSION = {
 }
 QUIET = {"regime": text, "dow": wholes, "open": clock, "close": clock}
 CHANNEL = {"channel": text, "rule_channel": text, "slots": whole, "is_push": truth, "has_window": truth}
+LIMITS = (
+    "offer_validity_hours",
+    "approp_validity_days",
+    "market_elevated_quantile",
+    "market_stressed_quantile",
+    "market_drawdown_days",
+    "market_elevated_drawdown",
+    "market_stressed_drawdown",
+    "market_hold_hours",
+    "market_history_days",
+    "market_max_age_hours",
+)
 VALUE = {"name": text, "value": number, "why": text}
 EXPERIMENT = {"holdout_share": number, "salt": text}
 SILO = {

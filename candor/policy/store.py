@@ -87,6 +87,7 @@ TABLES = {
         "feed varchar, when_late varchar, late_after_hours integer, needed_for varchar[], features varchar[], owner varchar, why varchar"
     ),
     "rules_left_out": "rule_id varchar, reason varchar",
+    "market_basket": 'asset varchar, weight double, "interval" varchar',
     "roles": "role varchar, holder varchar, approves varchar[]",
     "pack": "valid_from timestamp, valid_to timestamp, version varchar, pack_id varchar, pack_version varchar, shop varchar",
 }
@@ -143,6 +144,7 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
             for silo in policy.silos
         ],
         "rules_left_out": list(policy.leaves_out.items()),
+        "market_basket": list(policy.market_basket),
         "roles": [(role, holder, list(approves)) for role, holder, approves in policy.roles],
         "pack": [(policy.valid_from, policy.valid_to, policy.version, policy.pack_id, policy.pack_version, policy.shop)],
     }
