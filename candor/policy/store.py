@@ -127,6 +127,7 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
         "rule_codes": list(compiling.codes(policy)),
         "facts": [
             (fact.name, fact.type, fact.max_age_hours, fact.visibility, list(fact.sources)) for fact in policy.facts.values()
+            if fact.awaits is None and not fact.is_of_cases
         ],
         "sensitive_features": [(feature,) for feature in policy.sensitive_features],
         "experiments": [(policy.holdout_share, policy.salt)],
@@ -184,8 +185,8 @@ def explain(code: str, policy: Policy | None = None) -> dict[str, Any]:
         policy = load(Path(settings.policy_dir), settings.shop)
     # The code itself first: JUR_UNKNOWN is a code of its own.
     for plain in (code, code.removesuffix("_UNKNOWN")):
-        for rule in (*compiling.engine_rules(policy), *policy.rules):
-            given = {check.code for check in rule.checks} | {f"DISC_MISSING_{obligation}" for obligation in rule.obligations}
+        for rule in (*compiling.engine_rules(policy), *policy.rules, *policy.waiting):
+            given = {check.code for check in rule.checks} | {f"DISC_MISSING_{duty.name}" for duty in rule.obligations}
             if plain in given:
                 return {
                     "code": code,
