@@ -20,7 +20,11 @@ RELEASES_TYPE = "struct(rule varchar, until timestamp)[]"
 # Other names of facts of cases: those of the daily run.
 SAME = {"o_starts_at": "o_from", "o_ends_at": "o_to"}
 # What the rules read and cases cannot say; the evaluation derives it.
-DERIVED_FROM = {"u_regimes": "u_residence and u_other_countries", "u_perm_regimes": "u_residence and u_other_countries", "m_rank": "o_product"}
+DERIVED_FROM = {
+    "u_regimes": "u_residence and u_other_countries",
+    "u_perm_regimes": "u_residence and u_other_countries",
+    "m_rank": "o_product",
+}
 # Facts about the daily run rather than about a case. A table without the column is about nobody's test account and no late silo.
 OPERATIONAL = {"u_is_test": False, "o_silos_in_time": True, "o_silos_delivered": True}
 
@@ -79,7 +83,11 @@ class Column:
     @property
     def unreadable(self) -> str | None:
         """SQL: whether the value is something else than what it should be; None when the type alone excludes that."""
-        if self.only_nulls or (self.type == "string" and self.name != "o_end_local") or (self.type == "bool" and self.given == "BOOLEAN"):
+        if (
+            self.only_nulls
+            or (self.type == "string" and self.name != "o_end_local")
+            or (self.type == "bool" and self.given == "BOOLEAN")
+        ):
             return None
         raw = self.identifier
         if self.name == "o_end_local":
@@ -87,9 +95,15 @@ class Column:
 
             return f"{raw} is not null and {expression('wall_clock', f'{raw}::varchar', 'try_cast')} is null"
         if self.type == "strings":
-            return f"{raw} is not null and try_cast(try_cast({raw} as json) as varchar[]) is null" if self.given == "VARCHAR" else None
+            return (
+                f"{raw} is not null and try_cast(try_cast({raw} as json) as varchar[]) is null"
+                if self.given == "VARCHAR"
+                else None
+            )
         if self.type in ("int", "number") and self.given in ("DOUBLE", "FLOAT"):
-            return f"{raw} is not null and not isnan({raw}) and ({self.expression}) is null"  # NaN is how some tools write a null
+            return (
+                f"{raw} is not null and not isnan({raw}) and ({self.expression}) is null"  # NaN is how some tools write a null
+            )
         return f"{raw} is not null and ({self.expression}) is null"
 
 
@@ -104,15 +118,21 @@ def fits(kind: str, given: str) -> bool:
         return text or given in (*_WHOLE, "DOUBLE", "FLOAT") or given.startswith("DECIMAL")
     if kind in ("instant", "date"):
         return text or given in _DATED
-    return given == "VARCHAR" or given in ("VARCHAR[]", '"NULL"[]', "NULL[]") or (given.endswith("[]") and given.startswith("ENUM"))
+    return (
+        given == "VARCHAR"
+        or given in ("VARCHAR[]", '"NULL"[]', "NULL[]")
+        or (given.endswith("[]") and given.startswith("ENUM"))
+    )
 
 
 def accepted(policy: Policy) -> dict[str, str]:
     """The columns that a table of cases may have, with the type of each; those that say when a fact was observed left out."""
     of_facts = {
-        name: fact.type for name, fact in policy.facts.items() if name not in DERIVED_FROM and name not in SAME and name[:2] in ("u_", "o_", "c_")
+        name: fact.type
+        for name, fact in policy.facts.items()
+        if name not in DERIVED_FROM and name not in SAME and name[:2] in ("u_", "o_", "c_")
     }
-    return {"c_as_of": "instant", "c_channel": "string", **of_facts, **{name: "bool" for name in OPERATIONAL}}
+    return {"c_as_of": "instant", "c_channel": "string", **of_facts, **dict.fromkeys(OPERATIONAL, "bool")}
 
 
 def recognise(policy: Policy, relation: str, connection: duckdb.DuckDBPyConnection, *, has_as_of: bool) -> list[Column]:
@@ -138,7 +158,9 @@ def recognise(policy: Policy, relation: str, connection: duckdb.DuckDBPyConnecti
         fact = source.removesuffix(OBSERVED)
         name = SAME.get(fact, fact)
         if fact in DERIVED_FROM or fact[:2] in ("d_", "m_"):
-            problems.append(f"{source} is derived{f': give {DERIVED_FROM[fact]}' if fact in DERIVED_FROM else ', no case can give it'}")
+            problems.append(
+                f"{source} is derived{f': give {DERIVED_FROM[fact]}' if fact in DERIVED_FROM else ', no case can give it'}"
+            )
             continue
         if name not in known:
             problems.append(f"{source} is no declared fact{_meant(source, [*known, *SAME])}")
@@ -168,7 +190,9 @@ def check_values(columns: list[Column], relation: str, connection: duckdb.DuckDB
     tests = {column: test for column in columns if (test := column.unreadable) is not None}
     if not tests:
         return
-    counts = connection.execute(f"select {', '.join(f'count(*) filter (where {test})' for test in tests.values())} from {relation}").fetchone()
+    counts = connection.execute(
+        f"select {', '.join(f'count(*) filter (where {test})' for test in tests.values())} from {relation}"
+    ).fetchone()
     assert counts is not None
     problems = []
     for (column, test), count in zip(tests.items(), counts, strict=True):
@@ -178,7 +202,9 @@ def check_values(columns: list[Column], relation: str, connection: duckdb.DuckDB
             ).fetchone()
             assert first is not None
             others = f", and {count - 1:,} more" if count > 1 else ""
-            problems.append(f"{column.source} of case {first[0]} is {first[1]!r}, not {_said(column.type, column.name)}{others}")
+            problems.append(
+                f"{column.source} of case {first[0]} is {first[1]!r}, not {_said(column.type, column.name)}{others}"
+            )
     if problems:
         raise UsageError(
             "the table of cases holds values that cannot be read:\n" + "\n".join(f"  {problem}" for problem in problems),
@@ -190,7 +216,9 @@ def known_value(fact: Fact | None, column: Column, observed: Column | None) -> s
     """SQL over the input table: the fact's value, null when it is stale, observed after c_as_of, or outside its domain."""
     conditions: list[str] = []
     if fact is not None and fact.domain is not None:
-        conditions.append(f"{column.name} in ({', '.join(quoted(value) if isinstance(value, str) else str(value) for value in fact.domain)})")
+        conditions.append(
+            f"{column.name} in ({', '.join(quoted(value) if isinstance(value, str) else str(value) for value in fact.domain)})"
+        )
     if observed is not None:
         fresh = f"{observed.name} <= c_as_of"
         if fact is not None and fact.max_age_hours is not None:
@@ -210,7 +238,12 @@ def listing(policy: Policy) -> Iterator[tuple[str, str, str, str]]:
         )
         text = _whole_meaning(fact) if fact is not None else meaning
         yield name, kind, age, text
-    yield RELEASES, "structs", "", "holds that a reviewer lifted: rule (its id) and until (an instant; from then on it holds again)"
+    yield (
+        RELEASES,
+        "structs",
+        "",
+        "holds that a reviewer lifted: rule (its id) and until (an instant; from then on it holds again)",
+    )
 
 
 def _whole_meaning(fact: Fact) -> str:

@@ -19,7 +19,9 @@ app = typer.Typer(
     ),
 )
 
-Shop = Annotated[str | None, typer.Option("--shop", help="Whose rules: a file of policy/shops; default CANDOR_SHOP.", show_default=False)]
+Shop = Annotated[
+    str | None, typer.Option("--shop", help="Whose rules: a file of policy/shops; default CANDOR_SHOP.", show_default=False)
+]
 
 
 class NotConforming(CandorError):
@@ -48,7 +50,9 @@ def check(shop: Shop = None) -> None:
     waiting = sum(len(rule.checks) + len(rule.obligations) for rule in loaded.waiting)
     typer.echo(f"  {daily} checks and disclosures of {len({rule.rule_id for rule in loaded.rules})} rules judge the daily run")
     if waiting:
-        typer.echo(f"  {waiting} of {len({rule.rule_id for rule in loaded.waiting})} rules wait for facts that no feed delivers, and judge cases only:")
+        typer.echo(
+            f"  {waiting} of {len({rule.rule_id for rule in loaded.waiting})} rules wait for facts that no feed delivers, and judge cases only:"
+        )
         for rule in sorted(loaded.waiting, key=lambda rule: (rule.rule_id, rule.version)):
             parts = [check.code for check in rule.checks] + [duty.name for duty in rule.obligations]
             typer.echo(f"    {rule.rule_id} v{rule.version}  {', '.join(parts)}: {', '.join(rule.waits_for)}")
@@ -56,7 +60,9 @@ def check(shop: Shop = None) -> None:
 
 @app.command()
 def evaluate(
-    facts: Annotated[Path, typer.Argument(help="Parquet or CSV, one row per case: case_id, c_as_of, c_channel and declared facts.")],
+    facts: Annotated[
+        Path, typer.Argument(help="Parquet or CSV, one row per case: case_id, c_as_of, c_channel and declared facts.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Parquet to write.")],
     as_of: Annotated[
         str | None,
@@ -95,7 +101,9 @@ def conformance(
     file: Annotated[Path, typer.Argument(help="YAML: a list of cases, each with what it expects.")],
     base: Annotated[
         Path | None,
-        typer.Option("--base", help="The facts that cases start from; default: base.yaml (or base.yml) beside FILE.", show_default=False),
+        typer.Option(
+            "--base", help="The facts that cases start from; default: base.yaml (or base.yml) beside FILE.", show_default=False
+        ),
     ] = None,
     shop: Shop = None,
 ) -> None:
@@ -123,7 +131,10 @@ def conformance(
 
 
 @app.command()
-def explain(what: Annotated[str, typer.Argument(help="A rule (UK-002) or a code (UK_INCENTIVE_BAN, KYC_EXPIRED_UNKNOWN).")], shop: Shop = None) -> None:
+def explain(
+    what: Annotated[str, typer.Argument(help="A rule (UK-002) or a code (UK_INCENTIVE_BAN, KYC_EXPIRED_UNKNOWN).")],
+    shop: Shop = None,
+) -> None:
     """What a rule or a code means, in plain words: what it asks, of whom, since when, by which law, and what the person may be told."""
     from candor.policy import explaining
 
@@ -137,4 +148,3 @@ def facts(shop: Shop = None) -> None:
 
     for name, kind, age, meaning in columns.listing(_policy(shop)):
         typer.echo(f"{name:<24} {kind:<8} {age:<6} {meaning}".rstrip())
-

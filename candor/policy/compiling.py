@@ -166,7 +166,8 @@ def selects(rule: Rule) -> list[str]:
     """All SELECTs of a rule: its checks, then its obligations, which the creative must already carry."""
     relation = _relation(rule)
     made = [select(rule, check, relation=relation) for check in rule.checks]
-    blocking = Rule(**{**rule.__dict__, "effect": "BLOCK"})
+    # What a creative lacks is nobody's business but the firm's, whatever the rule's own reasons are.
+    blocking = replace(rule, effect="BLOCK", visibility="internal" if rule.visibility == "safe" else rule.visibility)
     for obligation in rule.obligations:
         carried = Check(
             f"DISC_MISSING_{obligation.name}", f"coalesce(list_contains(o_disclosures, {quoted(obligation.name)}), false)"
@@ -187,7 +188,8 @@ def obligations_sql(policy: Policy, key: str) -> str:
         for obligation in rule.obligations:
             where = applies(rule) + ([f"coalesce(({obligation.condition}), true)"] if obligation.condition else [])
             made.append(
-                f"select {key}, {quoted(obligation.name)} as obligation\nfrom {_relation(rule)}\nwhere " + "\n    and ".join(where)
+                f"select {key}, {quoted(obligation.name)} as obligation\nfrom {_relation(rule)}\nwhere "
+                + "\n    and ".join(where)
             )
     return "\n\nunion all\n\n".join(made)
 
@@ -229,7 +231,8 @@ def codes(policy: Policy) -> list[tuple[str, str, int, str, str, str, str]]:
                 )
         for obligation in rule.obligations:
             code = f"DISC_MISSING_{obligation.name}"
-            made.add((code, rule.rule_id, rule.version, "BLOCK", rule.visibility, rule.grain, rule.title))
+            visibility = "internal" if rule.visibility == "safe" else rule.visibility
+            made.add((code, rule.rule_id, rule.version, "BLOCK", visibility, rule.grain, rule.title))
     # Two reasons that the eligibility models give themselves, since no fact holds them.
     made.add(("ENG_NO_CREATIVE", "ENG-CREATIVE", 1, "BLOCK", "internal", "pair", "A creative the person can read"))
     made.add(

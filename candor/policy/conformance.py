@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MARKET_STATES = {"calm": 0, "elevated": 1, "stressed": 2}
-KEYS = frozenset({"id", "t", "p", "o", "u", "of", "ch", "at", "vol", "age", "rel", "list_ok", "d", "c", "inc", "ob", "pen", "ex"})
+KEYS = frozenset(
+    {"id", "t", "p", "o", "u", "of", "ch", "at", "vol", "age", "rel", "list_ok", "d", "c", "inc", "ob", "pen", "ex"}
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ def _row(case: dict[str, Any], base: dict[str, Any], kinds: dict[str, str]) -> d
         row[name + OBSERVED] = None if hours is None else at - timedelta(hours=hours)
     if "rel" in case:
         row[RELEASES] = [
-            {"rule": release.get("rule"), "until": _value(release.get("until"), "instant", f"{where}: rel")} for release in case["rel"] or []
+            {"rule": release.get("rule"), "until": _value(release.get("until"), "instant", f"{where}: rel")}
+            for release in case["rel"] or []
         ]
     return row
 
@@ -144,10 +147,15 @@ def _cases(path: Path) -> list[dict[str, Any]]:
             raise UsageError(f"case {case['id']} is twice in {path.name}", hint="one case per id")
         seen.add(case["id"])
         if unknown := sorted(set(case) - KEYS):
-            raise UsageError(f"case {case['id']} of {path.name} has unknown keys: {', '.join(unknown)}", hint=f"known: {', '.join(sorted(KEYS))}")
+            raise UsageError(
+                f"case {case['id']} of {path.name} has unknown keys: {', '.join(unknown)}",
+                hint=f"known: {', '.join(sorted(KEYS))}",
+            )
         for key, kind in (("u", Node), ("of", Node), ("age", Node), ("c", list), ("inc", list), ("ob", list), ("rel", list)):
             if case.get(key) is not None and not isinstance(case[key], kind):
-                raise UsageError(f"case {case['id']}: {key} must be a {'mapping' if kind is Node else 'list'}, is {case[key]!r}")
+                raise UsageError(
+                    f"case {case['id']}: {key} must be a {'mapping' if kind is Node else 'list'}, is {case[key]!r}"
+                )
     return listed
 
 
@@ -155,11 +163,19 @@ def _base(cases: Path, base: Path | None) -> dict[str, Any]:
     if base is None:
         base = next((path for name in ("base.yaml", "base.yml") if (path := cases.parent / name).is_file()), None)
         if base is None:
-            raise UsageError(f"there is no base.yaml beside {cases}", hint="--base names the file with the facts that cases start from")
+            raise UsageError(
+                f"there is no base.yaml beside {cases}", hint="--base names the file with the facts that cases start from"
+            )
     made = _read(base)
-    lacking = [key for key in ("as_of", "user", "offer", "channel", "personas", "offers") if not isinstance(made, dict) or key not in made]
+    lacking = [
+        key
+        for key in ("as_of", "user", "offer", "channel", "personas", "offers")
+        if not isinstance(made, dict) or key not in made
+    ]
     if lacking:
-        raise UsageError(f"{base} has no {', '.join(lacking)}", hint="it holds as_of, vol, user, offer, channel, personas, offers")
+        raise UsageError(
+            f"{base} has no {', '.join(lacking)}", hint="it holds as_of, vol, user, offer, channel, personas, offers"
+        )
     return made
 
 

@@ -29,7 +29,7 @@ from candor.policy.model import Policy
 if TYPE_CHECKING:
     import duckdb
 
-BATCH = 131_072  # cases that are decided at a time
+BATCH = 524_288  # cases that are decided at a time
 MOST_PENALTY_BP = 9000
 
 
@@ -58,7 +58,9 @@ def evaluate_file(
             try:
                 evaluation.connection.execute(f"describe select * from {relation}")
             except Exception as error:
-                raise UsageError(f"{facts} cannot be read: {str(error).splitlines()[0]}", hint="a Parquet or CSV file with one row per case") from error
+                raise UsageError(
+                    f"{facts} cannot be read: {str(error).splitlines()[0]}", hint="a Parquet or CSV file with one row per case"
+                ) from error
             evaluation.run(relation, as_of)
             made = Path(scratch) / "decisions.parquet"
             evaluation.connection.execute(
@@ -71,7 +73,10 @@ def evaluate_file(
 
 def evaluate_rows(policy: Policy, cases: Any, *, as_of: datetime | None = None) -> list[dict[str, Any]]:
     """The decisions on an Arrow table of cases, as dicts in the order of case_id. For a few thousand; files take `evaluate_file`."""
-    with tempfile.TemporaryDirectory(prefix="candor-evaluate-") as scratch, _Evaluation(policy, Path(scratch), 2, "2GB") as evaluation:
+    with (
+        tempfile.TemporaryDirectory(prefix="candor-evaluate-") as scratch,
+        _Evaluation(policy, Path(scratch), 2, "2GB") as evaluation,
+    ):
         evaluation.connection.register("cases_given", cases)
         evaluation.run("cases_given", as_of)
         fetched = evaluation.connection.execute("select * from decisions order by case_id")
@@ -89,7 +94,7 @@ class _Evaluation:
         self.connection: duckdb.DuckDBPyConnection = duckdb.connect(str(scratch / "cases.duckdb"))
         for setting, value in (
             ("timezone", "'UTC'"), ("threads", str(threads)), ("memory_limit", f"'{memory}'"), ("temp_directory", f"'{scratch / 'spill'}'"),
-            ("preserve_insertion_order", "false"),
+            ("preserve_insertion_order", "false"), ("enable_progress_bar", "false"),
         ):  # fmt: skip
             self.connection.execute(f"set {setting} = {value}")
         self.has_releases = False
@@ -108,7 +113,9 @@ class _Evaluation:
         self._lookups()
         cases = self._take(given, relation, as_of)
         for first in range(0, max(cases, 1), BATCH):
-            self._known(given, first)
+            self.connection.execute(
+                f"create or replace temp view known as select rowid as n, * from cases where rowid >= {first} and rowid < {first + BATCH}"
+            )
             for name, sql in derivations(self.policy).items():
                 self.connection.execute(f"create or replace temp table {name} as {sql}")
             self._judge()
@@ -116,7 +123,9 @@ class _Evaluation:
             self.connection.execute(f"{fill} {_decisions_sql(self.has_releases)}")
 
     def counts(self) -> Counts:
-        rows = self.connection.execute("select decision, count(*) from decisions group by decision order by decision").fetchall()
+        rows = self.connection.execute(
+            "select decision, count(*) from decisions group by decision order by decision"
+        ).fetchall()
         return Counts(sum(count for _, count in rows), dict(rows))
 
     def _lookups(self) -> None:
@@ -127,7 +136,8 @@ class _Evaluation:
             execute(f"create table policy.{name} ({store.TABLES[name]})")
             if contents[name]:
                 self.connection.executemany(
-                    f"insert into policy.{name} values ({', '.join('?' for _ in contents[name][0])})", sorted(contents[name], key=repr)
+                    f"insert into policy.{name} values ({', '.join('?' for _ in contents[name][0])})",
+                    sorted(contents[name], key=repr),
                 )
         rule_channels = {channel: rule_channel for channel, rule_channel, *_ in self.policy.channels}
         rule_channels |= {name: name for name in (*rule_channels.values(), *self.policy.channels_not_served)}
@@ -157,48 +167,47 @@ class _Evaluation:
         """)
 
     def _take(self, given: list[Column], relation: str, as_of: datetime | None) -> int:
-        """The cases with the values as given, numbered; their count."""
-        selected = [f"{column.expression} as {column.name}" for column in given]
-        names = {column.name for column in given}
-        if as_of is not None:
-            instant = compiling.literal(as_of.astimezone(UTC))
-            stated = next((column.expression for column in given if column.name == "c_as_of"), "null")
-            selected = [text for text in selected if not text.endswith(" as c_as_of")] + [f"coalesce({stated}, {instant}) as c_as_of"]
-        described = self.connection.execute(f"describe select * from {relation}").fetchall()
-        self.has_releases = RELEASES in {str(row[0]) for row in described}
-        if self.has_releases:
-            selected.append(f"cast({RELEASES} as {RELEASES_TYPE}) as {RELEASES}")
-        if "c_channel" not in names:
-            selected.append("cast(null as varchar) as c_channel")
-        self.connection.execute(f"create table cases as select row_number() over () - 1 as n, case_id, {', '.join(selected)} from {relation}")
-        lacking = self.connection.execute("select count(*), min(case_id::varchar) from cases where c_as_of is null").fetchone()
-        assert lacking is not None
-        if lacking[0]:
-            raise UsageError(f"{lacking[0]:,} cases have no c_as_of, the first is {lacking[1]}", hint="give --as-of, or the instant in the table")
-        counted = self.connection.execute("select count(*) from cases").fetchone()
-        assert counted is not None
-        return int(counted[0])
-
-    def _known(self, given: list[Column], first: int) -> None:
-        """Table `known`: a batch of cases with every declared fact, null where it is unknown."""
+        """Table `cases`: every declared fact, null where it is unknown; their count."""
         by_name = {column.name: column for column in given}
-        selected = ["n", "case_id", "c_as_of"]
+        read = [f"{column.expression} as {column.name}" for column in given if column.name != "c_as_of"]
+        stated = by_name["c_as_of"].expression if "c_as_of" in by_name else "cast(null as timestamp)"
+        read.append(
+            f"coalesce({stated}, {compiling.literal(as_of.astimezone(UTC))}) as c_as_of"
+            if as_of is not None
+            else f"{stated} as c_as_of"
+        )
+        known = []
         for name, kind in table.accepted(self.policy).items():
             if name in ("c_as_of", "c_channel"):
                 continue
-            column = by_name.get(name)
-            if column is not None:
-                value = table.known_value(self.policy.facts.get(name), column, by_name.get(name + OBSERVED))
+            if name in by_name:
+                value = table.known_value(self.policy.facts.get(name), by_name[name], by_name.get(name + OBSERVED))
             else:
                 value = str(OPERATIONAL[name]).lower() if name in OPERATIONAL else f"cast(null as {SQL_TYPES[kind]})"
-            selected.append(f"{value} as {name}")
-        selected.append("rule_channels.rule_channel as c_channel")
+            known.append(f"{value} as {name}")
+        described = self.connection.execute(f"describe select * from {relation}").fetchall()
+        self.has_releases = RELEASES in {str(row[0]) for row in described}
         if self.has_releases:
-            selected.append(RELEASES)
-        self.connection.execute(
-            f"create or replace temp table known as select {', '.join(selected)} from cases "
-            f"left join rule_channels on cases.c_channel = rule_channels.channel where n >= {first} and n < {first + BATCH}"
-        )
+            read.append(f"cast({RELEASES} as {RELEASES_TYPE}) as {RELEASES}")
+            known.append(RELEASES)
+        if "c_channel" not in by_name:
+            read.append("cast(null as varchar) as c_channel")
+        self.connection.execute(f"""
+            create table cases as
+            select case_id, c_as_of, {", ".join(known)}, rule_channels.rule_channel as c_channel
+            from (select case_id, {", ".join(read)} from {relation}) as given
+            left join rule_channels on given.c_channel = rule_channels.channel
+        """)
+        lacking = self.connection.execute("select count(*), min(case_id::varchar) from cases where c_as_of is null").fetchone()
+        assert lacking is not None
+        if lacking[0]:
+            raise UsageError(
+                f"{lacking[0]:,} cases have no c_as_of, the first is {lacking[1]}",
+                hint="give --as-of, or the instant in the table",
+            )
+        counted = self.connection.execute("select count(*) from cases").fetchone()
+        assert counted is not None
+        return int(counted[0])
 
     def _judge(self) -> None:
         """Tables `hits` and `duties` from table `facts`."""
@@ -234,13 +243,19 @@ def derivations(policy: Policy) -> dict[str, str]:
     minute = expression("minute_of_day", "clocks.local")
     years = expression("full_years", "known.u_dob", "clocks.local")
     years_nowhere = expression("full_years", "known.u_dob", "(known.c_as_of - interval 12 hour)")
-    opt_out = expression("is_email_opt_out", "u_perm_regimes", f"[{', '.join(map(compiling.quoted, policy.email_optout_regimes))}]")
+    opt_out = expression(
+        "is_email_opt_out", "u_perm_regimes", f"[{', '.join(map(compiling.quoted, policy.email_optout_regimes))}]"
+    )
     return {
         # A set of zones with one that nobody knows is not known.
         "zone_sets": """
-            select distinct u_tzs
-            from known
-            where len(u_tzs) > 0 and list_has_all((select list(zone) from zones), u_tzs)
+            with sets as (select distinct u_tzs from known where len(u_tzs) > 0),
+            members as (select u_tzs, unnest(u_tzs) as zone from sets)
+            select members.u_tzs
+            from members
+            left join zones on members.zone = zones.zone
+            group by members.u_tzs
+            having count(*) = count(zones.zone)
         """,
         "case_zones": """
             select known.n, known.c_as_of, known.o_end_local, unnest(zone_sets.u_tzs) as zone
@@ -264,7 +279,7 @@ def derivations(policy: Policy) -> dict[str, str]:
             group by clocks.zone, clocks.c_as_of
         """,
         # "GB" beside a residence "US-NY" is another signal; "US" is the residence said less exactly.
-        "country_sets": """
+        "country_sets": f"""
             with sets as (
                 select distinct
                     u_residence,
@@ -278,16 +293,20 @@ def derivations(policy: Policy) -> dict[str, str]:
             signals as (
                 select u_residence, u_other_countries, unnest(signals) as signal
                 from sets
+            ),
+            mapped as (
+                select
+                    signals.u_residence,
+                    signals.u_other_countries,
+                    list_sort(list_distinct(flatten(list(regime_map.regimes)))) as u_regimes,
+                    list_sort(list_distinct(list(regime_map.permission_regime))) as u_perm_regimes
+                from signals
+                left join policy.regime_map on signals.signal = regime_map.residence
+                group by signals.u_residence, signals.u_other_countries
+                having count(*) = count(regime_map.residence)
             )
-            select
-                signals.u_residence,
-                signals.u_other_countries,
-                list_sort(list_distinct(flatten(list(regime_map.regimes)))) as u_regimes,
-                list_sort(list_distinct(list(regime_map.permission_regime))) as u_perm_regimes
-            from signals
-            left join policy.regime_map on signals.signal = regime_map.residence
-            group by signals.u_residence, signals.u_other_countries
-            having count(*) = count(regime_map.residence)
+            select *, {opt_out} as is_email_opt_out
+            from mapped
         """,
         "local_ends": f"""
             select zone, o_end_local, {end} as ends_at
@@ -315,27 +334,33 @@ def derivations(policy: Policy) -> dict[str, str]:
                 on known.u_residence = country_sets.u_residence and known.u_other_countries = country_sets.u_other_countries
             group by case_zones.n
         """,
-        "placed": f"""
+        "sensitive_sets": """
             select
-                known.*,
-                country_sets.u_regimes,
-                country_sets.u_perm_regimes,
-                {opt_out} as is_email_opt_out,
-                case when by_zone.n is null then {years_nowhere} else by_zone.d_age end as d_age,
-                by_zone.quiet_house as d_quiet_house_violations,
-                by_zone.quiet_us as d_quiet_us_violations,
-                case
-                    when by_zone.n is null then {expression("wall_clock", "known.o_end_local")} - interval 14 hour
-                    else by_zone.ends_at
-                end as d_end_local
-            from known
-            left join by_zone on known.n = by_zone.n
-            left join country_sets
-                on known.u_residence = country_sets.u_residence and known.u_other_countries = country_sets.u_other_countries
+                features,
+                list_has_any(features, (select list(feature) from policy.sensitive_features)) as is_sensitive
+            from (select distinct o_features as features from known where o_features is not null)
         """,
         "facts": f"""
+            with placed as (
+                select
+                    known.* exclude (u_residence, u_other_countries, u_tzs, u_dob),
+                    country_sets.u_regimes,
+                    country_sets.u_perm_regimes,
+                    country_sets.is_email_opt_out,
+                    case when by_zone.n is null then {years_nowhere} else by_zone.d_age end as d_age,
+                    by_zone.quiet_house as d_quiet_house_violations,
+                    by_zone.quiet_us as d_quiet_us_violations,
+                    case
+                        when by_zone.n is null then {expression("wall_clock", "known.o_end_local")} - interval 14 hour
+                        else by_zone.ends_at
+                    end as d_end_local
+                from known
+                left join by_zone on known.n = by_zone.n
+                left join country_sets
+                    on known.u_residence = country_sets.u_residence and known.u_other_countries = country_sets.u_other_countries
+            )
             select
-                placed.*,
+                placed.* exclude (u_consent_thirdparty, o_product, o_from, o_to, o_end_local),
                 placed.n as person_id,
                 placed.n as place_id,
                 placed.n as creative_id,
@@ -352,7 +377,7 @@ def derivations(policy: Policy) -> dict[str, str]:
                     as d_channel_ok,
                 {expression("permissions_missing", "placed.u_perm_regimes", "placed.u_client_class", "matrix.product_line", "grants.regimes")}
                     as d_perm_missing,
-                list_has_any(placed.o_features, (select list(feature) from policy.sensitive_features)) as d_sensitive_feature,
+                sensitive_sets.is_sensitive as d_sensitive_feature,
                 placed.o_from as o_starts_at,
                 -- An end that nobody knows is not the other end: known to be over, or unknown.
                 case
@@ -362,6 +387,7 @@ def derivations(policy: Policy) -> dict[str, str]:
                 end as o_ends_at
             from placed
             left join policy.matrix on placed.o_product = matrix.product_line
+            left join sensitive_sets on placed.o_features = sensitive_sets.features
             left join grants
                 on placed.u_client_class = grants.client_class
                 and matrix.product_line = grants.product_line
@@ -394,8 +420,8 @@ def _decisions_sql(has_releases: bool) -> str:
                 n,
                 bool_or(is_block) as is_blocked,
                 bool_or(is_hold) as is_held,
-                list_sort(list(distinct code) filter (where is_block or is_hold)) as codes,
-                list_sort(list(distinct code) filter (where not is_block and not is_hold)) as released,
+                list_sort(list_distinct(list(code) filter (where is_block or is_hold))) as codes,
+                list_sort(list_distinct(list(code) filter (where not is_block and not is_hold))) as released,
                 bool_or((is_block or is_hold) and visibility = 'safe' and not ends_with(code, '_UNKNOWN')) as is_told
             from judged
             group by n
@@ -406,7 +432,7 @@ def _decisions_sql(has_releases: bool) -> str:
             group by n
         ),
         obliged as (
-            select n, list_sort(list(distinct obligation)) as obligations
+            select n, list_sort(list_distinct(list(obligation))) as obligations
             from duties
             group by n
         )

@@ -21,13 +21,20 @@ def explain(policy: Policy, what: str) -> str:
         found = [part for part in parts if wanted == part.rule_id or wanted in _codes(part)]
         if found:
             names = {(part.rule_id, part.version): None for part in found}
-            texts = [_text(what.upper(), wanted, [part for part in parts if (part.rule_id, part.version) == name]) for name in names]
+            texts = [
+                _text(what.upper(), wanted, [part for part in parts if (part.rule_id, part.version) == name]) for name in names
+            ]
             return "\n\n".join(texts)
     import difflib
 
     known = {name for part in parts for name in (part.rule_id, *_codes(part))}
     close = difflib.get_close_matches(what.upper(), sorted(known), n=3)
-    raise PolicyError(f"no rule is called {what!r} or gives such a code", hint=f"did you mean {', '.join(close)}?" if close else "`candor policy check` lists waiting rules; policy/pack.yaml has them all")
+    raise PolicyError(
+        f"no rule is called {what!r} or gives such a code",
+        hint=f"did you mean {', '.join(close)}?"
+        if close
+        else "`candor policy check` lists waiting rules; policy/pack.yaml has them all",
+    )
 
 
 def _codes(part: Rule) -> list[str]:
@@ -41,7 +48,11 @@ def _text(asked: str, wanted: str, parts: list[Rule]) -> str:
         lines.append(f"  When {rule.when} (also when that is not known).")
     lines.append(f"  In force {_since(rule)}; it {_EFFECTS[rule.effect]}.")
     for part in parts:
-        waits = f" Waits for {', '.join(part.waits_for)}, which no feed delivers: it judges cases, not the daily run." if part.waits_for else ""
+        waits = (
+            f" Waits for {', '.join(part.waits_for)}, which no feed delivers: it judges cases, not the daily run."
+            if part.waits_for
+            else ""
+        )
         for check in part.checks:
             penalty = f", {check.penalty_bp} basis points" if check.penalty_bp else ""
             lines.append(f"  {check.code}{penalty}: unless {check.require}.{waits}")
@@ -50,7 +61,9 @@ def _text(asked: str, wanted: str, parts: list[Rule]) -> str:
             lines.append(f"  DISC_MISSING_{duty.name}: blocks unless the creative carries {duty.name}{condition}.{waits}")
     lines.append(f"  Cites {rule.cite}.")
     if asked != wanted:
-        lines.append(f"  {asked}: a fact it reads was not known, too old, or none of its values. Unknown never helps; it is repaired, not refused.")
+        lines.append(
+            f"  {asked}: a fact it reads was not known, too old, or none of its values. Unknown never helps; it is repaired, not refused."
+        )
     is_told = rule.visibility == "safe" and not asked.endswith(_UNKNOWN)
     lines.append(f"  The person {'may be told' if is_told else 'gets the constant sentence'} ({rule.visibility}).")
     return "\n".join(lines)

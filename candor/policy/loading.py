@@ -11,9 +11,9 @@ from typing import Any
 from candor.contract import load as load_contract
 from candor.errors import PolicyError
 from candor.policy import specs
+from candor.policy.grains import PAIR
 from candor.policy.identity_overrides import FILE, read_overrides
 from candor.policy.model import Fact, Policy, ProductLine, Silo
-from candor.policy.grains import PAIR
 from candor.policy.packs import FACT_NAME, in_parts, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
 
@@ -63,7 +63,9 @@ def load(folder: Path, shop: str) -> Policy:
     for rule in daily:
         if rule.grain == PAIR:
             codes = ", ".join(check.code for check in rule.checks)
-            problems.add(str(pack_file), None, f"rule {rule.rule_id}", f"the daily run has no grain pair, and {codes} waits for no fact")
+            problems.add(
+                str(pack_file), None, f"rule {rule.rule_id}", f"the daily run has no grain pair, and {codes} waits for no fact"
+            )
     if problems.found:
         count = len(problems.found)
         raise PolicyError(
@@ -150,7 +152,9 @@ def _not_served(node: Node | None, served: set[str], problems: Problems) -> tupl
         problems.add("channels.yml", (node or Node()).lines.get("not_served"), "not_served", complaint)
         return ()
     for name in sorted(set(given) & served):
-        problems.add("channels.yml", (node or Node()).lines.get("not_served"), "not_served", f"{name} is a channel that the shop serves")
+        problems.add(
+            "channels.yml", (node or Node()).lines.get("not_served"), "not_served", f"{name} is a channel that the shop serves"
+        )
     return tuple(given)
 
 

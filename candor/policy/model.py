@@ -73,7 +73,9 @@ class Fact:
     sources: tuple[str, ...] = ()
     awaits: str | None = None  # who would have to deliver it; until then the daily run does not know it
     meaning: str = ""
-    is_of_cases: bool = False  # only tables of cases give it: the daily run derives from other columns what cases derive from it
+    is_of_cases: bool = (
+        False  # only tables of cases give it: the daily run derives from other columns what cases derive from it
+    )
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,9 @@ def read_pack(
         pack = Node()
     elif keys(pack, specs.PACK, file=file, where="pack", problems=problems):
         if instant(pack["judges_from"]) > instant(pack["valid_from"]) or instant(pack["judges_to"]) < instant(pack["valid_to"]):
-            problems.add(file, pack.lines["judges_from"], "pack", "judges_from to judges_to must contain valid_from to valid_to")
+            problems.add(
+                file, pack.lines["judges_from"], "pack", "judges_from to judges_to must contain valid_from to valid_to"
+            )
         if instant(pack["valid_from"]) >= instant(pack["valid_to"]):
             problems.add(file, pack.lines["valid_to"], "pack", "valid_to must be later than valid_from")
         if len(set(pack["approved_by"])) < 2:
@@ -86,7 +88,9 @@ def _rule(
         )
     if rows(row.get("checks")) is None:
         for check in row["checks"]:
-            sound &= keys(check, specs.CHECK, file=file, where=f"{where} check", problems=problems, optional={"penalty", "grain"})
+            sound &= keys(
+                check, specs.CHECK, file=file, where=f"{where} check", problems=problems, optional={"penalty", "grain"}
+            )
             if isinstance(check.get("code"), str) and not re.fullmatch(r"[A-Z][A-Z0-9_]*", check["code"]):
                 problems.add(
                     file, check.lines["code"], where, f"a code is capitals, digits and underscores, is {check['code']!r}"
@@ -100,7 +104,9 @@ def _rule(
     conditional = row.get("obligations_when", [])
     other_grains = {check["grain"] for check in row["checks"] if "grain" in check}
     used: set[str] = set()
-    expressions = [(row.lines["when"], row["when"], grain) for grain in {row["grain"], *other_grains} if row["when"] is not None]
+    expressions = [
+        (row.lines["when"], row["when"], grain) for grain in {row["grain"], *other_grains} if row["when"] is not None
+    ]
     expressions += [(check.lines["require"], check["require"], check.get("grain", row["grain"])) for check in row["checks"]]
     expressions += [(added.lines["if"], added["if"], row["grain"]) for added in conditional]
     for line, expression, grain in expressions:
@@ -159,7 +165,11 @@ def _rule(
         ),
         obligations=(
             *(Obligation(name) for name in row["obligations"]),
-            *(Obligation(name, None if added["if"] == "true" else added["if"]) for added in conditional for name in added["add"]),
+            *(
+                Obligation(name, None if added["if"] == "true" else added["if"])
+                for added in conditional
+                for name in added["add"]
+            ),
         ),
         statement=row["statement"],
         cite=row["source"]["cite"],
