@@ -42,7 +42,7 @@ def _policy(shop: str | None) -> Any:
 def check(shop: Shop = None) -> None:
     """Validate the policy folder; prints its version, or every problem with file, rule and line.
 
-    Also says which checks wait for a fact that no feed delivers: cases are judged by them, the daily run is not yet.
+    Also says which checks wait for a fact that the daily run does not know yet: cases are judged by them, the daily run is not yet.
     """
     loaded = _policy(shop)
     typer.echo(f"policy {loaded.version} is sound")
@@ -50,9 +50,8 @@ def check(shop: Shop = None) -> None:
     waiting = sum(len(rule.checks) + len(rule.obligations) for rule in loaded.waiting)
     typer.echo(f"  {daily} checks and disclosures of {len({rule.rule_id for rule in loaded.rules})} rules judge the daily run")
     if waiting:
-        typer.echo(
-            f"  {waiting} of {len({rule.rule_id for rule in loaded.waiting})} rules wait for facts that no feed delivers, and judge cases only:"
-        )
+        rules = len({rule.rule_id for rule in loaded.waiting})
+        typer.echo(f"  {waiting} of {rules} rules wait for facts that the daily run does not know yet, and judge cases only:")
         for rule in sorted(loaded.waiting, key=lambda rule: (rule.rule_id, rule.version)):
             parts = [check.code for check in rule.checks] + [duty.name for duty in rule.obligations]
             typer.echo(f"    {rule.rule_id} v{rule.version}  {', '.join(parts)}: {', '.join(rule.waits_for)}")

@@ -49,7 +49,7 @@ def _text(asked: str, wanted: str, parts: list[Rule]) -> str:
     lines.append(f"  In force {_since(rule)}; it {_EFFECTS[rule.effect]}.")
     for part in parts:
         waits = (
-            f" Waits for {', '.join(part.waits_for)}, which no feed delivers: it judges cases, not the daily run."
+            f" Waits for {', '.join(part.waits_for)}, which the daily run does not know yet: it judges cases only."
             if part.waits_for
             else ""
         )

@@ -58,7 +58,7 @@ class Rule:
     obligations: tuple[Obligation, ...]
     statement: str
     cite: str
-    waits_for: tuple[str, ...] = ()  # facts that no feed delivers; such a part judges cases only
+    waits_for: tuple[str, ...] = ()  # facts that the daily run does not know yet; such a part judges cases only
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,9 @@ class Policy:
     judges_from: datetime  # the days that cases may be about, where the pack in force is dated more narrowly
     judges_to: datetime
     rules: tuple[Rule, ...]  # what judges the daily run
-    waiting: tuple[Rule, ...]  # rules, and parts of rules, that read facts which no feed delivers yet: they judge cases only
+    waiting: tuple[
+        Rule, ...
+    ]  # rules, and parts of rules, that read facts which the daily run does not know yet: they judge cases only
     facts: Mapping[str, Fact]
     product_lines: tuple[ProductLine, ...]
     regime_map: Mapping[str, tuple[tuple[str, ...], str]]

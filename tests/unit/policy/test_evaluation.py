@@ -24,7 +24,8 @@ HERE = Path(__file__).parent
 POLICY = load(PROJECT_ROOT / "policy", "crypto")
 BASE = conformance._base(HERE / "cases.yml", None)
 LINES = {line.product_line: line for line in POLICY.product_lines}
-CHANNELS = {"web": "inapp", "email": "email", "sms": "sms", "push": "push", "chatbot": "chatbot", "third_party_ad": "third_party_ad", "public_ad": "public_ad"}  # fmt: skip
+CHANNELS = {"web": "inapp", "email": "email", "sms": "sms", "push": "push", "chatbot": "chatbot",
+    "third_party_ad": "third_party_ad", "public_ad": "public_ad"}  # fmt: skip
 ZONES = [
     "Europe/London",
     "America/New_York",
@@ -44,9 +45,9 @@ def random_case(number: int, of: random.Random) -> dict[str, Any]:
         return of.choice(values)
 
     at = one(
-        datetime(2026, 11, 1, 4) + timedelta(minutes=of.randrange(6 * 60)),  # clocks change in New York
-        datetime(2026, 11, 23) + timedelta(minutes=of.randrange(2880)),
-        datetime(2027, 1, 17) + timedelta(hours=of.randrange(72)),
+        datetime.fromisoformat("2026-11-01T04:00:00") + timedelta(minutes=of.randrange(6 * 60)),  # clocks change in New York
+        datetime.fromisoformat("2026-11-23") + timedelta(minutes=of.randrange(2880)),
+        datetime.fromisoformat("2027-01-17") + timedelta(hours=of.randrange(72)),
     )
     some = {
         "residence": one(*MARKETS, None), "other_countries": one([], [], [of.choice(MARKETS)], ["US"], ["GB", "DE"], None, ["GB", None]),
@@ -343,7 +344,7 @@ def test_a_table_that_cannot_be_read_is_refused_and_says_why(small: Path, select
         (["explain", "UK_INCENTIVE_BAN"], 0, "No incentive to invest"),
         (["explain", "uk-001"], 0, "v2: Lawful promotion route (from 25 Oct 2027)"),
         (["explain", "UK_INCENTVE_BAN"], 2, "did you mean UK_INCENTIVE_BAN"),
-        (["check"], 0, "wait for facts that no feed delivers"),
+        (["check"], 0, "wait for facts that the daily run does not know yet"),
         (["facts"], 0, "u_kyc_tier"),
     ],
     ids=lambda value: " ".join(value[:1]) if isinstance(value, list) else None,
@@ -358,8 +359,9 @@ def test_the_command_says_it_and_exits_accordingly(arguments: list[str], code: i
 
 def test_a_case_that_differs_gives_exit_code_1(tmp_path: Path) -> None:
     (tmp_path / "cases.yaml").write_text("- {id: C1, p: gb, o: refer, d: ALLOW}\n")
+    command = [sys.executable, "-c", "from candor.cli import main; main()", "policy"]
     done = subprocess.run(
-        [sys.executable, "-c", "from candor.cli import main; main()", "policy", "conformance", str(tmp_path / "cases.yaml"), "--base", str(HERE / "base.yml")],
+        [*command, "conformance", str(tmp_path / "cases.yaml"), "--base", str(HERE / "base.yml")],
         capture_output=True, text=True, cwd=PROJECT_ROOT, check=False, env={"CANDOR_STATE_DIR": str(tmp_path), "PATH": ""},
     )  # fmt: skip
     assert done.returncode == 1
