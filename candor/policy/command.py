@@ -51,7 +51,9 @@ def check(shop: Shop = None) -> None:
     typer.echo(f"  {daily} checks and disclosures of {len({rule.rule_id for rule in loaded.rules})} rules judge the daily run")
     if waiting:
         rules = len({rule.rule_id for rule in loaded.waiting})
-        typer.echo(f"  {waiting} of {rules} rules wait for facts that the daily run does not know yet, and judge cases only:")
+        typer.echo(
+            f"  {waiting} more, of {rules} rules, wait for facts that the daily run does not know yet, and judge cases only:"
+        )
         for rule in sorted(loaded.waiting, key=lambda rule: (rule.rule_id, rule.version)):
             parts = [check.code for check in rule.checks] + [duty.name for duty in rule.obligations]
             typer.echo(f"    {rule.rule_id} v{rule.version}  {', '.join(parts)}: {', '.join(rule.waits_for)}")
