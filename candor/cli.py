@@ -15,6 +15,7 @@ from candor.errors import CandorError, UsageError
 from candor.identity import command as identity_command
 from candor.identity.resolution.command import resolve as identity_resolve
 from candor.identity.wallets.command import graph as wallet_graph
+from candor.policy.command import app as policy_app
 
 app = typer.Typer(
     name="candor",
@@ -28,7 +29,6 @@ app = typer.Typer(
         "Exit codes: 0 done, 1 a gate or the audit refused (yesterday's offers stay live), 2 wrong use, 3 a fault."
     ),
 )
-policy_app = typer.Typer(no_args_is_help=True, help="What the rules are and mean.")
 app.add_typer(policy_app, name="policy")
 identity_app = typer.Typer(invoke_without_command=True)
 app.add_typer(identity_app, name="identity")
@@ -184,17 +184,6 @@ def contract(write: Annotated[bool, typer.Option("--write", help="Rewrite docs/c
         (PROJECT_ROOT / "docs" / "contract.md").write_text(text, encoding="utf-8")
     else:
         _say(text)
-
-
-@policy_app.command("check")
-def policy_check() -> None:
-    """Validate the policy folder; prints its version, or every problem with file, rule and line."""
-    from candor import policy
-    from candor.settings import load
-
-    settings = load()
-    loaded = policy.load(settings.policy_dir, settings.shop)
-    _say(f"policy {loaded.version} is sound")
 
 
 @identity_app.callback()

@@ -7,10 +7,11 @@ unknown ends in _UNKNOWN, so that repair work can be told from a refusal. Nothin
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from candor.errors import PolicyError
-from candor.policy.grains import GRAINS, KEYS
+from candor.policy.grains import ALL_GRAINS, KEYS
 from candor.policy.model import Check, Policy, Rule, Scope
 
 # What the engine itself blocks, through the same path as the pack.
@@ -128,9 +129,18 @@ def reads_promotion(rule: Rule) -> bool:
     )
 
 
-def select(rule: Rule, check: Check, *, relation: str, suffixed: bool = True) -> str:
-    """One check as one SELECT over `relation`, which holds the facts of the rule's grain."""
-    parts = conditions(rule)
+def applies(rule: Rule) -> list[str]:
+    """The predicates under which the rule applies: what is unknown applies, and its dates are half-open."""
+    where = [f"coalesce(({part}), true)" for part in conditions(rule)]
+    if rule.starts_at is not None:
+        where.append(f"c_as_of >= {literal(rule.starts_at)}")
+    if rule.ends_at is not None:
+        where.append(f"c_as_of < {literal(rule.ends_at)}")
+    return where
+
+
+def select(rule: Rule, check: Check, *, relation: str, suffixed: bool = True, only_if: str | None = None) -> str:
+    """One check as one SELECT over `relation`, which holds the facts of the rule's grain. `only_if`: a condition of this check alone."""
     keys = []
     for key in KEYS[rule.grain]:
         if key == "is_promotion":
@@ -139,13 +149,11 @@ def select(rule: Rule, check: Check, *, relation: str, suffixed: bool = True) ->
             keys.append(key)
     code = quoted(check.code)
     if suffixed:
-        unknown = " or ".join(f"({part}) is null" for part in [check.require, *parts])
+        unknown = " or ".join(f"({part}) is null" for part in [check.require, *conditions(rule)])
         code = f"{code} || case when {unknown} then '_UNKNOWN' else '' end"
-    where = [f"coalesce(({part}), true)" for part in parts]
-    if rule.starts_at is not None:
-        where.append(f"c_as_of >= {literal(rule.starts_at)}")
-    if rule.ends_at is not None:
-        where.append(f"c_as_of < {literal(rule.ends_at)}")
+    where = applies(rule)
+    if only_if is not None:
+        where.append(f"coalesce(({only_if}), true)")
     where.append(f"not coalesce(({check.require}), false)")
     return (
         f"select {', '.join(keys)}, {quoted(rule.rule_id)} as rule_id, {rule.version} as v, {quoted(rule.effect)} as effect, "
@@ -156,20 +164,40 @@ def select(rule: Rule, check: Check, *, relation: str, suffixed: bool = True) ->
 
 def selects(rule: Rule) -> list[str]:
     """All SELECTs of a rule: its checks, then its obligations, which the creative must already carry."""
-    promoted = "is_promotion" in KEYS[rule.grain] and reads_promotion(rule)
-    relation = f"eval_{rule.grain}{'_by_promotion' if promoted else ''}"
+    relation = _relation(rule)
     made = [select(rule, check, relation=relation) for check in rule.checks]
-    blocking = Rule(**{**rule.__dict__, "effect": "BLOCK"})
+    # What a creative lacks is nobody's business but the firm's, whatever the rule's own reasons are.
+    blocking = replace(rule, effect="BLOCK", visibility="internal" if rule.visibility == "safe" else rule.visibility)
     for obligation in rule.obligations:
-        carried = Check(f"DISC_MISSING_{obligation}", f"coalesce(list_contains(o_disclosures, {quoted(obligation)}), false)")
-        made.append(select(blocking, carried, relation=relation, suffixed=False))
+        carried = Check(
+            f"DISC_MISSING_{obligation.name}", f"coalesce(list_contains(o_disclosures, {quoted(obligation.name)}), false)"
+        )
+        made.append(select(blocking, carried, relation=relation, suffixed=False, only_if=obligation.condition))
     return made
+
+
+def _relation(rule: Rule) -> str:
+    promoted = "is_promotion" in KEYS[rule.grain] and reads_promotion(rule)
+    return f"eval_{rule.grain}{'_by_promotion' if promoted else ''}"
+
+
+def obligations_sql(policy: Policy, key: str) -> str:
+    """One row per obligation of a rule that applies, whether the creative carries it or not: `key`, obligation."""
+    made = [f"select cast(null as bigint) as {key}, cast(null as varchar) as obligation where false"]
+    for rule in sorted(policy.rules, key=lambda rule: (rule.rule_id, rule.version, rule.grain)):
+        for obligation in rule.obligations:
+            where = applies(rule) + ([f"coalesce(({obligation.condition}), true)"] if obligation.condition else [])
+            made.append(
+                f"select {key}, {quoted(obligation.name)} as obligation\nfrom {_relation(rule)}\nwhere "
+                + "\n    and ".join(where)
+            )
+    return "\n\nunion all\n\n".join(made)
 
 
 def grain_sql(policy: Policy, grain: str) -> str:
     """The hits of `grain`: every check of every rule of that grain, none short-circuited, in one UNION ALL."""
-    if grain not in GRAINS:
-        raise PolicyError(f"no grain is called {grain!r}", hint=f"grains: {', '.join(GRAINS)}")
+    if grain not in ALL_GRAINS:
+        raise PolicyError(f"no grain is called {grain!r}", hint=f"grains: {', '.join(ALL_GRAINS)}")
     rules = sorted((*engine_rules(policy), *policy.rules), key=lambda rule: (rule.rule_id, rule.version))
     made = [text for rule in rules if rule.grain == grain for text in selects(rule)]
     # A first branch without rows fixes names and types, also for a grain without rules.
@@ -179,6 +207,17 @@ def grain_sql(policy: Policy, grain: str) -> str:
         "cast(null as varchar) as visibility, cast(null as varchar) as code, cast(null as integer) as penalty_bp where false"
     )
     return "\n\nunion all\n\n".join([head, *made])
+
+
+def complete(policy: Policy) -> Policy:
+    """The policy as cases are judged by it: with what still waits for a feed, on all days that the pack can judge."""
+    return replace(
+        policy,
+        rules=policy.rules + policy.waiting,
+        waiting=(),
+        valid_from=policy.judges_from,
+        valid_to=policy.judges_to,
+    )
 
 
 def codes(policy: Policy) -> list[tuple[str, str, int, str, str, str, str]]:
@@ -191,8 +230,9 @@ def codes(policy: Policy) -> list[tuple[str, str, int, str, str, str, str]]:
                     (check.code + suffix, rule.rule_id, rule.version, rule.effect, rule.visibility, rule.grain, rule.title)
                 )
         for obligation in rule.obligations:
-            code = f"DISC_MISSING_{obligation}"
-            made.add((code, rule.rule_id, rule.version, "BLOCK", rule.visibility, rule.grain, rule.title))
+            code = f"DISC_MISSING_{obligation.name}"
+            visibility = "internal" if rule.visibility == "safe" else rule.visibility
+            made.add((code, rule.rule_id, rule.version, "BLOCK", visibility, rule.grain, rule.title))
     # Two reasons that the eligibility models give themselves, since no fact holds them.
     made.add(("ENG_NO_CREATIVE", "ENG-CREATIVE", 1, "BLOCK", "internal", "pair", "A creative the person can read"))
     made.add(

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 # Facts that the engine computes; policy/facts.yml defines the others.
 MATRIX_FACTS = frozenset({"m_product", "m_rank", "m_min_kyc", "m_approp", "m_vol_max", "m_profiles", "m_stages"})
-DERIVED_FACTS = frozenset({"d_age", "d_perm_missing", "d_quiet_us_violations", "d_quiet_house_violations", "d_channel_ok"})
+DERIVED_FACTS = frozenset(
+    {"d_age", "d_perm_missing", "d_quiet_us_violations", "d_quiet_house_violations", "d_channel_ok", "d_sensitive_feature"}
+)
+# Derived facts that no dbt model derives yet, and what they need.
+DERIVED_OF_CASES = {"d_sensitive_feature": "o_features"}
 CONTEXT_FACTS = frozenset({"c_as_of", "c_channel"})
 BUILT_IN = MATRIX_FACTS | DERIVED_FACTS | CONTEXT_FACTS
 
@@ -24,28 +28,32 @@ KEYS: dict[str, dict[str, str]] = {
     "offer": {"creative_id": "varchar"},
     "offer_x_regime": {"creative_id": "varchar", "place_id": "varchar"},
 }
-GRAINS = tuple(KEYS)
+GRAINS = tuple(KEYS)  # of the daily run
+# Everything at once: one case is one row. The daily run has no such grain; a check there must wait for its facts.
+PAIR = "pair"
+KEYS[PAIR] = {"person_id": "varchar", "creative_id": "varchar"}
+ALL_GRAINS = (*GRAINS, PAIR)
 
 
 def known_at(grain: str, fact: str, dictionary: frozenset[str]) -> bool:
     """Whether `fact` has a value at `grain`. `dictionary` holds the names of policy/facts.yml."""
     if fact not in dictionary | BUILT_IN:
         return False
-    if fact == "c_as_of":
+    if fact == "c_as_of" or grain == PAIR:
         return True
     kind = fact[:2]
     of_person = (kind == "u_" and fact not in PRODUCT_FACTS) or fact in {"d_age", "c_list_parse_complete"}
     if grain == "user":
         return of_person or fact in {"o_is_promotion", "u_is_test"}
     if grain == "user_x_product":
-        return of_person or fact in PRODUCT_FACTS or kind == "m_" or fact in {"o_is_promotion", "o_incentive"}
+        return of_person or fact in PRODUCT_FACTS or kind == "m_" or fact in {"o_is_promotion", "o_incentive", "c_vol_rank"}
     if grain == "user_x_channel":
         return (
             of_person
             or fact in {"o_is_promotion", "c_channel", "d_channel_ok"}
             or fact in {"d_quiet_us_violations", "d_quiet_house_violations"}
         )
-    of_offer = kind in {"o_", "m_"} or fact == "c_channel"
+    of_offer = kind in {"o_", "m_"} or fact in {"c_channel", "d_sensitive_feature"}
     if grain == "offer":
         return of_offer
     return of_offer or fact in PLACE_FACTS or fact == "d_perm_missing"

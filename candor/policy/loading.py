@@ -11,10 +11,14 @@ from typing import Any
 from candor.contract import load as load_contract
 from candor.errors import PolicyError
 from candor.policy import specs
+<<<<<<< HEAD
 from candor.policy.brand import read_brand
+=======
+from candor.policy.grains import PAIR
+>>>>>>> conform
 from candor.policy.identity_overrides import FILE, read_overrides
 from candor.policy.model import Fact, Policy, ProductLine, Silo
-from candor.policy.packs import FACT_NAME, read_pack
+from candor.policy.packs import FACT_NAME, in_parts, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
 
 
@@ -37,7 +41,7 @@ def load(folder: Path, shop: str) -> Policy:
     facts = _facts(facts_node, problems) if facts_node is not None else {}
     lines = _shop(shop_node, shop_file, shop, problems) if shop_node is not None else ()
     leaves_out = _leaves_out(shop_node, shop_file, pack_node, {line.product_line for line in lines}, problems)
-    channels = _table(others["channels"], "channels", "channel", specs.CHANNEL, problems)
+    channels = _table(others["channels"], "channels", "channel", specs.CHANNEL, problems, also=("not_served",))
     for node in channels:
         if whole(node.get("slots")) is None and node["slots"] < 1:
             problems.add("channels.yml", node.line, str(node.get("channel")), f"slots must be at least 1, is {node['slots']}")
@@ -52,13 +56,25 @@ def load(folder: Path, shop: str) -> Policy:
     overrides = read_overrides(nodes.get("identity_overrides"), role_names, problems)
     silos = _silos(others["silos"], facts, role_names, problems)
     experiments = _experiments(others["experiments"], problems)
+<<<<<<< HEAD
     brand = read_brand(others["brand"], problems)
     rule_channels = {str(node.get("rule_channel")) for node in channels}
+=======
+    not_served = _not_served(others["channels"], {str(node.get("rule_channel")) for node in channels}, problems)
+    rule_channels = {str(node.get("rule_channel")) for node in channels} | set(not_served)
+>>>>>>> conform
     pack, rules = (
         read_pack(pack_node, str(pack_file), facts, {line.product_line for line in lines}, rule_channels, leaves_out, problems)
         if pack_node is not None
         else (Node(), ())
     )
+    daily, waiting = in_parts(rules, facts)
+    for rule in daily:
+        if rule.grain == PAIR:
+            codes = ", ".join(check.code for check in rule.checks)
+            problems.add(
+                str(pack_file), None, f"rule {rule.rule_id}", f"the daily run has no grain pair, and {codes} waits for no fact"
+            )
     if problems.found:
         count = len(problems.found)
         raise PolicyError(
@@ -73,7 +89,10 @@ def load(folder: Path, shop: str) -> Policy:
         pack_version=pack["version"],
         valid_from=instant(pack["valid_from"]),
         valid_to=instant(pack["valid_to"]),
-        rules=rules,
+        judges_from=instant(pack["judges_from"]),
+        judges_to=instant(pack["judges_to"]),
+        rules=daily,
+        waiting=waiting,
         facts=MappingProxyType(facts),
         product_lines=lines,
         regime_map=MappingProxyType(
@@ -90,6 +109,7 @@ def load(folder: Path, shop: str) -> Policy:
         channels=tuple(
             (row["channel"], row["rule_channel"], row["slots"], row["is_push"], row["has_window"]) for row in channels
         ),
+        channels_not_served=not_served,
         limits=MappingProxyType({row["name"]: (float(row["value"]), row["why"]) for row in limits}),
         objectives=MappingProxyType({row["name"]: (float(row["value"]), row["why"]) for row in objectives}),
         holdout_share=float(experiments["holdout_share"]),
@@ -112,12 +132,18 @@ def _version(nodes: dict[str, Node | None]) -> str:
 
 
 def _table(
-    node: Node | None, name: str, id_key: str, spec: dict[str, Any], problems: Problems, key: str | None = None
+    node: Node | None,
+    name: str,
+    id_key: str,
+    spec: dict[str, Any],
+    problems: Problems,
+    key: str | None = None,
+    also: tuple[str, ...] = (),
 ) -> list[Node]:
     if node is None:
         return []
     file, key = f"{name}.yml", key or name
-    schema(node, file, f"{name}/1", {key}, problems)
+    schema(node, file, f"{name}/1", {key, *also}, problems)
     listed: Any = node.get(key)
     if complaint := rows(listed):
         problems.add(file, node.lines.get(key), key, complaint)
@@ -130,6 +156,19 @@ def _table(
             problems.add(file, row.line, where, f"is there twice (first in line {seen[where]})")
         seen.setdefault(where, row.line)
     return listed
+
+
+def _not_served(node: Node | None, served: set[str], problems: Problems) -> tuple[str, ...]:
+    """The channels that only rules know."""
+    given: Any = (node or Node()).get("not_served", [])
+    if complaint := texts(given):
+        problems.add("channels.yml", (node or Node()).lines.get("not_served"), "not_served", complaint)
+        return ()
+    for name in sorted(set(given) & served):
+        problems.add(
+            "channels.yml", (node or Node()).lines.get("not_served"), "not_served", f"{name} is a channel that the shop serves"
+        )
+    return tuple(given)
 
 
 def _silos(node: Node | None, facts: dict[str, Fact], roles: set[str], problems: Problems) -> tuple[Silo, ...]:
@@ -199,7 +238,12 @@ def _facts(node: Node, problems: Problems) -> dict[str, Fact]:
         if keys(entry, specs.FACT, file="facts.yml", where=name, problems=problems, optional=specs.FACT_OPTIONAL):
             domain = tuple(entry["domain"]) if "domain" in entry else None
             sources = tuple(entry.get("from", ()))
-            made[name] = Fact(name, entry["type"], entry.get("max_age_hours"), entry["visibility"], domain, sources)
+            if "awaits" in entry and sources:
+                problems.add("facts.yml", entry.line, name, "awaits its feed, but says `from` which one it comes")
+            made[name] = Fact(
+                name, entry["type"], entry.get("max_age_hours"), entry["visibility"], domain, sources,
+                entry.get("awaits"), entry["meaning"], entry.get("cases_only", False),
+            )  # fmt: skip
     return made
 
 

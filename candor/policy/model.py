@@ -19,6 +19,15 @@ class Check:
     code: str
     require: str
     penalty_bp: int = 0
+    grain: str | None = None  # where it is decided, if not at its rule's grain
+
+
+@dataclass(frozen=True)
+class Obligation:
+    """A disclosure that the creative must already carry where `condition` is true or unknown; None is always."""
+
+    name: str
+    condition: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,9 +56,10 @@ class Rule:
     scope: Scope
     when: str | None
     checks: tuple[Check, ...]
-    obligations: tuple[str, ...]
+    obligations: tuple[Obligation, ...]
     statement: str
     cite: str
+    waits_for: tuple[str, ...] = ()  # facts that the daily run does not know yet; such a part judges cases only
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,11 @@ class Fact:
     visibility: str
     domain: tuple[Any, ...] | None
     sources: tuple[str, ...] = ()
+    awaits: str | None = None  # who would have to deliver it; until then the daily run does not know it
+    meaning: str = ""
+    is_of_cases: bool = (
+        False  # only tables of cases give it: the daily run derives from other columns what cases derive from it
+    )
 
 
 @dataclass(frozen=True)
@@ -100,7 +115,12 @@ class Policy:
     pack_version: str
     valid_from: datetime
     valid_to: datetime
-    rules: tuple[Rule, ...]
+    judges_from: datetime  # the days that cases may be about, where the pack in force is dated more narrowly
+    judges_to: datetime
+    rules: tuple[Rule, ...]  # what judges the daily run
+    waiting: tuple[
+        Rule, ...
+    ]  # rules, and parts of rules, that read facts which the daily run does not know yet: they judge cases only
     facts: Mapping[str, Fact]
     product_lines: tuple[ProductLine, ...]
     regime_map: Mapping[str, tuple[tuple[str, ...], str]]
@@ -110,6 +130,7 @@ class Policy:
     email_optout_regimes: tuple[str, ...]
     sensitive_features: tuple[str, ...]
     channels: tuple[tuple[str, str, int, bool, bool], ...]
+    channels_not_served: tuple[str, ...]  # rules know them, the shop has no offers there
     limits: Mapping[str, tuple[float, str]]
     objectives: Mapping[str, tuple[float, str]]
     holdout_share: float

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from candor.policy import grains, specs
-from candor.policy.model import Check, Fact, Rule, Scope
+from candor.policy.model import Check, Fact, Obligation, Rule, Scope
 from candor.policy.reading import Node, Problems, instant, keys, rows, schema
 
 FACT_NAME = re.compile(r"\b[uomdc]_[a-z0-9_]+\b")
 WORD = re.compile(r"\b[A-Za-z_][A-Za-z0-9_]*\b")
 # What an expression may use besides facts. A short list on purpose: an expression is a predicate, not a program.
 VOCABULARY = frozenset(
-    "and or not in is null true false between coalesce len list_contains list_has_any list_has_all".split()  # noqa: SIM905
+    "and or not in is null true false between coalesce len list_contains list_has_any list_has_all interval hour year".split()  # noqa: SIM905
 )
 # Ends of an open interval, later and earlier than any law.
 ALWAYS = (datetime(1, 1, 1), datetime(9999, 1, 1))  # noqa: DTZ001  # naive UTC, as in the whole warehouse
@@ -37,6 +38,10 @@ def read_pack(
         problems.add(file, None, "pack", "must be a mapping")
         pack = Node()
     elif keys(pack, specs.PACK, file=file, where="pack", problems=problems):
+        if instant(pack["judges_from"]) > instant(pack["valid_from"]) or instant(pack["judges_to"]) < instant(pack["valid_to"]):
+            problems.add(
+                file, pack.lines["judges_from"], "pack", "judges_from to judges_to must contain valid_from to valid_to"
+            )
         if instant(pack["valid_from"]) >= instant(pack["valid_to"]):
             problems.add(file, pack.lines["valid_to"], "pack", "valid_to must be later than valid_from")
         if len(set(pack["approved_by"])) < 2:
@@ -69,7 +74,7 @@ def _rule(
     problems: Problems,
 ) -> Rule | None:
     """The rule, or None with its problems noted. Without `product_lines` it may name any: nobody here will apply it."""
-    sound = keys(row, specs.RULE, file=file, where=where, problems=problems)
+    sound = keys(row, specs.RULE, file=file, where=where, problems=problems, optional=specs.RULE_OPTIONAL)
     if isinstance(row.get("scope"), Node):
         sound &= keys(row["scope"], specs.SCOPE, file=file, where=f"{where} scope", problems=problems)
     if isinstance(row.get("source"), Node):
@@ -83,20 +88,29 @@ def _rule(
         )
     if rows(row.get("checks")) is None:
         for check in row["checks"]:
-            sound &= keys(check, specs.CHECK, file=file, where=f"{where} check", problems=problems, optional={"penalty"})
+            sound &= keys(
+                check, specs.CHECK, file=file, where=f"{where} check", problems=problems, optional={"penalty", "grain"}
+            )
             if isinstance(check.get("code"), str) and not re.fullmatch(r"[A-Z][A-Z0-9_]*", check["code"]):
                 problems.add(
                     file, check.lines["code"], where, f"a code is capitals, digits and underscores, is {check['code']!r}"
                 )
             if ("penalty" in check) != (row.get("effect") == "DEMOTE"):
                 problems.add(file, check.line, where, "a penalty goes with effect DEMOTE, and only with that")
+    for added in row.get("obligations_when", []) if rows(row.get("obligations_when")) is None else []:
+        sound &= keys(added, specs.OBLIGATION, file=file, where=f"{where} obligations_when", problems=problems)
     if not sound:
         return None
+    conditional = row.get("obligations_when", [])
+    other_grains = {check["grain"] for check in row["checks"] if "grain" in check}
     used: set[str] = set()
-    expressions = [(row.lines["when"], row["when"])] if row["when"] is not None else []
-    expressions += [(check.lines["require"], check["require"]) for check in row["checks"]]
-    for line, expression in expressions:
-        used |= _read_facts(expression, row["grain"], dictionary, file, line, where, problems)
+    expressions = [
+        (row.lines["when"], row["when"], grain) for grain in {row["grain"], *other_grains} if row["when"] is not None
+    ]
+    expressions += [(check.lines["require"], check["require"], check.get("grain", row["grain"])) for check in row["checks"]]
+    expressions += [(added.lines["if"], added["if"], row["grain"]) for added in conditional]
+    for line, expression, grain in expressions:
+        used |= _read_facts(expression, grain, dictionary, file, line, where, problems)
     for fact in sorted(used - set(row["facts"])):
         problems.add(file, row.lines["facts"], where, f"reads {fact}, which its `facts` do not declare")
     for fact in sorted(set(row["facts"]) - used):
@@ -109,19 +123,20 @@ def _rule(
         ("products", "m_product"),
         ("channels", "c_channel"),
     ):
-        if scope[key] is not None and not grains.known_at(row["grain"], fact, dictionary | {fact}):
-            problems.add(file, scope_line, where, f"its scope reads {fact}, which is not known at grain {row['grain']}")
+        for grain in sorted({row["grain"], *other_grains}):
+            if scope[key] is not None and not grains.known_at(grain, fact, dictionary | {fact}):
+                problems.add(file, scope_line, where, f"its scope reads {fact}, which is not known at grain {grain}")
     for product in scope["products"] or []:
         if product_lines is not None and product not in product_lines:
             problems.add(file, scope_line, where, f"product line {product!r} is not in the matrix")
     for channel in scope["channels"] or []:
         if channel not in rule_channels:
             problems.add(file, scope_line, where, f"no channel is called {channel!r} by the rules")
-    if not row["checks"] and not row["obligations"]:
+    if not row["checks"] and not row["obligations"] and not conditional:
         problems.add(file, row.line, where, "has neither checks nor obligations, so it could never speak")
     if row["vis"] == "restricted" and row["grain"] not in ("user", "user_x_product"):
         problems.add(file, row.lines["vis"], where, "restricted rules are about people: grain user or user_x_product")
-    if row["obligations"] and row["grain"] not in ("offer", "offer_x_regime"):
+    if (row["obligations"] or conditional) and row["grain"] not in ("offer", "offer_x_regime"):
         problems.add(file, row.lines["obligations"], where, "obligations need the creative: grain offer or offer_x_regime")
     starts_at = None if row["from"] is None else instant(row["from"])
     ends_at = None if row["to"] is None else instant(row["to"])
@@ -145,11 +160,49 @@ def _rule(
             promotion_only=scope["promotion_only"],
         ),
         when=row["when"],
-        checks=tuple(Check(check["code"], check["require"], check.get("penalty", 0)) for check in row["checks"]),
-        obligations=tuple(row["obligations"]),
+        checks=tuple(
+            Check(check["code"], check["require"], check.get("penalty", 0), check.get("grain")) for check in row["checks"]
+        ),
+        obligations=(
+            *(Obligation(name) for name in row["obligations"]),
+            *(
+                Obligation(name, None if added["if"] == "true" else added["if"])
+                for added in conditional
+                for name in added["add"]
+            ),
+        ),
         statement=row["statement"],
         cite=row["source"]["cite"],
     )
+
+
+def in_parts(rules: Iterable[Rule], facts: Mapping[str, Fact]) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+    """The rules by where and whether they can be decided: what judges the daily run, and what waits for a fact.
+
+    A check or an obligation waits when it, or its rule's `when`, reads a fact that `awaits` its feed. A rule of which one check waits is
+    in both, each with its own part; so is a check with a grain of its own.
+    """
+    daily: list[Rule] = []
+    waiting: list[Rule] = []
+    for rule in rules:
+        parts: dict[tuple[str, tuple[str, ...]], tuple[list[Check], list[Obligation]]] = {}
+        for check in rule.checks:
+            key = (check.grain or rule.grain, _awaited(facts, rule.when, check.require))
+            parts.setdefault(key, ([], []))[0].append(replace(check, grain=None))
+        for obligation in rule.obligations:
+            key = (rule.grain, _awaited(facts, rule.when, obligation.condition))
+            parts.setdefault(key, ([], []))[1].append(obligation)
+        for (grain, waits_for), (checks, obligations) in parts.items():
+            part = replace(rule, grain=grain, checks=tuple(checks), obligations=tuple(obligations), waits_for=waits_for)
+            (waiting if waits_for else daily).append(part)
+    return tuple(daily), tuple(waiting)
+
+
+def _awaited(facts: Mapping[str, Fact], *expressions: str | None) -> tuple[str, ...]:
+    """The facts that `expressions` read and that the daily run does not know yet."""
+    bare = " ".join(re.sub(r"'(?:[^']|'')*'", "''", text) for text in expressions if text is not None)
+    needed = {grains.DERIVED_OF_CASES.get(name, name) for name in FACT_NAME.findall(bare)}
+    return tuple(sorted(name for name in needed if name in facts and facts[name].awaits is not None))
 
 
 def _read_facts(

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 
+from candor.errors import UsageError
+
 
 class Node(dict):
     """A mapping that remembers the line it starts on and the line of each key."""
@@ -217,3 +219,20 @@ def schema(node: Node, file: str, expected: str, known: set[str], problems: Prob
     for key in node:
         if key not in {"schema"} | known:
             problems.add(file, node.lines[key], "", f"unknown key {key!r} (known: schema, {', '.join(sorted(known))})")
+
+
+def parse(path: Path) -> Any:
+    """What the YAML file says, whatever it is: lists, mappings as Node, plain scalars of YAML 1.2. Raises UsageError for anything else."""
+    try:
+        loader = _Loader(path.read_text(encoding="utf-8"))
+        loader.doubled = []
+        content = loader.get_single_data()
+    except yaml.MarkedYAMLError as error:
+        at = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UsageError(f"{path}{at} is not YAML: {error.problem}", hint="quote texts with a colon or a bracket") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8: {error.reason} at byte {error.start}", hint="save it as UTF-8") from error
+    if loader.doubled:
+        key, line = loader.doubled[0]
+        raise UsageError(f"{path}:{line}: the key {key} is there twice", hint="YAML would keep the last silently")
+    return content

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from candor.policy.grains import GRAINS
+from candor.policy.grains import ALL_GRAINS
 from candor.policy.reading import (
     clock,
     listing,
@@ -33,6 +33,8 @@ PACK = {
     "approved_by": texts,
     "combine": one_of("deny-overrides"),
     "on_unknown": one_of("fail-closed"),
+    "judges_from": moment,
+    "judges_to": moment,
 }
 RULE = {
     "id": text,
@@ -40,19 +42,22 @@ RULE = {
     "title": text,
     "effect": one_of("BLOCK", "HOLD", "DEMOTE"),
     "vis": VISIBILITY,
-    "grain": one_of(*GRAINS),
+    "grain": one_of(*ALL_GRAINS),
     "from": nullable(moment),
     "to": nullable(moment),
     "scope": mapping,
     "when": nullable(text),
     "checks": rows,
     "obligations": texts,
+    "obligations_when": rows,
     "facts": texts,
     "statement": text,
     "source": mapping,
     "tests": texts,
 }
-CHECK = {"code": text, "require": text, "penalty": whole}
+RULE_OPTIONAL = ("obligations_when",)
+OBLIGATION = {"if": text, "add": texts}
+CHECK = {"code": text, "require": text, "penalty": whole, "grain": one_of(*ALL_GRAINS)}
 SCOPE = {
     "regimes": nullable(texts),
     "client_class": nullable(texts),
@@ -73,7 +78,7 @@ SOURCE = {
 }
 SOURCE_OPTIONAL = ("url", "seen", "text_sha256")
 FACT = {
-    "type": one_of("string", "bool", "int", "instant", "date", "strings"),
+    "type": one_of("string", "bool", "int", "number", "instant", "date", "strings"),
     "domain": listing,
     "max_age_hours": whole,
     "propagate": one_of("restrictive", "permissive", "counter"),
@@ -81,8 +86,10 @@ FACT = {
     "grain": text,
     "from": texts,
     "meaning": text,
+    "awaits": text,
+    "cases_only": truth,
 }
-FACT_OPTIONAL = ("domain", "max_age_hours", "propagate", "grain", "from")
+FACT_OPTIONAL = ("domain", "max_age_hours", "propagate", "grain", "from", "awaits", "cases_only")
 SHOP = {
     "schema": one_of("shop/1"),
     "shop": text,

@@ -127,7 +127,9 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
         "objectives": [(name, value, why) for name, (value, why) in policy.objectives.items()],
         "rule_codes": list(compiling.codes(policy)),
         "facts": [
-            (fact.name, fact.type, fact.max_age_hours, fact.visibility, list(fact.sources)) for fact in policy.facts.values()
+            (fact.name, fact.type, fact.max_age_hours, fact.visibility, list(fact.sources))
+            for fact in policy.facts.values()
+            if fact.awaits is None and not fact.is_of_cases
         ],
         "sensitive_features": [(feature,) for feature in policy.sensitive_features],
         "experiments": [(policy.holdout_share, policy.salt)],
@@ -186,8 +188,9 @@ def explain(code: str, policy: Policy | None = None) -> dict[str, Any]:
         policy = load(Path(settings.policy_dir), settings.shop)
     # The code itself first: JUR_UNKNOWN is a code of its own.
     for plain in (code, code.removesuffix("_UNKNOWN")):
-        for rule in (*compiling.engine_rules(policy), *policy.rules):
-            given = {check.code for check in rule.checks} | {f"DISC_MISSING_{obligation}" for obligation in rule.obligations}
+        for rule in (*compiling.engine_rules(policy), *policy.rules, *policy.waiting):
+            given = {check.code for check in rule.checks} | {f"DISC_MISSING_{duty.name}" for duty in rule.obligations}
+            is_missing = plain.startswith("DISC_MISSING_")
             if plain in given:
                 return {
                     "code": code,
@@ -196,9 +199,10 @@ def explain(code: str, policy: Policy | None = None) -> dict[str, Any]:
                     "title": rule.title,
                     "statement": rule.statement,
                     "cite": rule.cite,
-                    "effect": rule.effect,
-                    "visibility": rule.visibility,
+                    "effect": "BLOCK" if is_missing else rule.effect,
+                    "visibility": "internal" if is_missing and rule.visibility == "safe" else rule.visibility,
                     "is_unknown": plain != code,
-                    "may_be_told": rule.visibility == "safe" and plain == code,
+                    # JUR_UNKNOWN is no suffix, but it says that something is not known as well.
+                    "may_be_told": rule.visibility == "safe" and not is_missing and not code.endswith("_UNKNOWN"),
                 }
     raise PolicyError(f"no rule gives the code {code!r}", hint="policy.rule_codes in the warehouse lists them")

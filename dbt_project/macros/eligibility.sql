@@ -1,4 +1,5 @@
-{#- What the eligibility models share: the compiled rules, and the few expressions that facts have in common. -#}
+{#- What the eligibility models share: the compiled rules, and the few expressions that facts have in common.
+    `candor policy evaluate` renders the expressions from this file (candor/policy/expressions.py), so that both derive facts by one text. -#}
 
 {#- The SELECTs of all rules of one grain, compiled by candor.policy from the policy pinned to the run. They read eval_<grain>. -#}
 {% macro compiled_rules(grain) -%}
@@ -27,6 +28,65 @@
         when {{ local_time(zone, "timezone('UTC', timezone(" ~ zone ~ ", " ~ local ~ ")) - interval 30 minute") }} = {{ local }}
             then timezone('UTC', timezone({{ zone }}, {{ local }})) - interval 30 minute
         else timezone('UTC', timezone({{ zone }}, {{ local }}))
+    end
+{%- endmacro %}
+
+{#- Wall-clock text ("2026-11-30 24:00" or ISO) as a local timestamp. `cast` is how: a case's text may be tried first. -#}
+{% macro wall_clock(text, cast='cast') -%}
+    case
+        when {{ text }} like '% 24:00%'
+            then {{ cast }}(left({{ text }}, 10) || ' 00:00:00' as timestamp) + interval 1 day
+        else {{ cast }}(replace({{ text }}, 'T', ' ') as timestamp)
+    end
+{%- endmacro %}
+
+{#- Minutes since local midnight. -#}
+{% macro minute_of_day(local) -%}
+    extract(hour from {{ local }}) * 60 + extract(minute from {{ local }})
+{%- endmacro %}
+
+{#- Whether a row of policy.quiet_hours forbids that minute of its weekday: [opens, closes), the margin already taken off. -#}
+{% macro is_quiet(local_minute, quiet_hours) -%}
+    not ({{ local_minute }} >= {{ quiet_hours }}.opens_minute and {{ local_minute }} < {{ quiet_hours }}.closes_minute)
+{%- endmacro %}
+
+{#- Whether every regime that must permit lets one mail until somebody unsubscribes; unknown while the regimes are. -#}
+{% macro is_email_opt_out(perm_regimes, optout_regimes) -%}
+    len({{ perm_regimes }}) > 0
+    and len(list_filter(
+        {{ perm_regimes }},
+        lambda name: not list_contains({{ optout_regimes }}, split_part(name, '-', 1))
+    )) = 0
+{%- endmacro %}
+
+{#- d_channel_ok: what consent the channel needs, and whether it is there. -#}
+{% macro channel_ok(channel, is_email_opt_out, facts, consent_thirdparty='cast(null as varchar)') -%}
+    case
+        when {{ channel }} in ('inapp', 'chatbot', 'public_ad') then true
+        when {{ channel }} = 'email'
+            then case
+                when {{ is_email_opt_out }} is null then null
+                when {{ is_email_opt_out }} then not {{ facts }}.u_unsub_email
+                else not {{ facts }}.u_unsub_email
+                    and (
+                        {{ facts }}.u_consent_email = 'granted'
+                        or ({{ facts }}.u_soft_opt_in and {{ facts }}.u_consent_email = 'none')
+                    )
+            end
+        when {{ channel }} = 'sms' then {{ facts }}.u_consent_sms = 'granted'
+        when {{ channel }} = 'push' then {{ facts }}.u_consent_push = 'granted'
+        when {{ channel }} = 'third_party_ad' then {{ consent_thirdparty }} = 'granted'
+    end
+{%- endmacro %}
+
+{#- d_perm_missing: how many regimes that must permit do not; unknown while the regimes, the client class or the product are. -#}
+{% macro permissions_missing(perm_regimes, client_class, product, granted) -%}
+    case
+        when {{ perm_regimes }} is null or {{ client_class }} is null or {{ product }} is null then null
+        else len(list_filter(
+            {{ perm_regimes }},
+            lambda name: not list_contains(coalesce({{ granted }}, []), name)
+        ))
     end
 {%- endmacro %}
 

@@ -39,11 +39,7 @@ local_ends as (
 
     select distinct
         ends_local,
-        case
-            when ends_local like '% 24:00%'
-                then (left(ends_local, 10) || ' 00:00:00')::timestamp + interval 1 day
-            else replace(ends_local, 'T', ' ')::timestamp
-        end as local_end
+        {{ wall_clock('ends_local') }} as local_end
 
     from offer_facts
 
@@ -88,13 +84,9 @@ offer_place_facts as (
     select
         offer_facts.creative_id,
         places.place_id,
-        case
-            when places.u_perm_regimes is null or places.u_client_class is null or offer_facts.m_product is null then null
-            else len(list_filter(
-                places.u_perm_regimes,
-                lambda name: not list_contains(coalesce(granted.regimes, []), name)
-            ))
-        end as d_perm_missing,
+        {{ permissions_missing(
+            'places.u_perm_regimes', 'places.u_client_class', 'offer_facts.m_product', 'granted.regimes'
+        ) }} as d_perm_missing,
         least(offer_facts.ends_at, place_ends.ends_at) as o_ends_at
 
     from offer_facts

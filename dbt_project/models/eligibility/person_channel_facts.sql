@@ -37,11 +37,7 @@ places as (
 
     select
         places.place_id,
-        len(places.u_perm_regimes) > 0
-        and len(list_filter(
-            places.u_perm_regimes,
-            lambda name: not list_contains(optout_regimes.regimes, split_part(name, '-', 1))
-        )) = 0 as is_email_opt_out
+        {{ is_email_opt_out('places.u_perm_regimes', 'optout_regimes.regimes') }} as is_email_opt_out
 
     from {{ ref('places') }} as places
 
@@ -54,21 +50,7 @@ person_channel_facts as (
     select
         person_facts.person_id,
         channels.rule_channel,
-        case
-            when channels.rule_channel in ('inapp', 'chatbot', 'public_ad') then true
-            when channels.rule_channel = 'email'
-                then case
-                    when places.is_email_opt_out is null then null
-                    when places.is_email_opt_out then not person_facts.u_unsub_email
-                    else not person_facts.u_unsub_email
-                        and (
-                            person_facts.u_consent_email = 'granted'
-                            or (person_facts.u_soft_opt_in and person_facts.u_consent_email = 'none')
-                        )
-                end
-            when channels.rule_channel = 'sms' then person_facts.u_consent_sms = 'granted'
-            when channels.rule_channel = 'push' then person_facts.u_consent_push = 'granted'
-        end as d_channel_ok,
+        {{ channel_ok('channels.rule_channel', 'places.is_email_opt_out', 'person_facts') }} as d_channel_ok,
         case
             when not channels.has_window then 0
             when not send_windows.is_zone_known then null

@@ -46,8 +46,7 @@ local_minutes as (
         minutes.minute,
         minutes.minute_at,
         isodow({{ local_time('zones.zone', 'minutes.minute_at') }}) as iso_weekday,
-        extract(hour from {{ local_time('zones.zone', 'minutes.minute_at') }}) * 60
-        + extract(minute from {{ local_time('zones.zone', 'minutes.minute_at') }}) as local_minute
+        {{ minute_of_day(local_time('zones.zone', 'minutes.minute_at')) }} as local_minute
 
     from zones
 
@@ -71,7 +70,7 @@ minutes_open as (
     left join quiet_hours
         on regimes.regime = quiet_hours.regime
         and local_minutes.iso_weekday = quiet_hours.iso_weekday
-        and not (local_minutes.local_minute >= quiet_hours.opens_minute and local_minutes.local_minute < quiet_hours.closes_minute)
+        and {{ is_quiet('local_minutes.local_minute', 'quiet_hours') }}
 
     where quiet_hours.regime is null
 

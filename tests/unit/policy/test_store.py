@@ -92,7 +92,7 @@ def test_every_check_compiles_to_one_select_and_a_grain_without_rules_to_none(se
     [
         ("KYC_EXPIRED", "KYC-002", False, True),
         ("KYC_EXPIRED_UNKNOWN", "KYC-002", True, False),
-        ("JUR_UNKNOWN", "JUR-001", False, True),
+        ("JUR_UNKNOWN", "JUR-001", False, False),
         ("FC_EMBARGO", "FC-004", False, False),
         ("DISC_MISSING_OPT_OUT", "BRD-004", False, False),
         ("PACK_OUT_OF_DATE", "ENG-PACK", False, False),

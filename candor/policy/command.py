@@ -1,0 +1,151 @@
+"""`candor policy …`: what the rules are, mean and decide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from candor.errors import CandorError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help=(
+        "What the rules are, mean and decide.\n\n"
+        "`check` the folder, `explain` a rule or a code, `facts` that rules read, `evaluate` a table of cases, hold the rules to a file of "
+        "expected decisions with `conformance`."
+    ),
+)
+
+Shop = Annotated[
+    str | None, typer.Option("--shop", help="Whose rules: a file of policy/shops; default CANDOR_SHOP.", show_default=False)
+]
+
+
+class NotConforming(CandorError):
+    """Cases are decided otherwise than expected."""
+
+    exit_code = 1
+
+
+def _policy(shop: str | None) -> Any:
+    from candor.policy.loading import load
+    from candor.settings import load as load_settings
+
+    settings = load_settings()
+    return load(settings.policy_dir, shop or settings.shop)
+
+
+@app.command()
+def check(shop: Shop = None) -> None:
+    """Validate the policy folder; prints its version, or every problem with file, rule and line.
+
+    Also says which checks wait for a fact that the daily run does not know yet: cases are judged by them, the daily run is not yet.
+    """
+    loaded = _policy(shop)
+    typer.echo(f"policy {loaded.version} is sound")
+    daily = sum(len(rule.checks) + len(rule.obligations) for rule in loaded.rules)
+    waiting = sum(len(rule.checks) + len(rule.obligations) for rule in loaded.waiting)
+    typer.echo(f"  {daily} checks and disclosures of {len({rule.rule_id for rule in loaded.rules})} rules judge the daily run")
+    if waiting:
+        rules = len({rule.rule_id for rule in loaded.waiting})
+        typer.echo(
+            f"  {waiting} more, of {rules} rules, wait for facts that the daily run does not know yet, and judge cases only:"
+        )
+        for rule in sorted(loaded.waiting, key=lambda rule: (rule.rule_id, rule.version)):
+            parts = [check.code for check in rule.checks] + [duty.name for duty in rule.obligations]
+            typer.echo(f"    {rule.rule_id} v{rule.version}  {', '.join(parts)}: {', '.join(rule.waits_for)}")
+
+
+@app.command()
+def evaluate(
+    facts: Annotated[
+        Path, typer.Argument(help="Parquet or CSV, one row per case: case_id, c_as_of, c_channel and declared facts.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Parquet to write.")],
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", help="The instant of cases that have no c_as_of: 2026-11-23T15:00:00Z", show_default=False),
+    ] = None,
+    shop: Shop = None,
+) -> None:
+    """Decide any table of cases by the rules that decide the daily run.
+
+    **Columns.** `case_id` (unique), `c_as_of` (an instant, UTC), `c_channel` (web, app, email, sms, push, chatbot, third_party_ad,
+    public_ad), and any of the facts that `candor policy facts` lists: `u_…` about the person, `o_…` about the offer, `c_…` about the moment.
+    Lists are lists (in CSV: `["GB", "US-NY"]`). A column left out is an unknown fact, as is a null; unknown never helps.
+    `<fact>__observed_at` says when a fact was observed: too old for the fact, or later than `c_as_of`, makes it unknown.
+    `c_releases` is a list of `{rule, until}`: holds that a reviewer lifted.
+
+    **Result**, in the order of `case_id`: `decision` (BLOCK, HOLD, ALLOW), `codes` (every reason that stands), `released` (holds lifted),
+    `penalty_bp`, `obligations` (disclosures that the creative must carry), `explanation` (SPECIFIC: some reason may be told; GENERIC: only
+    the constant sentence; null: nothing to explain).
+
+    Example: `candor policy evaluate cases.parquet --out decisions.parquet`
+    """
+    from candor import runs
+    from candor.policy import evaluation
+    from candor.settings import load as load_settings
+
+    settings = load_settings()
+    counts = evaluation.evaluate_file(
+        _policy(shop), facts, out, as_of=None if as_of is None else runs.parse_as_of(as_of), threads=settings.threads
+    )
+    told = ", ".join(f"{decision} {count:,}" for decision, count in counts.decisions.items())
+    typer.echo(f"{counts.cases:,} cases decided: {told or 'none'}; written to {out}")
+
+
+@app.command()
+def conformance(
+    file: Annotated[Path, typer.Argument(help="YAML: a list of cases, each with what it expects.")],
+    base: Annotated[
+        Path | None,
+        typer.Option(
+            "--base", help="The facts that cases start from; default: base.yaml (or base.yml) beside FILE.", show_default=False
+        ),
+    ] = None,
+    shop: Shop = None,
+) -> None:
+    """Hold the rules to a file of cases; prints each difference. Exit code 0: all agree, 1: some differ, 2: the file cannot be read.
+
+    A case names a persona `p` and an offer `o` of the base, what it changes (`u` facts of the person, `of` of the offer, `ch` channel,
+    `at` instant, `vol` market state, `age` hours since a fact was observed, `rel` releases, `list_ok`), and what it expects: `d` decision,
+    `c` exactly these codes, `inc` at least these, `ob` obligations, `pen` penalty, `ex` kind of explanation.
+
+    Example: `candor policy conformance tests/unit/policy/cases.yml`
+    """
+    from candor.policy import conformance as cases
+
+    total, differences = cases.check(_policy(shop), file, base)
+    wrong = {difference.case_id for difference in differences}
+    if differences:
+        rows = [("case", "field", "expected", "got"), *((one.case_id, one.field, one.expected, one.got) for one in differences)]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        for row in rows:
+            typer.echo("  ".join([*(row[column].ljust(widths[column]) for column in range(3)), row[3]]).rstrip())
+    told = f"{total - len(wrong)} of {total} cases agree"
+    if wrong:
+        raise NotConforming(told, hint="`candor policy explain CODE` says what stands behind a code")
+    typer.echo(told)
+
+
+@app.command()
+def explain(
+    what: Annotated[str, typer.Argument(help="A rule (UK-002) or a code (UK_INCENTIVE_BAN, KYC_EXPIRED_UNKNOWN).")],
+    shop: Shop = None,
+) -> None:
+    """What a rule or a code means, in plain words: what it asks, of whom, since when, by which law, and what the person may be told."""
+    from candor.policy import explaining
+
+    typer.echo(explaining.explain(_policy(shop), what))
+
+
+@app.command()
+def facts(shop: Shop = None) -> None:
+    """The columns that a table of cases may have: type, how old a value may be, meaning and, in brackets, the values it may take."""
+    from candor.policy import columns
+
+    for name, kind, age, meaning in columns.listing(_policy(shop)):
+        typer.echo(f"{name:<24} {kind:<8} {age:<6} {meaning}".rstrip())
