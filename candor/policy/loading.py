@@ -11,11 +11,8 @@ from typing import Any
 from candor.contract import load as load_contract
 from candor.errors import PolicyError
 from candor.policy import specs
-<<<<<<< HEAD
 from candor.policy.brand import read_brand
-=======
 from candor.policy.grains import PAIR
->>>>>>> conform
 from candor.policy.identity_overrides import FILE, read_overrides
 from candor.policy.model import Fact, Policy, ProductLine, Silo
 from candor.policy.packs import FACT_NAME, in_parts, read_pack
@@ -56,13 +53,9 @@ def load(folder: Path, shop: str) -> Policy:
     overrides = read_overrides(nodes.get("identity_overrides"), role_names, problems)
     silos = _silos(others["silos"], facts, role_names, problems)
     experiments = _experiments(others["experiments"], problems)
-<<<<<<< HEAD
     brand = read_brand(others["brand"], problems)
-    rule_channels = {str(node.get("rule_channel")) for node in channels}
-=======
     not_served = _not_served(others["channels"], {str(node.get("rule_channel")) for node in channels}, problems)
     rule_channels = {str(node.get("rule_channel")) for node in channels} | set(not_served)
->>>>>>> conform
     pack, rules = (
         read_pack(pack_node, str(pack_file), facts, {line.product_line for line in lines}, rule_channels, leaves_out, problems)
         if pack_node is not None
