@@ -124,7 +124,7 @@ def _offer_row(offer: dict, place: int, version: int, opened: int, starts_at: in
     return row | {
         "version": version,
         "is_direct_offer": False,
-        "interest_payer": "borrowers" if offer["pays_interest"] else None,
+        "interest_payer": "third_party" if offer["pays_interest"] else None,
         "is_personal_recommendation": False,
         "is_significant": False,
         "has_personal_price": False,
@@ -198,7 +198,8 @@ def _approval_rows(offer: dict, version: int, opened: int, starts_at: int, ends_
             "regime": regime,
             "entity": None,
             "account_id": None,
-            "evidence": f"file-{abs(hash_text(offer['offer_id'] + kind)) % 10_000:04d}",
+            "evidence": ("authorised:" if kind == "uk_route" else "")
+            + f"file-{abs(hash_text(offer['offer_id'] + kind)) % 10_000:04d}",
             "approved_by": "brand-owner" if kind == "brand" else "compliance-owner",
             "valid_from": opened,
             "valid_to": end,

@@ -47,6 +47,7 @@ RAW_TABLES = [
     "catalogue.offers",
     "catalogue.creatives",
     "catalogue.approvals",
+    "market.prices",
 ]
 
 

@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from candor.audit.raw import Raw
 
 
+RISKY = (
+    "is_direct_offer",
+    "pays_interest",
+    "is_credit",
+    "requires_transfer",
+    "is_personal_recommendation",
+    "is_significant",
+    "is_gambling_style",
+)
+PLAIN = ("leverage", "asset_kind", "interest_payer", "uses_features")
+
+
 def offers(raw: Raw, brand: dict[str, Any]) -> pl.LazyFrame:
     """One row per offer in its highest version: o_version, product_line and what rules read. Ties take the more restrictive value."""
     import polars as pl
@@ -22,7 +34,7 @@ def offers(raw: Raw, brand: dict[str, Any]) -> pl.LazyFrame:
     is_complete = (stands_for.len().fill_null(0) > 0) & (stands_for.set_difference(brand["values"]).list.len() == 0)
 
     columns = ["product_line", "is_promotion", "incentive", "starts_at", "ends_at", "ends_local"]
-    columns += ["brand_values", "target_market", "negative_target_market"]
+    columns += ["brand_values", "target_market", "negative_target_market", *RISKY, *PLAIN]
     rows = raw.current("catalogue.offers", ["offer_id", "version"], columns)
     return (
         newest(rows, ["offer_id"], ["version"])
@@ -38,6 +50,14 @@ def offers(raw: Raw, brand: dict[str, Any]) -> pl.LazyFrame:
             pl.col("starts_at").max().alias("o_starts_at"),
             pl.col("ends_at").min().alias("o_ends_at"),
             pl.col("ends_local").drop_nulls().min().alias("o_ends_local"),
+            # Of versions that tie: true where any says so, the highest leverage, and what only one of them can be is nothing known.
+            *(pl.when(pl.col(name).null_count() == 0).then(pl.col(name).any()).alias(name) for name in RISKY),
+            pl.when(pl.col("leverage").null_count() == 0).then(pl.col("leverage").max()).cast(pl.Float64).alias("leverage"),
+            *(
+                pl.when(pl.col(name).n_unique() == 1).then(pl.col(name).first()).alias(name)
+                for name in ("asset_kind", "interest_payer")
+            ),
+            pl.col("uses_features").first(),
             pl.all_horizontal(is_complete, *says_whom).fill_null(False).all().alias("is_complete"),
         )
     )
@@ -140,26 +160,57 @@ def _is_readable(brand: dict[str, Any]) -> pl.Expr:
 
 
 def approvals(raw: Raw, shown: pl.LazyFrame) -> pl.LazyFrame:
-    """One row per shown (offer, version, creative) approved by both compliance and brand at as_of: o_creative_expires.
+    """One row per shown (offer, version, creative): until when both compliance and brand approve, and what else was signed.
 
-    `shown` has offer_id, offer_version, creative_id. An approval without creative_id covers every creative of its version.
+    `shown` has offer_id, offer_version, creative_id. An approval without creative_id covers every creative of its version. Gives
+    o_creative_expires (null unless both approve at as_of), has_white_paper, has_emt_issuer, has_us_venue, has_us_counsel,
+    has_suitability, has_human_review, and uk_route (none without one, null when they name several).
     """
     import polars as pl
 
+    kind, regime = pl.col("kind"), pl.col("regime")
+    columns = ["offer_id", "offer_version", "creative_id", "kind", "regime", "evidence", "valid_from", "valid_to"]
     given = (
-        raw.rows("catalogue.approvals", ["offer_id", "offer_version", "creative_id", "kind", "valid_from", "valid_to"])
-        .filter(pl.col("kind").is_in(["compliance", "brand"]))
+        raw.rows("catalogue.approvals", columns)
         .filter(pl.col("valid_from") <= raw.as_of, pl.col("valid_to") > raw.as_of)
         .rename({"creative_id": "approved_creative"})
     )
-    return (
+
+    def signed(name: str, area: str | None = None) -> pl.Expr:
+        here = kind == name if area is None else (kind == name) & (regime.is_null() | (regime == area))
+        return here.fill_null(False).any()
+
+    until = {name: pl.col("valid_to").filter(kind == name).max() for name in ("compliance", "brand")}
+    routes = pl.col("evidence").filter((kind == "uk_route") & (regime.is_null() | (regime == "GB"))).str.split(":").list.first()
+    keys = ["offer_id", "offer_version", "creative_id"]
+    signatures = {
+        "has_white_paper": signed("white_paper", "EEA"),
+        "has_emt_issuer": signed("emt_issuer", "EEA"),
+        "has_us_venue": signed("us_venue", "US"),
+        "has_us_counsel": signed("us_counsel", "US"),
+        "has_suitability": signed("suitability"),
+        "has_human_review": signed("human_review"),
+    }
+    found = (
         shown.unique()
         .join(given, on=["offer_id", "offer_version"], how="inner")
         .filter(pl.col("approved_creative").is_null() | (pl.col("approved_creative") == pl.col("creative_id")))
-        .group_by("offer_id", "offer_version", "creative_id", "kind")
-        .agg(pl.col("valid_to").max())
-        .group_by("offer_id", "offer_version", "creative_id")
-        .agg(pl.col("kind").n_unique().alias("kinds"), pl.col("valid_to").min().alias("o_creative_expires"))
-        .filter(pl.col("kinds") == 2)
-        .drop("kinds")
+        .group_by(keys)
+        .agg(
+            until["compliance"].alias("compliance_until"),
+            until["brand"].alias("brand_until"),
+            routes.n_unique().alias("routes"),
+            routes.first().alias("route"),
+            **signatures,
+        )
+    )
+    both = pl.col("compliance_until").is_not_null() & pl.col("brand_until").is_not_null()
+    routes_known = (
+        pl.when(pl.col("routes") == 1).then(pl.col("route")).when(pl.col("routes") > 1).then(None).otherwise(pl.lit("none"))
+    )
+    return found.select(
+        *keys,
+        pl.when(both).then(pl.min_horizontal("compliance_until", "brand_until")).alias("o_creative_expires"),
+        routes_known.alias("uk_route"),
+        *signatures,
     )

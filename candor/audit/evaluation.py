@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from candor.audit import catalogue, consent, moments, people, screening
+from candor.audit import catalogue, consent, markets, moments, people, screening
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,6 +48,7 @@ def wide_rows(given: Inputs, settings: Settings, context: Any) -> pl.DataFrame:
         .with_columns(
             pl.col("send_after").fill_null(context.as_of).alias("planned"),
             pl.col("u_approp").fill_null("not_taken"),
+            pl.lit(markets.vol_rank(raw, book), pl.Int64).alias("c_vol_rank"),
             pl.col("rule_channel").is_not_null().alias("is_known_channel"),
         )
         .collect()

@@ -42,11 +42,12 @@ class Rulebook:
     pack_valid_to: datetime
     brand: dict[str, Any]  # brand.yml as it is
     market_basket: list[dict[str, Any]]
+    sensitive_features: list[str]
     leaves_out: dict[str, str]  # rules of the pack that the shop leaves out, with its reasons
     content_hash: str
 
     def product_frame(self) -> pl.DataFrame:
-        """One row per product line: m_rank, m_min_kyc, m_approp, m_profiles, m_stages."""
+        """One row per product line: m_rank, m_min_kyc, m_approp, m_vol_max, m_profiles, m_stages."""
         import polars as pl
 
         return pl.DataFrame(
@@ -56,6 +57,7 @@ class Rulebook:
                     "m_rank": row["rank"],
                     "m_min_kyc": row["min_kyc"],
                     "m_approp": row["approp"],
+                    "m_vol_max": row["vol_max"],
                     "m_profiles": row["profiles"],
                     "m_stages": row["stages"],
                 }
@@ -66,6 +68,7 @@ class Rulebook:
                 "m_rank": pl.Int64,
                 "m_min_kyc": pl.Int64,
                 "m_approp": pl.Boolean,
+                "m_vol_max": pl.Int64,
                 "m_profiles": pl.List(pl.String),
                 "m_stages": pl.List(pl.String),
             },
@@ -101,6 +104,7 @@ def load(folder: Path, shop: str) -> Rulebook:
         pack_valid_from=instant(pack["valid_from"]),
         pack_valid_to=instant(pack["valid_to"]),
         brand=_read(folder / "brand.yml"),
+        sensitive_features=list(shop_tables["sensitive_features"]),
         market_basket=shop_tables.get("market_basket") or [],
         leaves_out=_leaves_out(shop_tables, pack_file["rules"], f"shops/{shop}.yml"),
         content_hash=digest,

@@ -44,6 +44,8 @@ def checks(context: Any) -> list[Check]:
 
     `context` has as_of, run_id and the rulebook.
     """
+    from candor.audit import regimes
+
     listed = [
         *_row_checks(context),
         *_financial_crime(),
@@ -52,6 +54,7 @@ def checks(context: Any) -> list[Check]:
         *_privacy(),
         *_protection(),
         *_brand(),
+        *regimes.checks(context.rulebook),
     ]
     return [check for check in listed if check.rule not in context.rulebook.leaves_out]
 

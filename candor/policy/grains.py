@@ -11,8 +11,6 @@ MATRIX_FACTS = frozenset({"m_product", "m_rank", "m_min_kyc", "m_approp", "m_vol
 DERIVED_FACTS = frozenset(
     {"d_age", "d_perm_missing", "d_quiet_us_violations", "d_quiet_house_violations", "d_channel_ok", "d_sensitive_feature"}
 )
-# Derived facts that no dbt model derives yet, and what they need.
-DERIVED_OF_CASES = {"d_sensitive_feature": "o_features"}
 CONTEXT_FACTS = frozenset({"c_as_of", "c_channel"})
 BUILT_IN = MATRIX_FACTS | DERIVED_FACTS | CONTEXT_FACTS
 
@@ -46,7 +44,12 @@ def known_at(grain: str, fact: str, dictionary: frozenset[str]) -> bool:
     if grain == "user":
         return of_person or fact in {"o_is_promotion", "u_is_test"}
     if grain == "user_x_product":
-        return of_person or fact in PRODUCT_FACTS or kind == "m_" or fact in {"o_is_promotion", "o_incentive", "c_vol_rank"}
+        return (
+            of_person
+            or fact in PRODUCT_FACTS
+            or kind == "m_"
+            or fact in {"o_is_promotion", "o_incentive", "o_is_dofp", "c_vol_rank"}
+        )
     if grain == "user_x_channel":
         return (
             of_person

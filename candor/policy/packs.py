@@ -201,7 +201,7 @@ def in_parts(rules: Iterable[Rule], facts: Mapping[str, Fact]) -> tuple[tuple[Ru
 def _awaited(facts: Mapping[str, Fact], *expressions: str | None) -> tuple[str, ...]:
     """The facts that `expressions` read and that the daily run does not know yet."""
     bare = " ".join(re.sub(r"'(?:[^']|'')*'", "''", text) for text in expressions if text is not None)
-    needed = {grains.DERIVED_OF_CASES.get(name, name) for name in FACT_NAME.findall(bare)}
+    needed = set(FACT_NAME.findall(bare))
     return tuple(sorted(name for name in needed if name in facts and facts[name].awaits is not None))
 
 

@@ -154,8 +154,11 @@ SILO = {
 }
 ROLE = {"role": text, "holder": text, "approves": texts}
 LANGUAGE = {"language": text, "max_lix": whole}
-# What rule BRD-003 blocks.
-PRESSURE = ("countdown", "scarcity", "fomo", "guaranteed_return", "confirmshaming", "hidden_cost", "obstructed_optout")
+# What rule BRD-003 blocks everywhere, and IN-001 in India.
+PRESSURE = (
+    *("countdown", "scarcity", "fomo", "guaranteed_return", "confirmshaming", "hidden_cost", "obstructed_optout"),
+    *("word_currency", "word_securities", "word_custodian", "word_depositories"),
+)
 FLAG = {"flag": text, "becomes": one_of(*PRESSURE), "why": text}
 PHRASE = {"flag": text, "language": text, "pattern": text, "examples": texts}
 OVERRIDE = {

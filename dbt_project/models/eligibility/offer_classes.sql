@@ -14,6 +14,7 @@ offer_classes as (
         product_line,
         o_is_promotion,
         o_incentive,
+        o_is_dofp,
         any_value(m_product) as m_product,
         any_value(m_rank) as m_rank,
         any_value(m_min_kyc) as m_min_kyc,
@@ -25,7 +26,7 @@ offer_classes as (
 
     from offer_facts
 
-    group by offer_class, product_line, o_is_promotion, o_incentive
+    group by offer_class, product_line, o_is_promotion, o_incentive, o_is_dofp
 
 )
 

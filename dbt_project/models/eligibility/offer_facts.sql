@@ -17,8 +17,7 @@ creatives as (
 approvals as (
 
     select * from {{ ref('stg_catalogue__approvals') }}
-    where kind in ('compliance', 'brand')
-        and valid_from <= {{ as_of() }}
+    where valid_from <= {{ as_of() }}
         and valid_to > {{ as_of() }}
 
 ),
@@ -75,13 +74,28 @@ found_of_offers as (
 
 ),
 
+sensitive as (
+
+    select list(feature) as features from {{ source('policy', 'sensitive_features') }}
+
+),
+
 -- An approval without a creative is for all creatives of the version.
 creative_approvals as (
 
     select
         creatives.creative_id,
         max(approvals.valid_to) filter (where approvals.kind = 'compliance') as compliance_valid_to,
-        max(approvals.valid_to) filter (where approvals.kind = 'brand') as brand_valid_to
+        max(approvals.valid_to) filter (where approvals.kind = 'brand') as brand_valid_to,
+        bool_or(approvals.kind = 'white_paper' and coalesce(approvals.regime, 'EEA') = 'EEA') as has_white_paper,
+        bool_or(approvals.kind = 'emt_issuer' and coalesce(approvals.regime, 'EEA') = 'EEA') as has_emt_issuer,
+        bool_or(approvals.kind = 'us_venue' and coalesce(approvals.regime, 'US') = 'US') as has_us_venue,
+        bool_or(approvals.kind = 'us_counsel' and coalesce(approvals.regime, 'US') = 'US') as has_us_counsel,
+        bool_or(approvals.kind = 'suitability') as has_suitability,
+        bool_or(approvals.kind = 'human_review') as has_human_review,
+        list(distinct split_part(approvals.evidence, ':', 1)) filter (
+            where approvals.kind = 'uk_route' and coalesce(approvals.regime, 'GB') = 'GB'
+        ) as uk_routes
 
     from creatives
 
@@ -123,6 +137,31 @@ offer_facts as (
         end as o_creative_expires,
         not coalesce(withheld.is_late, false) as o_silos_in_time,
         not coalesce(withheld.is_missing, false) as o_silos_delivered,
+        offers.is_direct_offer as o_is_dofp,
+        offers.asset_kind as o_asset_kind,
+        offers.pays_interest as o_pays_interest,
+        coalesce(offers.interest_payer, 'none') as o_interest_payer,
+        offers.leverage::double as o_leverage,
+        offers.is_credit as o_credit,
+        offers.requires_transfer as o_requires_transfer,
+        offers.is_personal_recommendation as o_personal_rec,
+        offers.is_significant as o_significant,
+        offers.has_personal_price as o_personal_price,
+        offers.is_gambling_style as o_gambling_style,
+        offers.is_third_party_share as o_third_party_share,
+        offers.is_au_financial_product as o_au_fin_product,
+        offers.uses_features as o_features,
+        list_has_any(offers.uses_features, coalesce(sensitive.features, [])) as d_sensitive_feature,
+        coalesce(creative_approvals.has_white_paper, false) as o_wp_published,
+        coalesce(creative_approvals.has_emt_issuer, false) as o_emt_authorised,
+        coalesce(creative_approvals.has_us_venue, false) as o_us_venue_ok,
+        coalesce(creative_approvals.has_us_counsel, false) as o_us_counsel_ok,
+        coalesce(creative_approvals.has_suitability, false) as o_suitability_done,
+        coalesce(creative_approvals.has_human_review, false) as o_human_review,
+        case len(coalesce(creative_approvals.uk_routes, []))
+            when 0 then 'none'
+            when 1 then creative_approvals.uk_routes[1]
+        end as o_uk_route,
         matrix.product_line as m_product,
         matrix.rank as m_rank,
         matrix.min_kyc as m_min_kyc,
@@ -130,13 +169,17 @@ offer_facts as (
         matrix.vol_max as m_vol_max,
         matrix.profiles as m_profiles,
         matrix.stages as m_stages,
-        concat_ws(':', offers.product_line, coalesce(offers.is_promotion, true), offers.incentive) as offer_class
+        concat_ws(
+            ':', offers.product_line, coalesce(offers.is_promotion, true), offers.incentive, offers.is_direct_offer
+        ) as offer_class
 
     from offers
 
     inner join creatives
         on offers.offer_id = creatives.offer_id
         and offers.version = creatives.offer_version
+
+    cross join sensitive
 
     left join creative_approvals
         on creatives.creative_id = creative_approvals.creative_id

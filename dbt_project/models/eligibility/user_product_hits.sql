@@ -20,17 +20,26 @@ offer_classes as (
 
 ),
 
+market_state as (
+
+    select * from {{ ref('market_state') }}
+
+),
+
 eval_user_x_product as (
 
     select
         person_facts.*,
         offer_classes.* exclude (product_line, offer_channels),
         coalesce(person_product_facts.u_approp, 'not_taken') as u_approp,
+        market_state.c_vol_rank,
         {{ as_of() }} as c_as_of
 
     from person_facts
 
     cross join offer_classes
+
+    cross join market_state
 
     left join person_product_facts
         on person_facts.person_id = person_product_facts.person_id

@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,31 @@ from candor.warehouse import connect
 AS_OF = datetime(2026, 11, 23, 15, tzinfo=UTC)
 NOW = AS_OF.replace(tzinfo=None)
 LONG_AGO = datetime(2025, 1, 1)  # noqa: DTZ001  naive UTC, as in the warehouse
-DISCLOSURES = ["WHY_THIS_OFFER", "AD_LABEL", "OPT_OUT", "UK_RISK_WARNING", "UK_RISK_SUMMARY"]
+DISCLOSURES = [
+    "WHY_THIS_OFFER", "AD_LABEL", "OPT_OUT", "UK_RISK_WARNING", "UK_RISK_SUMMARY", "MICA_AD_LABEL", "NY_LICENCE_LEGEND", "SG_RISK_WARNING",
+    "ASCI_DISCLAIMER", "VARA_DISCLAIMER", "VARA_AD_LABEL", "CFD_RISK_WARNING",
+]  # fmt: skip
 CHANNELS = ("web", "email", "sms", "push")
 POLICY = Path(__file__).parents[3] / "policy"
+
+
+def prices(*moves: float) -> list[dict[str, Any]]:
+    """Hourly bars of the market basket for 100 calm days up to now; the last of them move by this much, from the open to the close."""
+    calm = 24 * 100 - len(moves)
+    closes = [100.0, *(100.0 + 0.1 * (hour % 2 == 0) for hour in range(calm))]
+    for move in moves:
+        closes.append(closes[-1] * (1 + move))
+    rows = []
+    for asset in ("BTC", "ETH"):
+        for hour, (opened, close) in enumerate(pairwise(closes)):
+            bar = {"open_usd": opened, "high_usd": max(opened, close), "low_usd": min(opened, close), "close_usd": close}
+            start = NOW - timedelta(hours=24 * 100 - hour)
+            values = {name: Decimal(f"{value:.6f}") for name, value in bar.items()}
+            rows.append({"asset": asset, "bar_start": start, "interval": "1h", **values})
+    return rows
+
+
+CALM = prices()
 
 
 def _person(name: str, country: str, region: str | None, zone: str, phone: str) -> dict[str, list[dict[str, Any]]]:
@@ -109,6 +133,17 @@ def _catalogue() -> dict[str, list[dict[str, Any]]]:
                 "product_line": "spot",
                 "is_promotion": True,
                 "incentive": "none",
+                "is_direct_offer": False,
+                "asset_kind": "other",
+                "pays_interest": False,
+                "interest_payer": None,
+                "leverage": Decimal(1),
+                "is_credit": False,
+                "requires_transfer": False,
+                "is_personal_recommendation": False,
+                "is_significant": False,
+                "is_gambling_style": False,
+                "uses_features": [],
                 "brand_values": ["transparency"],
                 "target_market": "adults with an account",
                 "negative_target_market": "minors",
@@ -140,11 +175,19 @@ def _catalogue() -> dict[str, list[dict[str, Any]]]:
                 "offer_version": 1,
                 "creative_id": None,
                 "kind": kind,
+                "regime": regime,
+                "evidence": f"{route}file-{kind}",
                 "valid_from": LONG_AGO,
                 "valid_to": NOW + timedelta(days=60),
             }
-            for kind in ("compliance", "brand")
+            for kind, regime, route in (
+                ("compliance", None, ""),
+                ("brand", None, ""),
+                ("uk_route", "GB", "authorised:"),
+                ("white_paper", "EEA", ""),
+            )
         ],
+        "market.prices": CALM,
         "compliance.screening_runs": [
             {
                 "screening_run_id": f"sr-{scope}",
@@ -157,7 +200,13 @@ def _catalogue() -> dict[str, list[dict[str, Any]]]:
     }
 
 
-EMPTY = ("crm.contacts", "crm.preferences", "crm.messages", "compliance.screening_hits", "compliance.restrictions")
+EMPTY = (
+    "crm.contacts",
+    "crm.preferences",
+    "crm.messages",
+    "compliance.screening_hits",
+    "compliance.restrictions",
+)
 
 
 @dataclass
@@ -315,12 +364,15 @@ class World:
     def is_alone(self) -> bool:
         """Whether the world differs from the usual one in something that all persons share: feeds, screening runs, policy."""
         usual = _catalogue()["compliance.screening_runs"]
-        return bool(self.feeds) or self.policy is not _as_it_is or self.tables["compliance.screening_runs"] != usual
+        is_calm = self.tables["market.prices"] is CALM
+        return (
+            bool(self.feeds) or self.policy is not _as_it_is or self.tables["compliance.screening_runs"] != usual or not is_calm
+        )
 
     def take_in(self, other: World, suffix: str) -> None:
         """Add the people, offers and rows of `other` under names of their own."""
         for table, rows in other.tables.items():
-            if table != "compliance.screening_runs":
+            if table not in ("compliance.screening_runs", "market.prices"):
                 self.tables.setdefault(table, []).extend(_renamed(row, suffix) for row in rows)
         self.identifiers += [
             (person + suffix, kind, _renamed({_COLUMN_OF.get(kind, kind): value}, suffix)[_COLUMN_OF.get(kind, kind)])

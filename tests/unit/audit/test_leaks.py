@@ -7,6 +7,8 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
+from tests.unit.audit.conftest import prices
+
 NOW = datetime(2026, 11, 23, 15)  # noqa: DTZ001  naive UTC, as in the warehouse
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -82,10 +84,8 @@ def product(line):
 
 
 def disclosures(*left_out):
-    given = ["WHY_THIS_OFFER", "AD_LABEL", "OPT_OUT", "UK_RISK_WARNING", "UK_RISK_SUMMARY"]
-    kept = [name for name in given if name not in left_out]
-
     def leak(world):
+        kept = [name for name in world.tables["catalogue.creatives"][0]["disclosures"] if name not in left_out]
         world.edit("catalogue.creatives", disclosures=kept)
         text = "[" + ",".join(f'"{name}"' for name in kept) + "]"
         for row in world.staged:
@@ -102,6 +102,27 @@ def say(**words):
     """The catalogue says this, and it is what is shown."""
     shown = {{"why_template": "reason_text"}.get(name, name): text for name, text in words.items()}
     return both(edit("catalogue.creatives", "cr-web", **words), row(**shown))
+
+
+def offer(**changes):
+    return edit("catalogue.offers", "spot1", **changes)
+
+
+def lives(country, *leaks, region=None):
+    """p-gb has moved there, with a number of no country."""
+
+    def leak(world):
+        world.edit("exchange.accounts", "ac-gb", country_code=country, region_code=region, phone=None)
+        world.edit("compliance.kyc_records", "ky-gb", residence_country=country, residence_region=region)
+        world.identifiers[:] = [each for each in world.identifiers if each[:2] != ("p-gb", "phone")]
+        for one in leaks:
+            one(world)
+
+    return leak
+
+
+def markets(bars):
+    return lambda world: world.tables.update({"market.prices": bars(prices)})
 
 
 def policy_text(name, old, new):
@@ -453,6 +474,94 @@ LEAKS = {
     "no_send_window": (GB_PUSH, row(send_after=None, send_before=None), {"BRD_QUIET_HOURS"}),
     "two_pushed_promotions": (GB_PUSH, lambda world: world.offer("gb", "email"), {"BRD_JOINT_PUSH_CAP"}),
     "countdown": (GB_WEB, edit("catalogue.creatives", "cr-web", pressure_flags=["countdown"]), {"BRD_MANIPULATIVE"}),
+    # what an offer is, and where
+    "no_route_of_the_promotion": (GB_WEB, edit("catalogue.approvals", "ap-uk_route", kind="legal"), {"UK_NO_S21_ROUTE"}),
+    "a_route_nobody_knows": (GB_WEB, edit("catalogue.approvals", "ap-uk_route", evidence="handshake:1"), {"UK_NO_S21_ROUTE"}),
+    "direct_offer_without_appropriateness": (
+        GB_WEB,
+        both(offer(is_direct_offer=True), edit("compliance.assessments", "as-gb-spot", result="failed")),
+        {"UK_APPROPRIATENESS", "SUI_APPROPRIATENESS"},
+    ),
+    "recommended_to_them_without_suitability": (GB_WEB, offer(is_personal_recommendation=True), {"ADVICE_NO_SUITABILITY"}),
+    "significant_and_seen_by_nobody": (GB_WEB, offer(is_significant=True), {"PRV_AUTOMATED_DECISION"}),
+    "chosen_by_something_sensitive": (GB_WEB, offer(uses_features=["health_flag"]), {"PRV_SENSITIVE_FEATURE"}),
+    "chosen_by_what_nobody_says": (GB_WEB, offer(uses_features=None), {"PRV_SENSITIVE_FEATURE_UNKNOWN"}),
+    "mica_label_left_out": (GB_WEB, lives("DE", disclosures("MICA_AD_LABEL")), {"DISC_MISSING_MICA_AD_LABEL"}),
+    "no_white_paper": (GB_WEB, lives("DE", edit("catalogue.approvals", "ap-white_paper", kind="legal")), {"EU_NO_WHITEPAPER"}),
+    "white_paper_of_another_place": (
+        GB_WEB,
+        lives("DE", edit("catalogue.approvals", "ap-white_paper", regime="GB")),
+        {"EU_NO_WHITEPAPER"},
+    ),
+    "direct_offer_without_the_statement": (
+        GB_WEB,
+        lives("DE", offer(is_direct_offer=True)),
+        {"DISC_MISSING_MICA_ART7_STATEMENT"},
+    ),
+    "interest_on_e_money": (
+        GB_WEB,
+        lives("DE", offer(asset_kind="emt", pays_interest=True)),
+        {"EU_STABLECOIN_INTEREST", "EU_EMT_UNAUTHORISED", "DISC_MISSING_MICA_ART53_REDEMPTION"},
+    ),
+    "asset_referenced_token": (
+        GB_WEB,
+        lives("DE", offer(asset_kind="art")),
+        {"EU_EMT_UNAUTHORISED", "DISC_MISSING_MICA_ART29_REDEMPTION"},
+    ),
+    "leverage_over_the_cap": (GB_WEB, lives("DE", product("derivatives"), offer(leverage=3)), {"EU_LEVERAGE_CAP"}),
+    "incentive_to_trade_cfds": (
+        GB_WEB,
+        lives("DE", product("derivatives"), offer(incentive="fee_discount")),
+        {"EU_CFD_INCENTIVE"},
+    ),
+    "cfd_warning_left_out": (
+        GB_WEB,
+        lives("DE", product("derivatives"), disclosures("CFD_RISK_WARNING")),
+        {"DISC_MISSING_CFD_RISK_WARNING"},
+    ),
+    "cfds_without_appropriateness": (
+        GB_WEB,
+        lives("DE", product("derivatives"), edit("compliance.assessments", "as-gb-derivatives", result="failed")),
+        {"EU_CFD_APPROPRIATENESS", "SUI_APPROPRIATENESS"},
+    ),
+    "derivatives_in_a_crash": (
+        GB_WEB,
+        lives("DE", product("derivatives"), markets(lambda prices: prices(*[-0.03] * 6))),
+        {"SUI_VOLATILITY"},
+    ),
+    "derivatives_while_nobody_knows_the_market": (
+        GB_WEB,
+        lives(
+            "DE",
+            product("derivatives"),
+            markets(lambda prices: [bar for bar in prices() if bar["bar_start"] < NOW - 38 * HOUR]),
+        ),
+        {"SUI_VOLATILITY_UNKNOWN"},
+    ),
+    "new_york_legend_left_out": (("ny", "web"), disclosures("NY_LICENCE_LEGEND"), {"DISC_MISSING_NY_LICENCE_LEGEND"}),
+    "leverage_off_a_venue": (("ny", "web"), offer(leverage=2), {"US_OFF_EXCHANGE_LEVERAGE"}),
+    "staking_without_counsel": (("ny", "web"), product("staking"), {"US_YIELD_REVIEW", "JUR_NO_PERMISSION"}),
+    "credit_by_bureau_score": (
+        ("ny", "web"),
+        offer(is_credit=True, uses_features=["bureau_inquiries"]),
+        {"US_CONSUMER_REPORT_MARKETING"},
+    ),
+    "prizes_in_ontario": (GB_WEB, lives("CA", offer(is_gambling_style=True), region="CA-ON"), {"CA_GAMBLING_STYLE"}),
+    "credit_in_ontario": (GB_WEB, lives("CA", offer(is_credit=True), region="CA-ON"), {"CA_LEVERAGE"}),
+    "hidden_owners_in_dubai": (GB_WEB, lives("AE", offer(asset_kind="aec"), region="AE-DU"), {"AE_ANONYMITY_COIN"}),
+    "no_disclaimer_in_dubai": (
+        GB_WEB,
+        lives("AE", disclosures("VARA_DISCLAIMER", "VARA_AD_LABEL"), region="AE-DU"),
+        {"DISC_MISSING_VARA_DISCLAIMER", "DISC_MISSING_VARA_AD_LABEL"},
+    ),
+    "currency_in_india": (GB_WEB, lives("IN", say(body="A digital currency.")), {"IN_BANNED_TERMS"}),
+    "no_disclaimer_in_india": (GB_WEB, lives("IN", disclosures("ASCI_DISCLAIMER")), {"DISC_MISSING_ASCI_DISCLAIMER"}),
+    "gift_in_hong_kong": (GB_WEB, lives("HK", offer(incentive="referral")), {"HK_GIFT_BAN"}),
+    "derivatives_to_retail_in_hong_kong": (GB_WEB, lives("HK", product("derivatives")), {"HK_PI_ONLY", "JUR_NO_PERMISSION"}),
+    "incentive_in_singapore": (GB_WEB, lives("SG", offer(incentive="fee_discount")), {"SG_INCENTIVE_BAN"}),
+    "leverage_in_singapore": (GB_WEB, lives("SG", offer(leverage=2)), {"SG_CREDIT_LEVERAGE"}),
+    "staking_in_singapore": (GB_WEB, lives("SG", product("staking")), {"SG_LEND_STAKE", "JUR_NO_PERMISSION"}),
+    "no_warning_in_singapore": (GB_WEB, lives("SG", disclosures("SG_RISK_WARNING")), {"DISC_MISSING_SG_RISK_WARNING"}),
     "pressure_nobody_flagged": (GB_WEB, say(title="Last chance: spot"), {"BRD_MANIPULATIVE"}),
     "says_where_the_price_goes": (
         GB_WEB,
@@ -475,7 +584,7 @@ LEAKS = {
     "no_negative_target_market": (GB_WEB, edit("catalogue.offers", "spot1", negative_target_market=" "), {"BRD_NOT_APPROVED"}),
     "no_brand_values": (GB_WEB, edit("catalogue.offers", "spot1", brand_values=[]), {"BRD_NOT_APPROVED"}),
     "not_a_value_of_the_brand": (GB_WEB, edit("catalogue.offers", "spot1", brand_values=["greed"]), {"BRD_NOT_APPROVED"}),
-    "brand_never_approved": (GB_WEB, edit("catalogue.approvals", "ap-brand", kind="uk_route"), {"BRD_NOT_APPROVED"}),
+    "brand_never_approved": (GB_WEB, edit("catalogue.approvals", "ap-brand", kind="legal"), {"BRD_NOT_APPROVED"}),
     "approval_ended": (GB_WEB, edit("catalogue.approvals", "ap-brand", valid_to=NOW), {"BRD_NOT_APPROVED"}),
     "approved_for_another_creative": (
         GB_WEB,
@@ -509,6 +618,7 @@ LEAKS = {
             "SUI_PROFILE_UNKNOWN",
             "SUI_STAGE_UNKNOWN",
             "SUI_APPROPRIATENESS_UNKNOWN",
+            "SUI_VOLATILITY_UNKNOWN",
         },
     ),
     "pack_ended": (
@@ -644,7 +754,7 @@ def found(make_world, tmp_path_factory):
     """{case: codes found}. Cases about one person or offer share one audited day, each with people and offers of its own."""
     together = make_world(tmp_path_factory.mktemp("together"))
     for table in list(together.tables):
-        if table != "compliance.screening_runs":
+        if table not in ("compliance.screening_runs", "market.prices"):
             together.tables[table] = []
     together.identifiers, together.stages, together.arms = [], {}, []
     numbers, codes = {}, {}
