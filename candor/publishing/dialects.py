@@ -94,7 +94,7 @@ class SQLite:
     def lock(self, connection: Any, *, has_tables: bool) -> None:
         # SQLite does not wait when a reading transaction turns into a writing one after somebody else wrote: it writes, nothing, at once.
         if has_tables:
-            _run(connection, "delete from runs where false")
+            _wait(connection, "delete from runs where false")
 
     def placeholders(self, sql: str) -> str:
         return sql
@@ -143,7 +143,9 @@ class PostgreSQL:
         _run(connection, f"set local lock_timeout = {LOCK_TIMEOUT_MS}")
         # The server notices within a second that a writer was killed, also in the middle of a long statement, and lets the next one in.
         _run(connection, "set local client_connection_check_interval = 1000")
-        _run(connection, "select pg_advisory_xact_lock(hashtextextended('candor serving store ' || current_schema(), 0))::text")
+        _wait(
+            connection, "select pg_advisory_xact_lock(hashtextextended('candor serving store ' || current_schema(), 0))::text"
+        )
 
     def placeholders(self, sql: str) -> str:
         numbers = itertools.count(1)
@@ -172,3 +174,18 @@ def _run(connection: Any, sql: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return cursor.fetchall() if cursor.description else []
+
+
+def _wait(connection: Any, sql: str) -> None:
+    """Run the statement that takes the lock. Raises CandorError when another writer does not give it up in time."""
+    from adbc_driver_manager import dbapi
+
+    try:
+        _run(connection, sql)
+    except dbapi.Error as error:
+        if "lock" not in str(error):
+            raise
+        raise CandorError(
+            f"another writer has held the lock of the serving store for {LOCK_TIMEOUT_MS / 1000:g} seconds",
+            hint="see whether a publisher hangs; nothing was written and yesterday's offers are still live, so call again",
+        ) from error

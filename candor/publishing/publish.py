@@ -154,7 +154,7 @@ def _load_offers(connection: duckdb.DuckDBPyConnection, serving: store.Store, ru
     texts = ", ".join(f"strftime({name}, '%Y-%m-%dT%H:%M:%SZ') as {name}" for name in INSTANT_COLUMNS)
     reader = connection.execute(
         f"""
-        select * replace ({texts}, slot::bigint as slot, rank::bigint as rank)
+        select * replace ({texts}, slot::bigint as slot, rank::bigint as rank, offer_version::bigint as offer_version)
         from decisions.staged_offers
         order by person_id, channel, slot
         """

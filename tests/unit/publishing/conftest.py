@@ -180,6 +180,12 @@ def shop(tmp_path, make_store) -> Shop:
     return Shop(make_settings(tmp_path, make_store(tmp_path)), make_store)
 
 
+@pytest.fixture
+def any_shop(tmp_path) -> Shop:
+    """For what does not depend on the kind of store."""
+    return Shop(make_settings(tmp_path, f"sqlite:///{tmp_path / 'serving' / 'offers.sqlite'}"))
+
+
 @pytest.fixture(scope="module")
 def between_runs(tmp_path_factory, make_store) -> Shop:
     """Monday is live, Tuesday is allowed out. Not to be published from: copy it."""

@@ -113,9 +113,9 @@ def test_nothing_is_written_without_audit_and_gate_and_yesterday_stays_live(shop
     assert set(shop.read("select title from live_offers")) == {("Monday",)}
 
 
-def test_staged_hash_sees_every_column_and_no_order(shop, monday):
-    shop.stage()
-    with warehouse.connect(shop.settings) as connection:
+def test_staged_hash_sees_every_column_and_no_order(any_shop, monday):
+    any_shop.stage()
+    with warehouse.connect(any_shop.settings) as connection:
         before = publishing.staged_hash(connection)
         connection.execute("create table shuffled as select * from decisions.staged_offers order by random()")
         connection.execute("drop table decisions.staged_offers")
@@ -139,19 +139,19 @@ def test_publishing_twice_is_publishing_once_to_the_byte(shop, monday):
     assert state_of(shop) == first
 
 
-def test_parquet_bytes_do_not_depend_on_row_order_or_threads(tmp_path, shop, monday):
-    run_id = shop.stage(extra="insert into state.arms select 'p' || range, 'treated', 1 from range(300000)")
-    publishing.run(monday, shop.settings)
-    folder = shop.settings.published_dir / run_id
+def test_parquet_bytes_do_not_depend_on_row_order_or_threads(tmp_path, any_shop, monday):
+    run_id = any_shop.stage(extra="insert into state.arms select 'p' || range, 'treated', 1 from range(300000)")
+    publishing.run(monday, any_shop.settings)
+    folder = any_shop.settings.published_dir / run_id
     first = files_of(folder)
-    with warehouse.connect(shop.settings) as connection:
+    with warehouse.connect(any_shop.settings) as connection:
         for table in ("decisions.staged_offers", "decisions.ledger", "state.arms", "identity.person_identifiers"):
             connection.execute(f"create or replace temp table shuffled as select * from {table} order by hash(rowid * 7)")
             connection.execute(f"delete from {table}")
             connection.execute(f"insert into {table} select * from shuffled")
     import dataclasses
 
-    publishing.run(monday, dataclasses.replace(shop.settings, threads=1))
+    publishing.run(monday, dataclasses.replace(any_shop.settings, threads=1))
     assert files_of(folder) == first
 
 
@@ -271,10 +271,10 @@ def test_lookups_hold_emails_and_phones_only_as_keyed_hashes(shop, monday):
         assert secret not in everything
 
 
-def test_a_long_key_hashes_as_the_standard_says(tmp_path, shop):
+def test_a_long_key_hashes_as_the_standard_says(tmp_path, any_shop):
     import dataclasses
 
-    settings = dataclasses.replace(shop.settings, hash_key="long" * 40)
+    settings = dataclasses.replace(any_shop.settings, hash_key="long" * 40)
     with warehouse.scratch(settings) as connection:
         hashing.install(connection, settings)
         assert connection.execute("select keyed_hash('añb@x.org')").fetchone()[0] == hashing.keyed_hash(settings, "añb@x.org")
@@ -366,18 +366,18 @@ def test_a_run_ends_the_suppressions_whose_cause_it_knows_and_no_other(shop, mon
     assert ended == [("s1", "2026-11-24T15:00:00Z", run_id), ("s2", None, None), ("s3", None, None)]
 
 
-def test_the_restricted_face_is_apart_and_closed(shop, monday):
-    run_id = shop.stage()
-    result = publishing.run(monday, shop.settings)
+def test_the_restricted_face_is_apart_and_closed(any_shop, monday):
+    run_id = any_shop.stage()
+    result = publishing.run(monday, any_shop.settings)
     assert result["files"]["restricted/person_hits"] == 2
-    folder = shop.settings.restricted_published_dir / run_id
+    folder = any_shop.settings.restricted_published_dir / run_id
     assert [file.name for file in folder.iterdir()] == ["person_hits.parquet"]
     (folder / "audit.parquet").touch()
-    publishing.run(monday, shop.settings)
+    publishing.run(monday, any_shop.settings)
     assert sorted(file.name for file in folder.iterdir()) == ["audit.parquet", "person_hits.parquet"]
-    for closed in (shop.settings.restricted_dir, shop.settings.restricted_published_dir, folder):
+    for closed in (any_shop.settings.restricted_dir, any_shop.settings.restricted_published_dir, folder):
         assert stat.S_IMODE(os.stat(closed).st_mode) == 0o700
-    open_folder = shop.settings.published_dir / run_id
+    open_folder = any_shop.settings.published_dir / run_id
     assert not any(b"FC_HOLD" in file.read_bytes() for file in open_folder.iterdir())
 
 
