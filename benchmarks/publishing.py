@@ -39,6 +39,7 @@ from candor.settings import Settings, load
 FIRST_DAY = datetime(2025, 11, 20, 15, tzinfo=UTC)
 READS_PER_SECOND = 200
 QUIET_SECONDS = 5.0
+COUNT_EVERY_S = 10.0  # it reads everything
 SLOTS = 3
 KEPT = 2  # so that the third run prunes the first
 
@@ -119,7 +120,7 @@ def _count(url: str, stop: Event, ready: Event, results: Any) -> None:
                 faults.read_once(reader, seen)
             except channel.Errors as error:
                 seen.errors[str(error)] += 1
-            stop.wait(2)
+            stop.wait(COUNT_EVERY_S)
     results.put(seen)
 
 
@@ -153,7 +154,9 @@ def _publish(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run
     """When it began and ended."""
     began = time.time()
     publish.publish_to_store(connection, settings, run, {"staged_hash": run.run_id}, {})
-    return began, time.time()
+    ended = time.time()
+    print(f"  run {run.batch_seq} published in {ended - began:.1f} s", flush=True)
+    return began, ended
 
 
 def _bare(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> float:
@@ -253,7 +256,7 @@ def _land_while_publishing(settings: Settings, as_of: datetime) -> tuple[float, 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=3_000_000)
-    parser.add_argument("--days", type=int, default=3, help="runs that replace each other, before the last one")
+    parser.add_argument("--days", type=int, default=2, help="runs before the last one")
     parser.add_argument(
         "--folder", type=Path, required=True, help="where everything is made; must not exist, is removed in the end"
     )

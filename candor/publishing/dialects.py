@@ -19,8 +19,8 @@ from candor.settings import without_password
 if TYPE_CHECKING:
     from candor.settings import Settings
 
-# How long a writer waits for another writer. Publishing a million people holds the lock for seconds.
-LOCK_TIMEOUT_MS = 120_000
+# How long a writer waits for another writer: longer than publishing millions of rows takes on a busy machine.
+LOCK_TIMEOUT_MS = 600_000
 
 # A server that does not answer is unreachable after this long, unless the URL says otherwise.
 CONNECT_TIMEOUT_S = 10
