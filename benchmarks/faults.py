@@ -27,7 +27,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fingerprint
+from benchmarks import channel, fingerprint
 from candor.pipeline import NAMES
 
 DAY = datetime(2026, 11, 23, 15, tzinfo=UTC)
@@ -108,35 +108,38 @@ class Seen:
         )
 
 
-def _read_once(store: str, seen: Seen) -> None:
+def read_once(reader: channel.Channel, seen: Seen) -> None:
     """One transaction: the current run has exactly the rows that it says, and the view shows no other run's."""
-    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5)) as connection:
-        connection.execute("begin")
-        if not connection.execute("select 1 from sqlite_master where name = 'live_offers'").fetchall():
+    reader.begin()
+    try:
+        if not reader.has_live_offers():
             seen.nothing += 1
             return
-        runs = connection.execute("select run_id, rows, people from runs where is_current = 1").fetchall()
+        runs = reader.rows("select run_id, rows, people from runs where is_current = 1")
         if not runs:
             seen.nothing += 1
             return
         (run_id, rows, people), *others = runs
-        counted = connection.execute(
-            "select count(*), count(distinct person_id), count(distinct decision_id) from offers where run_id = ?", [run_id]
-        ).fetchall()[0]
-        live = connection.execute("select run_id from live_offers limit 1").fetchall()
+        counted = reader.rows(
+            "select count(*), count(distinct person_id), count(distinct decision_id) from offers where run_id = ?", run_id
+        )[0]
+        live = reader.rows("select run_id from live_offers limit 1")
         if others or counted != (rows, people, rows) or live not in ([], [(run_id,)]):
             seen.torn.append(f"{run_id}: {rows} rows promised, {counted} read, live {live}, {len(others)} other current runs")
         else:
             seen.whole[run_id] += 1
+    finally:
+        reader.end()
 
 
 def _poll(store: str, stop: Event, results: Any) -> None:
     seen = Seen()
     while not stop.is_set():
-        if Path(store).exists():
+        if channel.is_there(store):
             try:
-                _read_once(store, seen)
-            except sqlite3.Error as error:
+                with channel.read(store) as reader:
+                    read_once(reader, seen)
+            except channel.Errors as error:
                 seen.errors[str(error)] += 1
         else:
             seen.nothing += 1
@@ -147,7 +150,7 @@ def _poll(store: str, stop: Event, results: Any) -> None:
 class Readers:
     """Four processes that poll a serving store until the block ends; `seen` then has what they saw."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path | str) -> None:
         context = multiprocessing.get_context("spawn")  # a fork of a process with DuckDB's threads may hang
         self.seen = Seen()
         self._stop, self._results = context.Event(), context.Queue()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import duckdb
+
+from benchmarks import channel
 
 # The only columns that may differ between two runs of the same inputs: wall clocks.
 WALL_CLOCK = {"runs": ["published_at"]}
@@ -21,20 +21,20 @@ def published_files(folder: Path) -> dict[str, str]:
     }
 
 
-def serving_store(path: Path) -> dict[str, str]:
-    """sha256 over all rows, ordered, of every table of the serving store, without the wall-clock columns; empty without a store."""
+def serving_store(store: Path | str) -> dict[str, str]:
+    """sha256 over all rows, ordered, of every table of the serving store, without the wall-clock columns; empty without a store.
+
+    `store` is SQLite's file or a URL; the same rows give the same hashes on SQLite and on PostgreSQL.
+    """
     hashes: dict[str, str] = {}
-    if not path.exists():
+    if not channel.is_there(store):
         return hashes
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        tables = [row[0] for row in connection.execute("select name from sqlite_master where type = 'table' order by 1")]
-        for table in tables:
-            if table.startswith("sqlite_"):
-                continue
-            columns = [row[1] for row in connection.execute(f"pragma table_info({table})")]
-            kept = ", ".join(column for column in columns if column not in WALL_CLOCK.get(table, []))
+    with channel.read(store) as reader:
+        for table in reader.tables():
+            kept = [column for column in reader.columns(table) if column not in WALL_CLOCK.get(table, [])]
+            order = ", ".join(f"{column} nulls first" for column in kept)
             digest = hashlib.sha256()
-            for row in connection.execute(f"select {kept} from {table} order by {kept}"):
+            for row in reader.each(f"select {', '.join(kept)} from {table} order by {order}"):
                 digest.update(repr(row).encode())
             hashes[table] = digest.hexdigest()
     return hashes
@@ -55,13 +55,16 @@ def state_tables(warehouse: Path) -> dict[str, str]:
     return hashes
 
 
-def of_state(state_dir: Path) -> dict[str, str]:
-    """Every hash of one state folder: published files of both faces, serving store, key map, arms and past decisions."""
+def of_state(state_dir: Path, store: str | None = None) -> dict[str, str]:
+    """Every hash of one state folder: published files of both faces, serving store, key map, arms and past decisions.
+
+    `store` is the URL of a serving store that is not the folder's own.
+    """
     restricted = published_files(state_dir / "restricted" / "published")
     return {
         **{f"published/{name}": value for name, value in published_files(state_dir / "published").items()},
         **{f"restricted/{name}": value for name, value in restricted.items()},
-        **{f"serving/{name}": value for name, value in serving_store(state_dir / "serving" / "offers.sqlite").items()},
+        **{f"serving/{name}": value for name, value in serving_store(store or state_dir / "serving" / "offers.sqlite").items()},
         **state_tables(state_dir / "warehouse" / "candor.duckdb"),
     }
 

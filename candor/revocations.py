@@ -244,15 +244,17 @@ def _suppress(serving: store.Store, subjects: Any, as_of: datetime) -> tuple[int
     serving.execute(
         f"""
         with lookups as ({LOOKUPS})
-        insert or ignore into suppressions (suppression_id, person_id, channel, reason_kind, since, cause)
+        insert into suppressions (suppression_id, person_id, channel, reason_kind, since, cause)
         select distinct
             lookups.person_id || '|' || coalesce(revoked_subjects.channel, '') || '|' || revoked_subjects.reason_kind || '|'
                 || revoked_subjects.cause,
-            lookups.person_id, revoked_subjects.channel, revoked_subjects.reason_kind, ?, revoked_subjects.cause
+            lookups.person_id, revoked_subjects.channel, revoked_subjects.reason_kind, cast(? as text), revoked_subjects.cause
         from revoked_subjects
         inner join lookups
             on revoked_subjects.identifier_kind = lookups.identifier_kind
             and revoked_subjects.identifier = lookups.identifier
+        where true
+        on conflict do nothing
         """,
         (instant_text(as_of),),
     )
@@ -274,6 +276,6 @@ def _suppress(serving: store.Store, subjects: Any, as_of: datetime) -> tuple[int
 def _mark_read(serving: store.Store, settings: Settings, current: str, folders: list[Folder]) -> None:
     for folder in folders:
         serving.execute(
-            "insert or ignore into revocation_reads values (?, ?, ?)",
+            "insert into revocation_reads values (?, ?, ?) on conflict do nothing",
             (current, _folder_key(settings, folder), folder.fingerprint),
         )

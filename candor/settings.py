@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from candor.errors import SettingsError
@@ -23,12 +24,17 @@ class Settings:
     state_dir: Path
     landing_dir: Path
     policy_dir: Path
-    serving_url: str
+    serving_url: str = field(repr=False)  # may hold a password
     mlflow_tracking_uri: str
-    hash_key: str
+    hash_key: str = field(repr=False)
     threads: int
     memory_limit: str
     shop: str
+
+    @property
+    def serving_place(self) -> str:
+        """The serving store, to be shown: without its password."""
+        return without_password(self.serving_url)
 
     @property
     def raw_dir(self) -> Path:
@@ -92,13 +98,36 @@ VARIABLES = {
     "CANDOR_STATE_DIR": "folder of everything generated; default: var/ in the project",
     "CANDOR_LANDING_DIR": "folder that sources deliver into; default: <state>/landing",
     "CANDOR_POLICY_DIR": "folder of the rules as data; default: policy/ in the project",
-    "CANDOR_SERVING_URL": "serving store: sqlite:///<absolute path> or postgresql://…; default: <state>/serving/offers.sqlite",
+    "CANDOR_SERVING_URL": "serving store: sqlite:///<absolute path> or postgresql://user@host/database; default: <state>/serving/offers.sqlite",
     "CANDOR_MLFLOW_URI": "MLflow tracking and registry; default: sqlite:///<state>/mlflow/mlflow.db",
     "CANDOR_HASH_KEY": "key under which e-mails and phones are hashed for lookups; default: made once, kept in <state>/secrets (0600)",
     "CANDOR_THREADS": "threads of DuckDB and LightGBM; default 2",
     "CANDOR_MEMORY_LIMIT": "DuckDB's memory limit; default 14GB",
     "CANDOR_SHOP": "which product configuration of the policy folder applies; default: crypto",
 }
+
+
+def without_password(url: str) -> str:
+    """`url` with any password in it, before the host or among the parameters, as three stars."""
+    scheme, separator, rest = url.partition("://")
+    authority = re.sub(r"^([^:@/?]*):.*@", r"\1:***@", rest, flags=re.DOTALL)
+    return scheme + separator + re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", authority)
+
+
+def _serving_problem(url: str) -> str | None:
+    """What makes a serving URL one that nobody can use; None for one that may be tried."""
+    shown = without_password(url)
+    if url.startswith("sqlite:////"):
+        return None
+    if not url.startswith("postgresql://"):
+        return f"CANDOR_SERVING_URL must start with sqlite:/// and an absolute path, or postgresql://: {shown}"
+    database = url.removeprefix("postgresql://").partition("?")[0].partition("/")[2]
+    if not database or re.search(r"\s", url):
+        return (
+            "CANDOR_SERVING_URL must name a database and have no blanks (in a password: %20), "
+            f"as postgresql://user:password@host:5432/database: {shown}"
+        )
+    return None
 
 
 def _dotenv(path: Path) -> dict[str, str]:
@@ -160,8 +189,8 @@ def load(env: dict[str, str] | None = None) -> Settings:
         problems.append(f"CANDOR_THREADS must be a whole number above 0: {threads_text}")
 
     serving_url = given.get("CANDOR_SERVING_URL") or f"sqlite:///{state_dir / 'serving' / 'offers.sqlite'}"
-    if not serving_url.startswith(("sqlite:////", "postgresql://")):
-        problems.append(f"CANDOR_SERVING_URL must start with sqlite:/// and an absolute path, or postgresql://: {serving_url}")
+    if problem := _serving_problem(serving_url):
+        problems.append(problem)
     mlflow_uri = given.get("CANDOR_MLFLOW_URI") or f"sqlite:///{state_dir / 'mlflow' / 'mlflow.db'}"
 
     shop = given.get("CANDOR_SHOP") or "crypto"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks.postgres import Server, server
 from candor.settings import PROJECT_ROOT, Settings, load
 
 
@@ -20,3 +22,19 @@ def settings(tmp_path: Path) -> Settings:
             "CANDOR_MEMORY_LIMIT": "2GB",
         }
     )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A real PostgreSQL for all tests of this process; where it cannot run, they fail."""
+    with server(durable=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def make_store(request: pytest.FixtureRequest) -> Callable[[Path, str | None], str]:
+    """Gives the URL of a serving store for a state folder, on either database; of a copy of another store where one is given."""
+    if request.param == "sqlite":
+        return lambda folder, copy_of=None: f"sqlite:///{folder / 'serving' / 'offers.sqlite'}"  # copied with its folder
+    running: Server = request.getfixturevalue("postgres")
+    return lambda folder, copy_of=None: running.database(copy_of)

@@ -48,7 +48,7 @@ def run(as_of: datetime, settings: Settings | None = None, *, make_current: bool
     anything was written, unless the audit and the served gate passed exactly the rows that are staged.
     """
     settings = settings or settings_module.load()
-    store.path(settings)  # refuses an unusable store before anything is written
+    store.check(settings)  # refuses an unusable store before anything is written
     with connect(settings, restricted=True) as connection:
         current = runs.current(connection, as_of)
         audit = require_permission(connection, settings, current)
@@ -154,7 +154,7 @@ def _load_offers(connection: duckdb.DuckDBPyConnection, serving: store.Store, ru
     texts = ", ".join(f"strftime({name}, '%Y-%m-%dT%H:%M:%SZ') as {name}" for name in INSTANT_COLUMNS)
     reader = connection.execute(
         f"""
-        select * replace ({texts}, slot::bigint as slot, rank::bigint as rank)
+        select * replace ({texts}, slot::bigint as slot, rank::bigint as rank, offer_version::bigint as offer_version)
         from decisions.staged_offers
         order by person_id, channel, slot
         """
@@ -166,21 +166,19 @@ def _change_lookups(
     connection: duckdb.DuckDBPyConnection, serving: store.Store, run: Run, table: str, query: str
 ) -> dict[str, int]:
     """End the lookups of `table` that no longer hold and add the new ones; those that stay are not written again."""
-    standing = serving.arrow(
-        f"select rowid as place, identifier_kind, identifier, person_id from {table} where valid_to_run is null"
-    )
+    standing = serving.arrow(f"select identifier_kind, identifier, person_id from {table} where valid_to_run is null")
     connection.register("standing_lookups", standing)
     connection.execute(f"create or replace temp table next_lookups as {query}")
     ended = connection.execute(
         """
-        select place::bigint as place from standing_lookups
+        select identifier_kind, identifier, person_id from standing_lookups
         where not exists (
             select 1 from next_lookups
             where next_lookups.identifier_kind = standing_lookups.identifier_kind
                 and next_lookups.identifier = standing_lookups.identifier
                 and next_lookups.person_id = standing_lookups.person_id
         )
-        order by place
+        order by identifier_kind, identifier, person_id
         """
     ).to_arrow_table()
     added = connection.execute(
@@ -200,9 +198,18 @@ def _change_lookups(
     connection.unregister("standing_lookups")
     connection.execute("drop table next_lookups")
     if ended.num_rows:
-        serving.execute("create table ended_lookups (place integer primary key)")
+        serving.execute("create table ended_lookups (identifier_kind text, identifier text, person_id text)")
         serving.load("ended_lookups", ended)
-        serving.execute(f"update {table} set valid_to_run = ? where rowid in (select place from ended_lookups)", (run.run_id,))
+        serving.execute(
+            f"""
+            update {table} set valid_to_run = ?
+            where valid_to_run is null
+                and (identifier_kind, identifier, person_id) in (
+                    select identifier_kind, identifier, person_id from ended_lookups
+                )
+            """,
+            (run.run_id,),
+        )
         serving.execute("drop table ended_lookups")
     if added.num_rows:
         serving.load(table, added)
@@ -238,8 +245,11 @@ def _end_suppressions(serving: store.Store, run: Run) -> int:
     known = "cause in (select cause from known_deliveries where run_id = ?)"
     ending = serving.rows(f"select count(*) from suppressions where ended_by_run is null and {known}", (run.run_id,))
     serving.execute(
-        f"update suppressions set until = max(since, ?), ended_by_run = ? where ended_by_run is null and {known}",
-        (instant_text(run.as_of), run.run_id, run.run_id),
+        f"""
+        update suppressions set until = case when since > ? then since else ? end, ended_by_run = ?
+        where ended_by_run is null and {known}
+        """,
+        (instant_text(run.as_of), instant_text(run.as_of), run.run_id, run.run_id),
     )
     return int(ending[0][0])
 

@@ -92,7 +92,7 @@ def print_summary(as_of: datetime, settings: Settings) -> None:
         ("this run's page", folder / "index.html"),
         ("the gates' Data Docs", folder / "data_docs"),
         ("published files", settings.published_dir / summary["run_id"]),
-        ("serving store", settings.serving_url),
+        ("serving store", settings.serving_place),
         ("Airflow and MLflow", "make up"),
     ):
         console.print(f"  {label:<22} {place}", soft_wrap=True)

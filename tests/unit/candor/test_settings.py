@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,42 @@ def test_the_hash_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path
 def test_another_process_given_the_variables_loads_the_same_settings(settings):
     assert set(as_variables(settings)) == set(VARIABLES)
     assert load(as_variables(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        pytest.param("postgres://candor:hush@db/offers", "must start with", id="postgres_is_not_the_scheme"),
+        pytest.param("postgresql://candor:hush@db", "must name a database", id="no_database"),
+        pytest.param("postgresql://candor:hush@db/?password=hush", "must name a database", id="no_database_but_parameters"),
+        pytest.param("postgresql://candor:hu sh@db/offers", "have no blanks", id="a_blank_in_the_password"),
+        pytest.param("sqlite://offers.sqlite", "must start with", id="a_relative_file"),
+    ],
+)
+def test_a_serving_url_nobody_can_use_is_refused_without_its_password(url: str, told: str):
+    with pytest.raises(SettingsError, match=told) as caught:
+        load({"CANDOR_SERVING_URL": url})
+    assert caught.value.exit_code == 2
+    assert "hush" not in str(caught.value)
+    assert "hu sh" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://candor:hush@db:5432/offers", "postgresql://candor:***@db:5432/offers"),
+        ("postgresql://candor:h@u/s:h@db/offers", "postgresql://candor:***@db/offers"),
+        (
+            "postgresql://candor@db/offers?password=hush&sslmode=require",
+            "postgresql://candor@db/offers?password=***&sslmode=require",
+        ),
+        ("postgresql://db:5432/offers", "postgresql://db:5432/offers"),
+        ("postgresql:///offers?host=/run/postgresql", "postgresql:///offers?host=/run/postgresql"),
+        ("sqlite:////var/a:b@c/offers.sqlite", "sqlite:////var/a:b@c/offers.sqlite"),
+    ],
+)
+def test_a_serving_store_is_shown_without_its_password(url: str, shown: str, settings):
+    shop = replace(settings, serving_url=url)
+    assert shop.serving_place == shown
+    assert url not in repr(shop)
+    assert shop.hash_key not in repr(shop)

@@ -2,11 +2,11 @@
 
 import json
 import shutil
-import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from benchmarks import channel
 from candor import publishing, runs, warehouse
 from candor.identity import keys
 from candor.settings import PROJECT_ROOT, Settings
@@ -75,8 +75,9 @@ PEOPLE = ("ann", "bob", "cem", "dan")
 class Shop:
     """A state folder in which runs can be staged and published."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, make_store=None) -> None:
         self.settings = settings
+        self.make_store = make_store
 
     def stage(self, as_of: datetime = MONDAY, *, people=PEOPLE, held_out=("eve",), title="Learn", passed=True, extra="") -> str:
         """Decide a run by hand, with the audit and the gate that allow it; gives its run_id."""
@@ -122,7 +123,7 @@ class Shop:
     def copy(self, folder) -> "Shop":
         """Another shop in the same state."""
         shutil.copytree(self.settings.state_dir, folder)
-        return Shop(make_settings(folder))
+        return Shop(make_settings(folder, self.make_store(folder, self.settings.serving_url)), self.make_store)
 
     def allow(self, run, *, passed=True, violations=0) -> None:
         """Write the audit's and the gate's verdict on what is staged."""
@@ -139,21 +140,18 @@ class Shop:
         runs.write_json(folder / "audit.json", verdict)
         runs.write_json(folder / "gates" / "served.json", {"passed": passed})
 
+    @property
+    def on_sqlite(self) -> bool:
+        return self.settings.serving_url.startswith("sqlite")
+
     def read(self, sql: str, *parameters):
-        """What a channel reads, by Python's own sqlite3."""
-        connection = sqlite3.connect(self.settings.serving_url.removeprefix("sqlite:///"))
-        try:
-            return connection.execute(sql, parameters).fetchall()
-        finally:
-            connection.close()
+        """What a channel reads, by Python's own sqlite3 or psycopg."""
+        with channel.read(self.settings.serving_url) as reader:
+            return reader.rows(sql, *parameters)
 
     def write(self, sql: str, *parameters) -> None:
-        connection = sqlite3.connect(self.settings.serving_url.removeprefix("sqlite:///"))
-        try:
-            with connection:
-                connection.execute(sql, parameters)
-        finally:
-            connection.close()
+        with channel.read(self.settings.serving_url, writable=True) as writer:
+            writer.write(sql, *parameters)
 
     def live(self) -> dict[str, int]:
         """Live offers per person."""
@@ -163,12 +161,12 @@ class Shop:
         return json.loads((self.settings.reports_dir / run_id / "audit.json").read_text())
 
 
-def make_settings(folder) -> Settings:
+def make_settings(folder, serving_url) -> Settings:
     return Settings(
         state_dir=folder,
         landing_dir=folder / "landing",
         policy_dir=PROJECT_ROOT / "policy",
-        serving_url=f"sqlite:///{folder / 'serving' / 'offers.sqlite'}",
+        serving_url=serving_url,
         mlflow_tracking_uri="",
         hash_key="k" * 64,
         threads=2,
@@ -178,14 +176,21 @@ def make_settings(folder) -> Settings:
 
 
 @pytest.fixture
-def shop(tmp_path) -> Shop:
-    return Shop(make_settings(tmp_path))
+def shop(tmp_path, make_store) -> Shop:
+    return Shop(make_settings(tmp_path, make_store(tmp_path)), make_store)
+
+
+@pytest.fixture
+def any_shop(tmp_path) -> Shop:
+    """For what does not depend on the kind of store."""
+    return Shop(make_settings(tmp_path, f"sqlite:///{tmp_path / 'serving' / 'offers.sqlite'}"))
 
 
 @pytest.fixture(scope="module")
-def between_runs(tmp_path_factory) -> Shop:
+def between_runs(tmp_path_factory, make_store) -> Shop:
     """Monday is live, Tuesday is allowed out. Not to be published from: copy it."""
-    shop = Shop(make_settings(tmp_path_factory.mktemp("between")))
+    folder = tmp_path_factory.mktemp("between")
+    shop = Shop(make_settings(folder, make_store(folder)), make_store)
     shop.stage(MONDAY, title="Monday")
     publishing.run(MONDAY, shop.settings)
     shop.stage(TUESDAY, title="Tuesday", people=("ann", "cem", "new"))

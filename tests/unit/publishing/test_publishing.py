@@ -4,13 +4,16 @@ import os
 import stat
 import subprocess
 import sys
+import traceback
 from datetime import timedelta
 
 import pytest
 
+from benchmarks import fingerprint
 from candor import hashing, publishing, warehouse
-from candor.errors import AuditFailed, GateFailed, UsageError
+from candor.errors import AuditFailed, CandorError, GateFailed, UsageError
 from candor.publishing import publish, store
+from tests.unit.publishing.conftest import Shop, make_settings
 
 
 def files_of(folder):
@@ -50,7 +53,8 @@ def test_a_copy_decided_with_less_is_never_published_whatever_audit_and_gate_say
     shop.stage(extra="create table state.reduced_cleaning as select 'without crm' as told")
     with pytest.raises(UsageError, match="without crm"):
         publishing.run(monday, shop.settings)
-    assert not (shop.settings.state_dir / "serving" / "offers.sqlite").exists()
+    assert store.list_runs(shop.settings) == []
+    assert not (shop.settings.state_dir / "serving").exists()
     assert not shop.settings.published_dir.exists()
 
 
@@ -109,9 +113,9 @@ def test_nothing_is_written_without_audit_and_gate_and_yesterday_stays_live(shop
     assert set(shop.read("select title from live_offers")) == {("Monday",)}
 
 
-def test_staged_hash_sees_every_column_and_no_order(shop, monday):
-    shop.stage()
-    with warehouse.connect(shop.settings) as connection:
+def test_staged_hash_sees_every_column_and_no_order(any_shop, monday):
+    any_shop.stage()
+    with warehouse.connect(any_shop.settings) as connection:
         before = publishing.staged_hash(connection)
         connection.execute("create table shuffled as select * from decisions.staged_offers order by random()")
         connection.execute("drop table decisions.staged_offers")
@@ -135,19 +139,19 @@ def test_publishing_twice_is_publishing_once_to_the_byte(shop, monday):
     assert state_of(shop) == first
 
 
-def test_parquet_bytes_do_not_depend_on_row_order_or_threads(tmp_path, shop, monday):
-    run_id = shop.stage(extra="insert into state.arms select 'p' || range, 'treated', 1 from range(300000)")
-    publishing.run(monday, shop.settings)
-    folder = shop.settings.published_dir / run_id
+def test_parquet_bytes_do_not_depend_on_row_order_or_threads(tmp_path, any_shop, monday):
+    run_id = any_shop.stage(extra="insert into state.arms select 'p' || range, 'treated', 1 from range(300000)")
+    publishing.run(monday, any_shop.settings)
+    folder = any_shop.settings.published_dir / run_id
     first = files_of(folder)
-    with warehouse.connect(shop.settings) as connection:
+    with warehouse.connect(any_shop.settings) as connection:
         for table in ("decisions.staged_offers", "decisions.ledger", "state.arms", "identity.person_identifiers"):
             connection.execute(f"create or replace temp table shuffled as select * from {table} order by hash(rowid * 7)")
             connection.execute(f"delete from {table}")
             connection.execute(f"insert into {table} select * from shuffled")
     import dataclasses
 
-    publishing.run(monday, dataclasses.replace(shop.settings, threads=1))
+    publishing.run(monday, dataclasses.replace(any_shop.settings, threads=1))
     assert files_of(folder) == first
 
 
@@ -187,16 +191,15 @@ def test_a_kill_at_any_step_shows_yesterday_and_the_rerun_gives_the_undisturbed_
 
 
 READER = """
-import json, sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], timeout=0)
+import json, select, sys
+from benchmarks import channel
 seen, reads = set(), 0
-print("ready", flush=True)
-import select
-while not select.select([sys.stdin], [], [], 0)[0]:
-    seen.update(connection.execute("select title, count(*), count(distinct run_id) from live_offers group by title").fetchall())
-    titles = connection.execute("select count(distinct title) from live_offers").fetchone()
-    seen.add(("titles at once",) + titles)
-    reads += 2
+with channel.read(sys.argv[1], timeout=0) as reader:
+    print("ready", flush=True)
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        seen.update(reader.rows("select title, count(*), count(distinct run_id) from live_offers group by title"))
+        seen.add(("titles at once", *reader.rows("select count(distinct title) from live_offers")[0]))
+        reads += 2
 print(json.dumps([reads, sorted(seen)]))
 """
 
@@ -206,7 +209,7 @@ def test_a_reader_beside_the_writer_sees_only_whole_runs(shop, monday):
     shop.stage(monday, title="day 0", people=people)
     publishing.run(monday, shop.settings)
     reader = subprocess.Popen(
-        [sys.executable, "-c", READER, str(store.path(shop.settings))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", READER, shop.settings.serving_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert reader.stdout.readline() == "ready\n"
     for day in (1, 2):
@@ -258,17 +261,20 @@ def test_lookups_hold_emails_and_phones_only_as_keyed_hashes(shop, monday):
     assert {row[1] for row in found if row[0] == "email_hash"} == hashes
     assert {row[1] for row in found if row[0] == "phone_hash"} == {hashing.keyed_hash(shop.settings, "+15550001")}
     assert ("account_id", "acc_ann", "ann") in found
-    everything = store.path(shop.settings).read_bytes() + b"".join(
-        file.read_bytes() for file in (shop.settings.published_dir / run_id).iterdir()
-    )
+    everything = b"".join(file.read_bytes() for file in (shop.settings.published_dir / run_id).iterdir())
+    if shop.on_sqlite:
+        everything += (shop.settings.state_dir / "serving" / "offers.sqlite").read_bytes()
+    everything += repr(
+        [shop.read(f"select * from {table}") for table in ("offers", "runs", "person_lookup", "likely_lookup")]
+    ).encode()
     for secret in (b"@gmail.com", b"@x.org", b"+15550001", shop.settings.hash_key.encode()):
         assert secret not in everything
 
 
-def test_a_long_key_hashes_as_the_standard_says(tmp_path, shop):
+def test_a_long_key_hashes_as_the_standard_says(tmp_path, any_shop):
     import dataclasses
 
-    settings = dataclasses.replace(shop.settings, hash_key="long" * 40)
+    settings = dataclasses.replace(any_shop.settings, hash_key="long" * 40)
     with warehouse.scratch(settings) as connection:
         hashing.install(connection, settings)
         assert connection.execute("select keyed_hash('añb@x.org')").fetchone()[0] == hashing.keyed_hash(settings, "añb@x.org")
@@ -360,33 +366,82 @@ def test_a_run_ends_the_suppressions_whose_cause_it_knows_and_no_other(shop, mon
     assert ended == [("s1", "2026-11-24T15:00:00Z", run_id), ("s2", None, None), ("s3", None, None)]
 
 
-def test_the_restricted_face_is_apart_and_closed(shop, monday):
-    run_id = shop.stage()
-    result = publishing.run(monday, shop.settings)
+def test_the_restricted_face_is_apart_and_closed(any_shop, monday):
+    run_id = any_shop.stage()
+    result = publishing.run(monday, any_shop.settings)
     assert result["files"]["restricted/person_hits"] == 2
-    folder = shop.settings.restricted_published_dir / run_id
+    folder = any_shop.settings.restricted_published_dir / run_id
     assert [file.name for file in folder.iterdir()] == ["person_hits.parquet"]
     (folder / "audit.parquet").touch()
-    publishing.run(monday, shop.settings)
+    publishing.run(monday, any_shop.settings)
     assert sorted(file.name for file in folder.iterdir()) == ["audit.parquet", "person_hits.parquet"]
-    for closed in (shop.settings.restricted_dir, shop.settings.restricted_published_dir, folder):
+    for closed in (any_shop.settings.restricted_dir, any_shop.settings.restricted_published_dir, folder):
         assert stat.S_IMODE(os.stat(closed).st_mode) == 0o700
-    open_folder = shop.settings.published_dir / run_id
+    open_folder = any_shop.settings.published_dir / run_id
     assert not any(b"FC_HOLD" in file.read_bytes() for file in open_folder.iterdir())
 
 
-def test_other_stores_are_refused_before_anything_is_written(shop, monday):
-    import dataclasses
+UNREACHABLE = "postgresql://candor:hush@127.0.0.1:1/offers"
 
+
+@pytest.mark.parametrize(
+    ("url", "told", "exit_code"),
+    [
+        pytest.param("mysql://candor:hush@host/offers", "mysql", 2, id="a_store_of_another_kind"),
+        pytest.param(
+            UNREACHABLE, r"candor:\*\*\*@127.0.0.1:1/offers cannot be reached: .*refused", 3, id="a_server_nobody_can_reach"
+        ),
+        pytest.param(f"{UNREACHABLE}?password=hush", "cannot be reached", 3, id="a_password_among_the_parameters"),
+        pytest.param(
+            "postgresql://candor:hu sh@127.0.0.1:1/offers", "cannot be reached", 3, id="a_password_that_libpq_would_repeat"
+        ),
+    ],
+)
+def test_other_stores_are_refused_before_anything_is_written_and_no_password_is_told(tmp_path, monday, url, told, exit_code):
+    shop = Shop(make_settings(tmp_path, url))
     shop.stage()
-    with pytest.raises(UsageError, match="postgresql"):
-        publishing.run(monday, dataclasses.replace(shop.settings, serving_url="postgresql://host/db"))
+    with pytest.raises(CandorError, match=told) as raised:
+        publishing.run(monday, shop.settings)
+    assert raised.value.exit_code == exit_code
+    assert raised.value.hint
+    assert "hush" not in "".join(traceback.format_exception(raised.value))
+    assert "hu sh" not in "".join(traceback.format_exception(raised.value))
     assert not shop.settings.published_dir.exists()
 
 
 def test_a_reader_is_found_by_index_and_not_by_a_scan(shop, monday):
-    shop.stage()
+    people = [f"p{number}" for number in range(2000)]
+    shop.stage(people=[*people, "ann"])
     publishing.run(monday, shop.settings)
-    plan = " ".join(row[-1] for row in shop.read("explain query plan select * from live_offers where person_id = 'ann'"))
-    assert "SEARCH offers USING INDEX offers_by_person" in plan
-    assert "SCAN offers" not in plan
+    explain = "explain query plan" if shop.on_sqlite else "explain"
+    plan = " ".join(row[-1] for row in shop.read(f"{explain} select * from live_offers where person_id = 'ann'"))
+    found, scan = (
+        ("SEARCH offers USING INDEX offers_by_person", "SCAN offers")
+        if shop.on_sqlite
+        else ("using offers_by_person", "Seq Scan on offers")
+    )
+    assert found in plan.replace("Bitmap Index Scan on", "using")
+    assert scan not in plan
+
+
+def test_both_stores_hold_the_same_to_the_byte_after_the_same_days(tmp_path, postgres, monday, tuesday):
+    """Two runs, a lookup that ended, a suppression that ended, texts beyond ASCII."""
+    hashes = []
+    for name, url in (("one", f"sqlite:///{tmp_path / 'one' / 'serving' / 'offers.sqlite'}"), ("two", postgres.database())):
+        shop = Shop(make_settings(tmp_path / name, url))
+        shop.stage(monday, title="Größe \U0001f600 'x'")
+        publishing.run(monday, shop.settings)
+        known = hashing.keyed_hash(shop.settings, "crm.consents/2026-11-23T120000Z@aaaaaaaaaaaa")
+        for number, cause in enumerate((known, "other", None)):
+            columns = "suppression_id, person_id, reason_kind, since, cause"
+            shop.write(
+                f"insert into suppressions ({columns}) values (?, 'ann', 'preference', '2026-11-23T16:00:00Z', ?)",
+                f"s{number}",
+                cause,
+            )
+        shop.stage(tuesday, extra="update identity.person_identifiers set person_id = 'cem' where identifier_kind = 'wallet'")
+        publishing.run(tuesday, shop.settings)
+        hashes.append(fingerprint.serving_store(url))
+        assert shop.read("select count(*) from suppressions where until is not null") == [(1,)]
+    assert len(hashes[0]) == 7
+    assert hashes[0] == hashes[1]
