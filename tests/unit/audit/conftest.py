@@ -22,7 +22,11 @@ from candor.warehouse import connect
 AS_OF = datetime(2026, 11, 23, 15, tzinfo=UTC)
 NOW = AS_OF.replace(tzinfo=None)
 LONG_AGO = datetime(2025, 1, 1)  # noqa: DTZ001  naive UTC, as in the warehouse
-DISCLOSURES = ["WHY_THIS_OFFER", "AD_LABEL", "OPT_OUT", "UK_RISK_WARNING", "UK_RISK_SUMMARY"]
+# Every text that some market asks for.
+DISCLOSURES = [
+    "WHY_THIS_OFFER", "AD_LABEL", "OPT_OUT", "UK_RISK_WARNING", "UK_RISK_SUMMARY", "NY_LICENCE_LEGEND", "CFD_RISK_WARNING", "SG_RISK_WARNING",
+    "ASCI_DISCLAIMER", "VARA_DISCLAIMER", "VARA_AD_LABEL",
+]  # fmt: skip
 CHANNELS = ("web", "email", "sms", "push")
 POLICY = Path(__file__).parents[3] / "policy"
 

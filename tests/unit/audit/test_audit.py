@@ -100,3 +100,19 @@ def test_a_policy_that_is_gone_stops_the_audit(world):
     world.policy = lambda folder: (folder / "channels.yml").unlink()
     with pytest.raises(PolicyError, match=r"no channels\.yml"):
         world.audited()
+
+
+@pytest.mark.parametrize(
+    ("email", "is_test"),
+    [
+        ("QA+7@example.com ", True),
+        ("ada+qa1@example.com", True),
+        ("ada@shop.invalid", True),
+        ("qadir@example.com", False),
+        ("a@b.tests", False),
+    ],
+)
+def test_an_address_that_only_testers_have_makes_a_person_one(world, email, is_test):
+    world.offer("gb", "web")
+    world.edit("exchange.accounts", "ac-gb", email=email)
+    assert world.found() == ({"ENG_TEST_PERSON"} if is_test else set())
