@@ -114,7 +114,7 @@ def _not_over(f: Row, zones: list[str] | None) -> Truth:
     if f["o_end_local"] is None:
         return fixed
     text = f["o_end_local"].replace("T", " ")
-    wall = datetime.fromisoformat(text[:10]) + DAY if text.endswith("24:00") else datetime.fromisoformat(text)
+    wall = datetime.fromisoformat(text[:10]) + DAY if text[11:16] == "24:00" else datetime.fromisoformat(text)
     ends = [wall.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).replace(tzinfo=None) for zone in zones or []]
     return conj(at < min(ends or [wall - 14 * HOUR]), fixed)
 
