@@ -44,6 +44,7 @@ def accounts(raw: Raw, identifiers: pl.DataFrame) -> pl.DataFrame:
         "birth_date",
         "created_at",
         "closed_at",
+        "is_test",
     ]
     owned = of_kind(identifiers, "account_id")
     rows = raw.current("exchange.accounts", ["account_id"], given, only=owned.select("account_id"))
@@ -64,6 +65,25 @@ def own_words(raw: Raw, identifiers: pl.DataFrame, accounts: pl.DataFrame) -> pl
     return pl.concat(
         [accounts.lazy().select("person_id", *given), owned.join(contacts, on="contact_id").select("person_id", *given)]
     ).unique()
+
+
+# How people who test software call themselves.
+TEST_EMAIL = r"^(?:test|testing|tester|qa|e2e|loadtest|smoketest)[0-9._+-]*(?:user|account|customer)?[0-9._+-]*@|[+](?:test|qa|e2e)[0-9._-]*@"
+
+
+def made_for_testing(raw: Raw, accounts: pl.DataFrame, stated: pl.LazyFrame) -> pl.LazyFrame:
+    """(person_id, is_made_for_testing = true) of everybody with an account marked so, or with an address that only testers have.
+
+    `stated` is what `own_words` gives.
+    """
+    import polars as pl
+
+    suffixes = pl.read_csv(raw.settings.dbt_project_dir / "seeds" / "test_email_domains.csv")["domain_suffix"].to_list()
+    email = pl.col("email").str.strip_chars().str.to_lowercase()
+    domain = email.str.extract(r"@([^@]+)$", 1)
+    by_address = email.str.contains(TEST_EMAIL) | pl.any_horizontal(*(domain.str.ends_with(suffix) for suffix in suffixes))
+    found = [accounts.lazy().filter("is_test").select("person_id"), stated.filter(by_address).select("person_id")]
+    return pl.concat(found).unique().with_columns(pl.lit(True).alias("is_made_for_testing"))
 
 
 def claimed_wallets(raw: Raw, identifiers: pl.DataFrame) -> pl.LazyFrame:

@@ -3,7 +3,8 @@
 The rules are the compiled SELECTs that dbt runs (`compiling.grain_sql`); the expressions that derive facts are the eligibility models'
 own macros (`expressions`). Two derivations are written here a second time, because the models work them out for something else: quiet
 hours, which a run turns into the next window of each place and a case asks for one instant; and regimes, which a run gathers from accounts
-and a case gives as market keys. Tests hold both against expected decisions and a slow reading of the rules (tests/unit/policy).
+and a case gives as market keys. tests/integration/test_cases_like_the_day.py asks the people of a day as cases and holds both, and every
+code, to what the models made of them.
 
 Facts are derived where they differ, once per instant and zone, set of countries, end and zone, and only then joined to the cases;
 cases go through in batches, so that memory does not grow with the table.

@@ -24,6 +24,7 @@ from candor.warehouse import connect
 AS_OF = datetime(2026, 11, 23, 15, tzinfo=UTC)
 NOW = AS_OF.replace(tzinfo=None)
 LONG_AGO = datetime(2025, 1, 1)  # noqa: DTZ001  naive UTC, as in the warehouse
+# Every text that some market asks for.
 DISCLOSURES = [
     "WHY_THIS_OFFER", "AD_LABEL", "OPT_OUT", "UK_RISK_WARNING", "UK_RISK_SUMMARY", "MICA_AD_LABEL", "NY_LICENCE_LEGEND", "SG_RISK_WARNING",
     "ASCI_DISCLAIMER", "VARA_DISCLAIMER", "VARA_AD_LABEL", "CFD_RISK_WARNING",

@@ -94,6 +94,19 @@ def disclosures(*left_out):
     return leak
 
 
+def lives_in(country, region=None):
+    """p-gb lives there and says nothing of anywhere else."""
+    return both(
+        edit("exchange.accounts", "ac-gb", country_code=country, region_code=region, phone=None),
+        edit("compliance.kyc_records", "ky-gb", residence_country=country, residence_region=region),
+        lambda world: world.identifiers.remove(("p-gb", "phone", "+447700900001")),
+    )
+
+
+def professional():
+    return edit("compliance.kyc_records", "ky-gb", client_class="professional")
+
+
 def row(**changes):
     return lambda world: [staged.update(changes) for staged in world.staged]
 
@@ -170,7 +183,7 @@ def unknown(codes):
 
 
 GB_SMS, GB_EMAIL, GB_PUSH, GB_WEB = ("gb", "sms"), ("gb", "email"), ("gb", "push"), ("gb", "web")
-NY_SMS, NY_EMAIL = ("ny", "sms"), ("ny", "email")
+NY_SMS, NY_EMAIL, NY_WEB = ("ny", "sms"), ("ny", "email"), ("ny", "web")
 
 LEAKS = {
     # financial crime
@@ -327,6 +340,72 @@ LEAKS = {
     "uk_risk_warning_left_out": (GB_WEB, disclosures("UK_RISK_WARNING"), {"DISC_MISSING_UK_RISK_WARNING"}),
     "uk_risk_summary_left_out": (GB_WEB, disclosures("UK_RISK_SUMMARY"), {"DISC_MISSING_UK_RISK_SUMMARY"}),
     "uk_derivatives": (GB_WEB, product("derivatives"), {"UK_DERIVATIVES_BAN", "JUR_NO_PERMISSION"}),
+    "new_york_legend_left_out": (NY_WEB, disclosures("NY_LICENCE_LEGEND"), {"DISC_MISSING_NY_LICENCE_LEGEND"}),
+    "legend_left_out_where_nobody_knows_who_must_see_it": (
+        GB_WEB,
+        both(edit("exchange.accounts", "ac-gb", pending_country="BR"), disclosures("NY_LICENCE_LEGEND", "UK_RISK_WARNING")),
+        {"JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN", "DISC_MISSING_NY_LICENCE_LEGEND", "DISC_MISSING_UK_RISK_WARNING"},
+    ),
+    "german_derivatives_with_a_present": (
+        GB_WEB,
+        both(lives_in("DE"), product("derivatives"), edit("catalogue.offers", incentive="nonmonetary")),
+        {"EU_CFD_INCENTIVE"},
+    ),
+    "german_derivatives_without_the_warning": (
+        GB_WEB,
+        both(lives_in("DE"), product("derivatives"), disclosures("CFD_RISK_WARNING")),
+        {"DISC_MISSING_CFD_RISK_WARNING"},
+    ),
+    "german_derivatives_test_failed": (
+        GB_WEB,
+        both(lives_in("DE"), product("derivatives"), edit("compliance.assessments", "as-gb-derivatives", result="failed")),
+        {"EU_CFD_APPROPRIATENESS", "SUI_APPROPRIATENESS"},
+    ),
+    "singapore_public_advertisement": (
+        GB_WEB,
+        both(
+            lives_in("SG"),
+            policy_text("channels.yml", "channel: web,     rule_channel: inapp", "channel: web, rule_channel: public_ad"),
+        ),
+        {"SG_PUBLIC_PROMO"},
+    ),
+    "singapore_fee_discount": (
+        GB_WEB,
+        both(lives_in("SG"), edit("catalogue.offers", incentive="fee_discount")),
+        {"SG_INCENTIVE_BAN"},
+    ),
+    "singapore_staking": (GB_WEB, both(lives_in("SG"), product("staking")), {"SG_LEND_STAKE", "JUR_NO_PERMISSION"}),
+    "singapore_warning_left_out": (
+        GB_WEB,
+        both(lives_in("SG"), disclosures("SG_RISK_WARNING")),
+        {"DISC_MISSING_SG_RISK_WARNING"},
+    ),
+    "hong_kong_gift": (GB_WEB, both(lives_in("HK"), edit("catalogue.offers", incentive="referral")), {"HK_GIFT_BAN"}),
+    "hong_kong_derivatives_to_retail": (
+        GB_WEB,
+        both(lives_in("HK"), product("derivatives")),
+        {"HK_PI_ONLY", "JUR_NO_PERMISSION"},
+    ),
+    "indian_advertisement_that_speaks_of_a_currency": (
+        GB_WEB,
+        both(lives_in("IN"), edit("catalogue.creatives", "cr-web", pressure_flags=["word_currency"])),
+        {"IN_BANNED_TERMS"},
+    ),
+    "indian_disclaimer_left_out": (
+        GB_WEB,
+        both(lives_in("IN"), disclosures("ASCI_DISCLAIMER")),
+        {"DISC_MISSING_ASCI_DISCLAIMER"},
+    ),
+    "dubai_disclaimer_left_out": (
+        GB_WEB,
+        both(lives_in("AE", "AE-DU"), disclosures("VARA_DISCLAIMER")),
+        {"DISC_MISSING_VARA_DISCLAIMER"},
+    ),
+    "dubai_label_left_out": (
+        GB_WEB,
+        both(lives_in("AE", "AE-DU"), disclosures("VARA_AD_LABEL")),
+        {"DISC_MISSING_VARA_AD_LABEL"},
+    ),
     "no_written_consent_to_us_texts": (
         NY_SMS,
         edit("crm.consents", "ny-telemarketing", status="denied"),
@@ -538,7 +617,6 @@ LEAKS = {
         ),
         {"SUI_VOLATILITY_UNKNOWN"},
     ),
-    "new_york_legend_left_out": (("ny", "web"), disclosures("NY_LICENCE_LEGEND"), {"DISC_MISSING_NY_LICENCE_LEGEND"}),
     "leverage_off_a_venue": (("ny", "web"), offer(leverage=2), {"US_OFF_EXCHANGE_LEVERAGE"}),
     "staking_without_counsel": (("ny", "web"), product("staking"), {"US_YIELD_REVIEW", "JUR_NO_PERMISSION"}),
     "credit_by_bureau_score": (
@@ -634,6 +712,13 @@ LEAKS = {
     "creative_of_another_channel": (GB_WEB, row(creative_id="cr-email"), {"ROW_CREATIVE_MISMATCH"}),
     "body_changed": (GB_WEB, row(body="Trade spot now."), {"ROW_TEXT_CHANGED"}),
     "disclosure_trimmed": (GB_WEB, row(disclosures='["AD_LABEL"]'), {"ROW_TEXT_CHANGED"}),
+    "account_for_testing": (GB_WEB, edit("exchange.accounts", "ac-gb", is_test=True), {"ENG_TEST_PERSON"}),
+    "address_of_a_tester": (GB_WEB, edit("exchange.accounts", "ac-gb", email="someone@example.TEST "), {"ENG_TEST_PERSON"}),
+    "address_of_a_tester_in_the_crm": (
+        GB_WEB,
+        lambda world: world.add("crm.contacts", contact_id="co-gb", email="someone@shop.invalid", source_updated_at=NOW - DAY),
+        {"ENG_TEST_PERSON"},
+    ),
     "drawn_as_held_out": (GB_WEB, arm("held_out"), {"ROW_HELD_OUT"}),
     "merged_with_somebody_held_out": (GB_WEB, arm("treated", "held_out"), {"ROW_HELD_OUT"}),
     "never_drawn": (GB_WEB, arm(), {"ROW_HELD_OUT"}),
@@ -702,6 +787,20 @@ HARMLESS = {
             hit("confirmed", "sr-wallets", wallet_address="1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", chain="litecoin"),
         ),
     ),
+    "testy_people_are_no_tests": (GB_WEB, edit("exchange.accounts", "ac-gb", email="testa.rossa@example.com")),
+    "german_present_with_spot": (
+        GB_WEB,
+        both(lives_in("DE"), edit("catalogue.offers", incentive="nonmonetary")),
+    ),
+    "hong_kong_fee_discount": (GB_WEB, both(lives_in("HK"), edit("catalogue.offers", incentive="fee_discount"))),
+    "hong_kong_derivatives_to_professionals": (GB_WEB, both(lives_in("HK"), product("derivatives"), professional())),
+    "no_legend_for_people_elsewhere": (
+        GB_WEB,
+        disclosures(
+            "NY_LICENCE_LEGEND", "CFD_RISK_WARNING", "SG_RISK_WARNING", "ASCI_DISCLAIMER", "VARA_DISCLAIMER", "VARA_AD_LABEL"
+        ),
+    ),
+    "no_indian_words_elsewhere": (GB_WEB, edit("catalogue.creatives", "cr-web", pressure_flags=["word_currency"])),
     "cleared_hit": (GB_WEB, hit("cleared", account_id="ac-gb")),
     "hit_of_an_earlier_screening": (GB_WEB, hit("confirmed", "sr-old", account_id="ac-gb")),
     "restriction_resolved_since": (
