@@ -71,8 +71,10 @@ select
     person_facts.* exclude (person_id, market, language, place_id, d_age, u_regimes, u_perm_regimes),
     offer_facts.* exclude (
         creative_id, offer_id, offer_version, product_line, channel, c_channel, has_window, locale, ends_at, ends_local, o_starts_at,
-        offer_class, m_product, m_rank, m_min_kyc, m_approp, m_vol_max, m_profiles, m_stages
+        offer_class, m_product, m_rank, m_min_kyc, m_approp, m_vol_max, m_profiles, m_stages,
+        d_sensitive_feature
     ),
+    market_state.c_vol_rank,
     offer_facts.product_line as o_product,
     offer_facts.o_starts_at as o_from,
     offer_facts.ends_at as o_to,
@@ -80,6 +82,7 @@ select
 from vault.eligibility.person_facts
 inner join homes on person_facts.person_id = homes.person_id
 cross join eligibility.offer_facts
+cross join eligibility.market_state
 left join vault.eligibility.int_person_kyc as kyc on person_facts.person_id = kyc.person_id
 left join vault.eligibility.person_product_facts as approp
     on person_facts.person_id = approp.person_id and offer_facts.product_line = approp.product_line
