@@ -1,6 +1,6 @@
 """Runs of millions of offers published over one another while a channel polls, on SQLite and on PostgreSQL.
 
-    python -m benchmarks.publishing --rows 3000000 --folder /tmp/publishing
+    python -m benchmarks.publishing --rows 3000000 --folder FOLDER
 
 Per store: seconds of a bare ADBC load of the same rows into a table without key or index; of every publication, and its ratio to that; the
 reads of one channel (200 a second, each all live offers of one person) beside them and in quiet: counted, torn, p50, p99 and the longest;

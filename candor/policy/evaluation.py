@@ -46,6 +46,8 @@ def evaluate_file(
     policy: Policy, facts: Path, out: Path, *, as_of: datetime | None = None, threads: int = 2, memory: str = "4GB"
 ) -> Counts:
     """The decisions on every case of `facts` (Parquet or CSV), written to `out` (Parquet) in the order of case_id; whole or not at all."""
+    import duckdb
+
     if not facts.is_file():
         raise UsageError(f"there is no file {facts}", hint="a Parquet or CSV file with one row per case")
     readers = {".parquet": "read_parquet({})", ".csv": "read_csv({}, all_varchar = true, header = true)"}
@@ -58,7 +60,7 @@ def evaluate_file(
         with _Evaluation(policy, Path(scratch), threads, memory) as evaluation:
             try:
                 evaluation.connection.execute(f"describe select * from {relation}")
-            except Exception as error:
+            except duckdb.Error as error:
                 raise UsageError(
                     f"{facts} cannot be read: {str(error).splitlines()[0]}", hint="a Parquet or CSV file with one row per case"
                 ) from error
