@@ -79,6 +79,8 @@ TABLES = {
     "channels": "channel varchar, rule_channel varchar, slots integer, is_push boolean, has_window boolean",
     "limits": "name varchar, value double, why varchar",
     "objectives": "name varchar, value double, why varchar",
+    "education_ratio": "lifecycle_stage varchar, promotions_per_education double",
+    "budgets": "name varchar, limit_usd double",
     "rule_codes": "code varchar, rule_id varchar, v integer, effect varchar, visibility varchar, grain varchar, title varchar",
     "facts": "fact varchar, type varchar, max_age_hours integer, visibility varchar, sources varchar[]",
     "sensitive_features": "feature varchar",
@@ -125,6 +127,8 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
         "channels": list(policy.channels),
         "limits": [(name, value, why) for name, (value, why) in policy.limits.items()],
         "objectives": [(name, value, why) for name, (value, why) in policy.objectives.items()],
+        "education_ratio": list(policy.promotions_per_education),
+        "budgets": [("incentives", policy.incentive_budget_usd)],
         "rule_codes": list(compiling.codes(policy)),
         "facts": [
             (fact.name, fact.type, fact.max_age_hours, fact.visibility, list(fact.sources))
