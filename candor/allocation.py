@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import numpy as np  # noqa: TID253 - arrays throughout; the stage imports this module only when it runs
 
 from candor.errors import CandorError
 
@@ -56,6 +56,9 @@ left join identity.person_aliases as aliases on past.person_id = aliases.person_
 where past.batch_seq < $batch_seq and past.is_chosen and past.arm = 'treated'
     and past.offer_id in (select offer_id from staging.stg_catalogue__offers where total_cap is not null)
 """
+
+NOBODY = "select null::varchar as person_id, null::varchar as offer_id where false"
+NO_DECISIONS = "(select 0 as batch_seq, '' as person_id, '' as offer_id, '' as arm, false as is_chosen where false)"
 
 
 @dataclass(frozen=True)
@@ -140,9 +143,7 @@ def _priced(options: Options, places: np.ndarray, budget_price: float) -> Assign
     return Assignment(taken, prices, budget_price, value, bound)
 
 
-def _cleared(
-    options: Options, worth: np.ndarray, scarce: list[int], places: np.ndarray, prices: np.ndarray
-) -> np.ndarray:
+def _cleared(options: Options, worth: np.ndarray, scarce: list[int], places: np.ndarray, prices: np.ndarray) -> np.ndarray:
     """What is taken in a line with at most one scarce offer, whose price is set."""
     if not scarce:
         return _best(worth, options.choice)
@@ -176,7 +177,9 @@ def _solved(options: Options, worth: np.ndarray, scarce: list[int], places: np.n
     limited = options.takes_place[counted] & np.isin(options.offer[counted], scarce)
     columns = np.arange(counted.size)
     rows = np.r_[choices, kept.size + of_scarce[limited]]
-    matrix = coo_array((np.ones(rows.size), (rows, np.r_[columns, columns[limited]])), shape=(kept.size + len(scarce), counted.size))
+    matrix = coo_array(
+        (np.ones(rows.size), (rows, np.r_[columns, columns[limited]])), shape=(kept.size + len(scarce), counted.size)
+    )
     solved = linprog(
         -worth[counted].astype(np.float64),
         A_ub=matrix.tocsr(),
@@ -215,8 +218,14 @@ def run(connection: duckdb.DuckDBPyConnection, current: Run, *, missed: str | No
     `missed`: a query of (person_id, offer_id) that took a place in vain, since the person has better offers for all of their slots.
     """
     connection.execute("create schema if not exists decisions")
-    connection.execute(f"create or replace temp table places_missed as {missed or 'select null as person_id, null as offer_id where false'}")
-    source = "state.decisions" if _has_decisions(connection) else "(select 0 as batch_seq, '' as person_id, '' as offer_id, '' as arm, false as is_chosen)"
+    connection.execute(
+        f"create or replace temp table places_missed as {missed or 'select null as person_id, null as offer_id where false'}"
+    )
+    source = (
+        "state.decisions"
+        if _has_decisions(connection)
+        else "(select 0 as batch_seq, '' as person_id, '' as offer_id, '' as arm, false as is_chosen)"
+    )
     connection.execute(HOLDERS.format(decisions=source), {"batch_seq": current.batch_seq})
     budget = connection.execute("select limit_usd from policy.budgets where name = 'incentives'").fetchall()
     limit = None if not budget or budget[0][0] is None else round(budget[0][0] * MICRO)
@@ -228,7 +237,8 @@ def run(connection: duckdb.DuckDBPyConnection, current: Run, *, missed: str | No
     caps = np.full(names.size, NO_LIMIT, dtype=np.int64)
     caps[codes] = total
     places = np.array(
-        [NO_LIMIT if cap == NO_LIMIT else max(0, cap - held.get(name, 0)) for name, cap in zip(names, caps, strict=True)], dtype=np.int64
+        [NO_LIMIT if cap == NO_LIMIT else max(0, cap - held.get(name, 0)) for name, cap in zip(names, caps, strict=True)],
+        dtype=np.int64,
     )
     explored = table["is_explored"].to_numpy(zero_copy_only=False)
     options = Options(
@@ -251,7 +261,14 @@ def run(connection: duckdb.DuckDBPyConnection, current: Run, *, missed: str | No
     counted = taken & options.is_counted
     given = np.bincount(options.offer[counted & options.takes_place], minlength=names.size)
     scarce = [
-        ("total_cap", str(name), int(caps[code]), int(held.get(str(name), 0)), int(given[code]), float(solved.prices[code]) / MICRO)
+        (
+            "total_cap",
+            str(name),
+            int(caps[code]),
+            int(held.get(str(name), 0)),
+            int(given[code]),
+            float(solved.prices[code]) / MICRO,
+        )
         for code, name in enumerate(names)
         if caps[code] != NO_LIMIT
     ]
@@ -276,7 +293,9 @@ def run(connection: duckdb.DuckDBPyConnection, current: Run, *, missed: str | No
 def _write(connection: duckdb.DuckDBPyConnection, table: Any, taken: np.ndarray, concerned: np.ndarray) -> None:
     import pyarrow as pa
 
-    connection.register("solved_options", table.append_column("is_taken", pa.array(taken)).append_column("is_concerned", pa.array(concerned)))
+    connection.register(
+        "solved_options", table.append_column("is_taken", pa.array(taken)).append_column("is_concerned", pa.array(concerned))
+    )
     connection.execute(
         """
         create or replace table decisions.allocations as

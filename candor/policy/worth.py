@@ -46,7 +46,9 @@ def education_ratio(node: Node, file: str, problems: Problems) -> tuple[tuple[st
         return ()
     for stage, value in given.items():
         if value is not None and value < 0:
-            problems.add(file, given.lines[stage], "promotions_per_education", f"{stage} must be at least 0, or null, is {value}")
+            problems.add(
+                file, given.lines[stage], "promotions_per_education", f"{stage} must be at least 0, or null, is {value}"
+            )
     return tuple((stage, None if given[stage] is None else float(given[stage])) for stage in specs.STAGES)
 
 
@@ -54,5 +56,7 @@ def incentive_budget(node: Node, file: str, problems: Problems) -> float | None:
     """What the incentives of a run may cost in US dollars; None is no limit."""
     value = node.get("incentive_budget_usd")
     if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
-        problems.add(file, node.lines["incentive_budget_usd"], "incentive_budget_usd", f"must be at least 0, or null, is {value}")
+        problems.add(
+            file, node.lines["incentive_budget_usd"], "incentive_budget_usd", f"must be at least 0, or null, is {value}"
+        )
     return None if value is None else float(value) if isinstance(value, int | float) else None
