@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 MICRO = 1_000_000  # values are exact millionths of a dollar
 NO_LIMIT = -1
+SOLVED_WHOLE = 5_000  # choices of one line that go into one program as they are
+BUDGET_LEFT = 1e-5  # of the budget: near enough to stop
+SLACK = 1e-6  # millionths of a dollar
 
 OPTIONS = """
 with options as (
@@ -113,7 +116,7 @@ def assign(options: Options, places: np.ndarray, budget: int | None) -> Assignme
             best, high = tried, middle
         else:
             low = middle
-        if high - low < 1e-9 * max(1.0, high):
+        if 0 <= budget - _spent(options, tried.taken) <= budget * BUDGET_LEFT or high - low < 1e-9 * max(1.0, high):
             break
     return Assignment(best.taken, best.prices, best.budget_price, best.value, bound)
 
@@ -166,35 +169,80 @@ def _cleared(options: Options, worth: np.ndarray, scarce: list[int], places: np.
 
 def _solved(options: Options, worth: np.ndarray, scarce: list[int], places: np.ndarray, prices: np.ndarray) -> np.ndarray:
     """What is taken in a line with several scarce offers, whose prices are set."""
-    from scipy.optimize import linprog
-    from scipy.sparse import coo_array
-
     counted = np.flatnonzero(options.is_counted & (worth > 0))
     if not counted.size:
         return _best(worth, options.choice)
-    kept, choices = np.unique(options.choice[counted], return_inverse=True)
-    of_scarce = np.searchsorted(scarce, options.offer[counted])
-    limited = options.takes_place[counted] & np.isin(options.offer[counted], scarce)
-    columns = np.arange(counted.size)
-    rows = np.r_[choices, kept.size + of_scarce[limited]]
+    part = options.only(counted)
+    limited = part.takes_place & np.isin(part.offer, scarce)
+    slot = np.where(limited, np.searchsorted(scarce, part.offer), 0)
+    chosen, at = _transported(part.choice, worth[counted].astype(np.float64), slot, limited, places[scarce].astype(np.float64))
+    prices[scarce] = at
+    net = worth - np.where(options.takes_place & np.isin(options.offer, scarce), prices[options.offer], 0.0)
+    taken = _best(np.where(options.is_counted, 0.0, net), options.choice)  # those who take no place
+    taken[counted] = chosen
+    return taken
+
+
+def _transported(
+    choice: np.ndarray, value: np.ndarray, slot: np.ndarray, limited: np.ndarray, room: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(what is taken, the price per scarce offer) of the transportation problem, whatever its size.
+
+    An eighth of the choices gives the prices nearly; at these most choices are clear, and only the others need the program. What it says is the
+    optimum of the whole when at its prices the clear ones would choose the same; those that would not join it, and it is solved again.
+    """
+    people = int(choice[-1]) + 1
+    if people <= SOLVED_WHOLE:
+        return _program(choice, value, slot, limited, room)
+    eighth = np.flatnonzero(choice % 8 == 0)
+    _, near = _transported(choice[eighth] // 8, value[eighth], slot[eighth], limited[eighth], np.floor(room / 8))
+    net = value - np.where(limited, near[slot], 0.0)
+    first = _best(net, choice)
+    other = np.maximum(_greatest(np.where(first, -np.inf, net), choice), 0.0)
+    margin = -_greatest(net, choice)[
+        np.flatnonzero(np.r_[True, np.diff(choice) > 0])
+    ]  # of those who take nothing: how far they are from it
+    margin[choice[first]] = (net - other)[first]
+    order = np.argsort(margin, kind="stable")
+    is_open = np.zeros(people, dtype=bool)
+    is_open[order[:SOLVED_WHOLE]] = True
+    while True:
+        clear = first & ~is_open[choice]
+        left = room - np.bincount(slot[clear & limited], minlength=room.size)
+        if left.min() < 0:  # too many are clear: the next less clear ones join
+            known = np.count_nonzero(is_open)
+            is_open[order[: 2 * known]] = True
+            continue
+        rows = np.flatnonzero(is_open[choice])
+        taken = clear.copy()
+        taken[rows], at = _program(choice[rows], value[rows], slot[rows], limited[rows], left)
+        now = value - np.where(limited, at[slot], 0.0)
+        held = np.zeros(people)
+        held[choice[taken]] = now[taken]
+        best = _greatest(now, choice)[np.flatnonzero(np.r_[True, np.diff(choice) > 0])]
+        moved = np.flatnonzero((np.maximum(best, 0.0) > held + SLACK) & ~is_open)
+        if not moved.size:
+            return taken, at
+        is_open[moved] = True
+
+
+def _program(
+    choice: np.ndarray, value: np.ndarray, slot: np.ndarray, limited: np.ndarray, room: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(what is taken, the price per scarce offer) of the transportation problem over these options."""
+    from scipy.optimize import linprog
+    from scipy.sparse import coo_array
+
+    kept, choices = np.unique(choice, return_inverse=True)
+    columns = np.arange(choice.size)
+    rows = np.r_[choices, kept.size + slot[limited]]
     matrix = coo_array(
-        (np.ones(rows.size), (rows, np.r_[columns, columns[limited]])), shape=(kept.size + len(scarce), counted.size)
+        (np.ones(rows.size), (rows, np.r_[columns, columns[limited]])), shape=(kept.size + room.size, choice.size)
     )
-    solved = linprog(
-        -worth[counted].astype(np.float64),
-        A_ub=matrix.tocsr(),
-        b_ub=np.r_[np.ones(kept.size), places[scarce].astype(np.float64)],
-        bounds=(0, None),
-        method="highs-ds",
-    )
+    solved = linprog(-value, A_ub=matrix.tocsr(), b_ub=np.r_[np.ones(kept.size), room], bounds=(0, None), method="highs-ds")
     if solved.status != 0:
         raise CandorError(f"the assignment of scarce offers has no solution: {solved.message}")
-    prices[scarce] = np.abs(solved.ineqlin.marginals[kept.size :])
-    net = worth.astype(np.float64)
-    net -= np.where(options.takes_place & np.isin(options.offer, scarce), prices[options.offer], 0.0)
-    taken = _best(np.where(options.is_counted, 0.0, net), options.choice)  # those who take no place
-    taken[counted] = solved.x > 0.5
-    return taken
+    return solved.x > 0.5, np.abs(solved.ineqlin.marginals[kept.size :])
 
 
 def _greatest(worth: np.ndarray, choice: np.ndarray) -> np.ndarray:

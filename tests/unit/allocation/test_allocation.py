@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from candor import allocation
 from candor.allocation import Options, assign
 
 
@@ -73,6 +74,15 @@ def test_no_assignment_within_the_caps_is_worth_more(seed):
     keeps_limits(options, places, None, solved.taken)
     assert solved.value == pytest.approx(best_value(options, places, None))
     assert solved.bound == pytest.approx(solved.value)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_is_clear_from_an_eighth_of_the_people_is_the_optimum_of_all(seed, monkeypatch):
+    options, places, _ = problem(seed, budget=False)
+    monkeypatch.setattr(allocation, "SOLVED_WHOLE", 2)
+    solved = assign(options, places, None)
+    keeps_limits(options, places, None, solved.taken)
+    assert solved.value == pytest.approx(best_value(options, places, None))
 
 
 @pytest.mark.parametrize("seed", range(60))
