@@ -134,7 +134,7 @@ def test_publishing_twice_is_publishing_once_to_the_byte(shop, monday):
     shop.stage()
     publishing.run(monday, shop.settings)
     first = state_of(shop)
-    assert len(first["files"]) == 17
+    assert len(first["files"]) == 21
     publishing.run(monday, shop.settings)
     assert state_of(shop) == first
 
