@@ -135,7 +135,7 @@ def decide(as_of: datetime, settings: Settings) -> dict[str, Any]:
     The original must stand for `as_of` up to its decisions; its champion and arms are used. Raises UsageError when `settings` are not
     those of a copy.
     """
-    from candor import decisions, identity, scoring
+    from candor import decisions, explanations, identity, scoring
     from candor.transform import build_models
     from candor.warehouse import connect
 
@@ -154,7 +154,10 @@ def decide(as_of: datetime, settings: Settings) -> dict[str, Any]:
         connection.execute(TEST_PEOPLE)
     models += build_models(("+candidates,path:models/eligibility",), as_of, settings, target="restricted", with_rules=True)
     scored = scoring.run(as_of, settings)
-    decided = decisions.run(as_of, settings)
+    decisions.run(as_of, settings)
+    with connect(settings) as connection:
+        explanations.prepare(connection)  # nothing decided here is published, so nothing needs a reason
+    decided = decisions.stage(as_of, settings)
     return {
         "models_built": models,
         "people": people["people"],

@@ -1,4 +1,4 @@
-"""Who would be shown what: the arms, what each candidate is worth, who gets what is scarce, then the arbitration.
+"""Who would be shown what: the arms, what each candidate is worth, who gets what is scarce, the arbitration, the rows to publish.
 
 The rules of arbitration are SQL, in dbt_project/models/valuation and decisions; the slots, weights and limits are policy.
 """
@@ -31,7 +31,7 @@ having not bool_or(is_chosen)
 
 
 def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
-    """Counts per arm, of ranked candidates by what became of them, of what was scarce, and of the offers staged for publication."""
+    """Counts per arm, of ranked candidates by what became of them, and of what was scarce. `decisions.ledger` stands; nothing is staged."""
     settings = settings or settings_module.load()
     with connect(settings) as connection:
         current = runs.current(connection, as_of)
@@ -54,9 +54,6 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         outcomes = connection.execute(
             "select coalesce(not_chosen_reason, 'chosen'), count(*) from decisions.ledger group by all order by all"
         ).fetchall()
-        rows, people = connection.execute("select count(*), count(distinct person_id) from decisions.staged_offers").fetchall()[
-            0
-        ]
         explored = connection.execute(
             "select count(distinct (person_id, product_line)) from decisions.ledger where is_explored and is_chosen"
         ).fetchall()[0][0]
@@ -66,8 +63,17 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         "candidates": dict(outcomes),
         **allocated,
         "choices_explored": explored,
-        "offers_staged": rows,
-        "people_with_offers": people,
         "models": valued["models"] + built["models"],
         "tests": {name: count + valued["tests"][name] for name, count in built["tests"].items()},
     }
+
+
+def stage(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
+    """Offers and people in `decisions.staged_offers`: what goes out once the audit has passed, each row with its reason."""
+    settings = settings or settings_module.load()
+    built = transform.build("offers", as_of, settings)
+    with connect(settings) as connection:
+        rows, people = connection.execute("select count(*), count(distinct person_id) from decisions.staged_offers").fetchall()[
+            0
+        ]
+    return {"offers_staged": rows, "people_with_offers": people, "staged_tests": built["tests"]}

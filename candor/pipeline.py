@@ -55,7 +55,11 @@ STAGES = (
     Stage("gate_features", "refuse features and candidates out of range", (("candor.gates:run", "features"),)),
     Stage("champion", "find the model in use, or end the run here", (("candor.scoring:choose_champion",),)),
     Stage("score", "how likely each candidate is to help, shown and held out", (("candor.scoring:run",),)),
-    Stage("decide", "arms, arbitration, slots: what each person would see", (("candor.decisions:run",),)),
+    Stage(
+        "decide",
+        "arms, arbitration, slots, reasons: what each person would see, and why",
+        (("candor.decisions:run",), ("candor.explanations:run",), ("candor.decisions:stage",)),
+    ),
     Stage("audit", "prove every row from raw data by a second implementation", (("candor.audit:run",),)),
     Stage("gate_served", "refuse a malformed serving table", (("candor.gates:run", "served"),)),
     Stage("publish", "the serving store and the published files, whole or not at all", (("candor.publishing:run",),)),

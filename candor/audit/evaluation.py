@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from candor.audit import catalogue, consent, markets, moments, people, screening
+from candor.audit import catalogue, consent, markets, moments, people, reasons, screening
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,6 +38,8 @@ def wide_rows(given: Inputs, held: pl.DataFrame, settings: Settings, context: An
         .join(catalogue.offers(raw, book.brand), on="offer_id", how="left")
         .join(catalogue.creatives(raw, book.brand), on="creative_id", how="left")
         .join(catalogue.approvals(raw, shown), on=["offer_id", "offer_version", "creative_id"], how="left")
+        .with_columns(pl.col("locale").str.split("-").list.first().alias("language"))
+        .join(reasons.sentences(book.explanations), on=["language", "reason_text"], how="left")
         .join(book.product_frame().lazy(), on="product_line", how="left")
         .join(channels, on="channel", how="left")
         .join(

@@ -41,6 +41,7 @@ class Rulebook:
     pack_valid_from: datetime
     pack_valid_to: datetime
     brand: dict[str, Any]  # brand.yml as it is
+    explanations: dict[str, Any]  # explanations.yml as it is
     market_basket: list[dict[str, Any]]
     promotions_per_education: dict[str, float | None]  # by lifecycle stage; None, or no stage at all: no limit
     sensitive_features: list[str]
@@ -105,6 +106,7 @@ def load(folder: Path, shop: str) -> Rulebook:
         pack_valid_from=instant(pack["valid_from"]),
         pack_valid_to=instant(pack["valid_to"]),
         brand=_read(folder / "brand.yml"),
+        explanations=_read(folder / "explanations.yml"),
         sensitive_features=list(shop_tables["sensitive_features"]),
         market_basket=shop_tables.get("market_basket") or [],
         promotions_per_education=shop_tables.get("promotions_per_education") or {},

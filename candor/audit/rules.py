@@ -129,9 +129,11 @@ def _row_checks(context: Any) -> list[Check]:
               "catalogue.creatives", always,
               (col("c_offer_id") == col("offer_id")) & (col("c_offer_version") == col("offer_version"))
               & (col("c_channel") == col("channel")) & (col("c_locale") == col("locale"))),
-        Check("ROW", "ROW_TEXT_CHANGED", "title, body, reason and disclosures are the catalogue's", "catalogue.creatives", always,
-              (col("c_title") == col("title")) & (col("c_body") == col("body")) & (col("c_why") == col("reason_text"))
-              & (col("o_disclosures") == col("shown_disclosures"))),
+        Check("ROW", "ROW_TEXT_CHANGED", "title, body and disclosures are the catalogue's", "catalogue.creatives", always,
+              (col("c_title") == col("title")) & (col("c_body") == col("body")) & (col("o_disclosures") == col("shown_disclosures"))),
+        Check("ROW", "ROW_REASON_NOT_PERMITTED", "the reason is the creative's own, or a sentence of explanations.yml in its language",
+              "catalogue.creatives, explanations.yml", always,
+              (col("c_why") == col("reason_text")).fill_null(False) | col("is_permitted_reason").fill_null(False)),
         Check("ENGINE", "ENG_UNKNOWN_PRODUCT", "the product line is in the matrix", "product_lines", always, col("m_rank").is_not_null()),
         Check("ENGINE", "ENG_UNKNOWN_CHANNEL", "the channel is one the rules know", "channels", always, col("is_known_channel")),
         Check("ENGINE", "PACK_OUT_OF_DATE", "the policy is in force at the planned delivery", "pack", always,

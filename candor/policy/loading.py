@@ -12,6 +12,7 @@ from candor.contract import load as load_contract
 from candor.errors import PolicyError
 from candor.policy import specs
 from candor.policy.brand import read_brand
+from candor.policy.drivers import read_explanations
 from candor.policy.grains import PAIR
 from candor.policy.identity_overrides import FILE, read_overrides
 from candor.policy.model import Fact, Policy, ProductLine, Silo
@@ -30,7 +31,7 @@ def load(folder: Path, shop: str) -> Policy:
     pack_node = read(folder / str(pack_file), problems)
     others = {
         name: read(folder / f"{name}.yml", problems)
-        for name in ("channels", "limits", "objectives", "experiments", "owners", "silos", "brand")
+        for name in ("channels", "limits", "objectives", "experiments", "owners", "silos", "brand", "explanations")
     }
     nodes = {"shop": shop_node, "facts": facts_node, "pack": pack_node, **others}
     if (folder / FILE).is_file():  # a shop that overrules nothing need not say so
@@ -58,6 +59,7 @@ def load(folder: Path, shop: str) -> Policy:
     silos = _silos(others["silos"], facts, role_names, problems)
     experiments = _experiments(others["experiments"], problems)
     brand = read_brand(others["brand"], problems)
+    explanations = read_explanations(others["explanations"], problems)
     not_served = _not_served(others["channels"], {str(node.get("rule_channel")) for node in channels}, problems)
     rule_channels = {str(node.get("rule_channel")) for node in channels} | set(not_served)
     pack, rules = (
@@ -117,6 +119,7 @@ def load(folder: Path, shop: str) -> Policy:
         leaves_out=MappingProxyType(leaves_out),
         silos=silos,
         brand=brand,
+        explanations=explanations,
         market_basket=tuple(
             (row["asset"], float(row["weight"]), row["interval"]) for row in shop_node.get("market_basket", ())
         ),

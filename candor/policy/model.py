@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from candor.identity.overrides import Override
     from candor.policy.brand import Brand
+from candor.policy.drivers import Explanations
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ class Policy:
     roles: tuple[tuple[str, str, tuple[str, ...]], ...]
     leaves_out: Mapping[str, str]  # rules of the pack that do not concern the shop, with the reason; they are not among `rules`
     brand: Brand
+    explanations: Explanations
     market_basket: tuple[tuple[str, float, str], ...] = ()  # asset, weight, interval of its bars
     silos: tuple[Silo, ...] = ()
     identity_overrides: tuple[Override, ...] = ()  # of all time; which hold depends on the run's as_of

@@ -5,6 +5,8 @@ Scoring knows no rule: whoever is in `eligibility.candidates` is scored, nobody 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from candor.settings import Settings
 
-__all__ = ["choose_champion", "run"]
+__all__ = ["candidates_sql", "champion", "choose_champion", "run"]
 
 BATCH_ROWS = 200_000  # 50 features: about 80 MB of doubles at a time, whatever the number of candidates
 RELATIONS = {
@@ -61,6 +63,20 @@ def choose_champion(as_of: datetime, settings: Settings | None = None) -> dict[s
     }
 
 
+@contextmanager
+def champion(settings: Settings, run: runs.Run) -> Iterator[Model]:
+    """The model that the run is pinned to. Raises NoChampion when it has none yet."""
+    if run.champion_version is None:
+        raise NoChampion(
+            f"the run of {registry.instant_text(run.as_of)} has no champion yet",
+            hint="candor champion chooses one before scoring",
+        )
+    mlflow_client = registry.client(settings)
+    version = _registered(registry.versions(mlflow_client), run.champion_version)
+    with registry.fetched(mlflow_client, version) as model:
+        yield model
+
+
 def _registered(known: list[registry.Registered], model_version: str) -> registry.Registered:
     """The registered version with that hash; of several, the first, which has the same bytes."""
     for version in known:
@@ -80,15 +96,8 @@ def run(as_of: datetime, settings: Settings | None = None, *, batch_rows: int = 
     """
     settings = settings or settings_module.load()
     with warehouse.connect(settings) as connection:
-        champion_version = runs.current(connection, as_of).champion_version
-        if champion_version is None:
-            raise NoChampion(
-                f"the run of {registry.instant_text(as_of)} has no champion yet",
-                hint="candor champion chooses one before scoring",
-            )
-    mlflow_client = registry.client(settings)
-    version = _registered(registry.versions(mlflow_client), champion_version)
-    with registry.fetched(mlflow_client, version) as model, warehouse.connect(settings) as connection:
+        current = runs.current(connection, as_of)
+    with champion(settings, current) as model, warehouse.connect(settings) as connection:
         candidates, batches = score_candidates(connection, model, batch_rows=batch_rows)
     return {"model_version": model.version, "learner": model.learner, "candidates_scored": candidates, "batches": batches}
 

@@ -743,6 +743,19 @@ LEAKS = {
     ),
     "creative_of_another_channel": (GB_WEB, row(creative_id="cr-email"), {"ROW_CREATIVE_MISMATCH"}),
     "body_changed": (GB_WEB, row(body="Trade spot now."), {"ROW_TEXT_CHANGED"}),
+    "reason_that_nobody_approved": (GB_WEB, row(reason_text="Because of your risk review."), {"ROW_REASON_NOT_PERMITTED"}),
+    "reason_past_the_budget": (
+        GB_WEB,
+        row(
+            reason_text="You see this because you have used products like this and you looked at products like this in the last 30 days."
+        ),
+        {"ROW_REASON_NOT_PERMITTED"},
+    ),
+    "reason_in_another_language": (
+        GB_WEB,
+        row(reason_text="Sie sehen dies, weil Sie Produkte wie dieses schon genutzt haben."),
+        {"ROW_REASON_NOT_PERMITTED"},
+    ),
     "disclosure_trimmed": (GB_WEB, row(disclosures='["AD_LABEL"]'), {"ROW_TEXT_CHANGED"}),
     "account_for_testing": (GB_WEB, edit("exchange.accounts", "ac-gb", is_test=True), {"ENG_TEST_PERSON"}),
     "address_of_a_tester": (GB_WEB, edit("exchange.accounts", "ac-gb", email="someone@example.TEST "), {"ENG_TEST_PERSON"}),
@@ -794,6 +807,12 @@ LEAKS = {
 
 
 HARMLESS = {
+    "reason_of_two_drivers": (
+        GB_WEB,
+        row(
+            reason_text="You see this because you looked around our products in the last 30 days and you have used products like this."
+        ),
+    ),
     "granted_by_the_account_beside_a_likely_contact": (
         GB_EMAIL,
         both(likely("co-gb"), consent_of_account(), edit("crm.consents", "gb-marketing-email", purpose="third_party")),

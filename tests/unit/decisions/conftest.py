@@ -91,8 +91,8 @@ def settings(tmp_path_factory) -> Settings:
 
 @pytest.fixture(scope="module")
 def decided(settings):
-    """The settings of a state in which 300 people's offers were decided, and what `run` answered."""
-    from candor import decisions
+    """The settings of a state in which 300 people's offers were decided and staged, and what that answered."""
+    from candor import decisions, explanations
 
     with warehouse.connect(settings) as connection:
         runs.prepare(connection)
@@ -101,4 +101,5 @@ def decided(settings):
         )
         runs.pin(connection, MONDAY, policy_version="p1")
         connection.execute(INPUTS.format(people=300))
-    return settings, decisions.run(MONDAY, settings)
+        explanations.prepare(connection)
+    return settings, decisions.run(MONDAY, settings) | decisions.stage(MONDAY, settings)

@@ -255,6 +255,7 @@ def test_the_same_run_again_gives_the_same_rows(decided):
     tables = ("decisions.ledger", "decisions.staged_offers", "state.arms")
     before = {name: ask(settings, f"select * from {name} order by all") for name in tables}
     decisions.run(MONDAY, settings)
+    decisions.stage(MONDAY, settings)
     assert {name: ask(settings, f"select * from {name} order by all") for name in tables} == before
 
 
@@ -281,7 +282,13 @@ def test_the_models_own_unit_tests_pass(decided):
     with warehouse.connect(settings) as connection:
         connection.execute("create table if not exists state.decisions (decision_id varchar)")
     results = transform._dbt(
-        ["test", "--select", "path:models/decisions,test_type:unit", "path:models/valuation,test_type:unit"],
+        [
+            "test",
+            "--select",
+            "path:models/decisions,test_type:unit",
+            "path:models/valuation,test_type:unit",
+            "path:models/offers,test_type:unit",
+        ],
         settings,
         target="open",
         variables={"as_of": "2026-11-23 15:00:00", "run_id": "r1", "batch_seq": 1},

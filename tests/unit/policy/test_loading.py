@@ -193,6 +193,14 @@ WRONG = [
     pytest.param("limits.yml", "offer_validity_hours", "offer_validity", "offer_validity_hours is missing", id="limit_missing"),
     pytest.param("experiments.yml", "0.10", "1.10", "must be from 0 to below 1", id="share_above_one"),
     pytest.param("owners.yml", "roles:", "roles:\nroles:", "the key is there twice", id="key_twice"),
+    pytest.param(
+        "explanations.yml", "sensitivity: 2", "sensitivity: 3", "must be 0, 1 or 2 to be said", id="too_sensitive_to_say"
+    ),
+    pytest.param("explanations.yml", '{drivers}."', 'them."', "must say {drivers} once", id="sentence_without_drivers"),
+    pytest.param("explanations.yml", "at_least: 1}", "at_least: 0}", "must be below 0", id="driver_that_everybody_has"),
+    pytest.param("explanations.yml", ', de: "Sie Produkte', ', fr: "Sie Produkte', "has no words in de", id="language_missing"),
+    pytest.param("explanations.yml", "most_drivers: 2", "most_drivers: 9", "most_drivers 1 to 3", id="too_many_drivers"),
+    pytest.param("explanations.yml", "driver: visits", "driver: line_used", "is there twice", id="driver_twice"),
     pytest.param("objectives.yml", "name: trust_lambda", "name: trust_lambada", "trust_lambda is missing", id="weight_missing"),
     pytest.param("objectives.yml", "name: trust_lambda", "name: trust_lambada", "nothing reads it", id="weight_unknown"),
     pytest.param(

@@ -12,6 +12,12 @@ creatives as (
 
 ),
 
+explanations as (
+
+    select * from {{ source('decisions', 'explanations') }}
+
+),
+
 offers_staged as (
 
     -- A missing creative stops the build at the not-null constraints.
@@ -30,7 +36,7 @@ offers_staged as (
         ledger.locale,
         creatives.title,
         creatives.body,
-        creatives.why_template as reason_text,
+        coalesce(explanations.reason_text, creatives.why_template) as reason_text,
         to_json(creatives.disclosures)::varchar as disclosures,
         ledger.arm,
         {{ as_of() }} as valid_from,
@@ -44,6 +50,9 @@ offers_staged as (
 
     left join creatives
         on ledger.creative_id = creatives.creative_id
+
+    left join explanations
+        on ledger.decision_id = explanations.decision_id
 
     where ledger.is_chosen
         and ledger.arm = 'treated'
