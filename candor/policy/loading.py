@@ -115,6 +115,8 @@ def load(folder: Path, shop: str) -> Policy:
         incentive_budget_usd=budget,
         holdout_share=float(experiments["holdout_share"]),
         salt=experiments["salt"],
+        withhold_share=float(experiments["withhold_share"]),
+        withhold_salt=experiments["withhold_salt"],
         roles=tuple((row["role"], row["holder"], tuple(row["approves"])) for row in roles),
         leaves_out=MappingProxyType(leaves_out),
         silos=silos,
@@ -211,16 +213,17 @@ def _experiments(node: Node | None, problems: Problems) -> Node:
     if not isinstance(made, Node):
         problems.add("experiments.yml", None, "experiments", "must be a mapping")
         return Node()
-    if (
-        keys(made, specs.EXPERIMENT, file="experiments.yml", where="experiments", problems=problems)
-        and not 0 <= made["holdout_share"] < 1
-    ):
-        problems.add(
-            "experiments.yml",
-            made.lines["holdout_share"],
-            "holdout_share",
-            f"must be from 0 to below 1, is {made['holdout_share']}",
-        )
+    if keys(made, specs.EXPERIMENT, file="experiments.yml", where="experiments", problems=problems):
+        for share in ("holdout_share", "withhold_share"):
+            if not 0 <= made[share] < 1:
+                problems.add("experiments.yml", made.lines[share], share, f"must be from 0 to below 1, is {made[share]}")
+        if made["salt"] == made["withhold_salt"]:
+            problems.add(
+                "experiments.yml",
+                made.lines["withhold_salt"],
+                "withhold_salt",
+                "must differ from salt, or the same people are drawn",
+            )
     return made
 
 

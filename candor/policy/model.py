@@ -138,6 +138,8 @@ class Policy:
     incentive_budget_usd: float | None  # of a run; None: no limit
     holdout_share: float
     salt: str
+    withhold_share: float
+    withhold_salt: str
     roles: tuple[tuple[str, str, tuple[str, ...]], ...]
     leaves_out: Mapping[str, str]  # rules of the pack that do not concern the shop, with the reason; they are not among `rules`
     brand: Brand

@@ -84,7 +84,7 @@ TABLES = {
     "rule_codes": "code varchar, rule_id varchar, v integer, effect varchar, visibility varchar, grain varchar, title varchar",
     "facts": "fact varchar, type varchar, max_age_hours integer, visibility varchar, sources varchar[]",
     "sensitive_features": "feature varchar",
-    "experiments": "holdout_share double, salt varchar",
+    "experiments": "holdout_share double, salt varchar, withhold_share double, withhold_salt varchar",
     "silos": (
         "feed varchar, when_late varchar, late_after_hours integer, needed_for varchar[], features varchar[], owner varchar, why varchar"
     ),
@@ -136,7 +136,7 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
             if fact.awaits is None and not fact.is_of_cases
         ],
         "sensitive_features": [(feature,) for feature in policy.sensitive_features],
-        "experiments": [(policy.holdout_share, policy.salt)],
+        "experiments": [(policy.holdout_share, policy.salt, policy.withhold_share, policy.withhold_salt)],
         "silos": [
             (
                 silo.table,
