@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +31,8 @@ import duckdb
 import numpy as np
 
 from candor import identity
-from candor.identity import clusters, graph, keys, memory
+from candor.identity import clusters, graph, keys, memory, scopes
+from candor.settings import PROJECT_ROOT
 
 KINDS = (
     ("account_id", 1),
@@ -54,6 +56,21 @@ RESULTS = (
 )
 
 
+# As dbt has them (macros/functions.sql).
+ROW_KEYS = {
+    "identifiers": "identifier_row_key(identifier_kind, identifier, is_hub, is_blocked)",
+    "edges": "edge_row_key(identifier_kind, identifier, other_kind, other_identifier, evidence_rank, first_known_at)",
+}
+
+
+def functions() -> str:
+    """The statements with which dbt makes the functions that it shares with candor.identity."""
+    text = (PROJECT_ROOT / "dbt_project" / "macros" / "functions.sql").read_text(encoding="utf-8")
+    found = re.search(r"create or replace macro .*?(?={% endmacro)", text, re.DOTALL)
+    assert found is not None
+    return found.group().replace("{{ target.database }}.main.", "")
+
+
 def make(connection: duckdb.DuckDBPyConnection, people: int, *, seed: int, next_day: bool = False) -> None:
     """Tables of schema identity (and the vault's claims) for `people` people, the same for the same seed.
 
@@ -62,6 +79,7 @@ def make(connection: duckdb.DuckDBPyConnection, people: int, *, seed: int, next_
     """
     people = round(people * 1.005) if next_day else people
     connection.execute("attach if not exists ':memory:' as vault")
+    connection.execute(functions())
     connection.execute("create schema if not exists identity; create schema if not exists vault.identity")
     connection.execute("create or replace table identity.identifier_kinds (identifier_kind varchar, anchor_priority integer)")
     connection.executemany("insert into identity.identifier_kinds values (?, ?)", list(KINDS))
@@ -133,10 +151,11 @@ def make(connection: duckdb.DuckDBPyConnection, people: int, *, seed: int, next_
         """
     )
     connection.execute(
-        """
+        f"""
         create or replace table identity.identifiers as
         select identifier_kind, identifier,
-            identifier_kind = 'device_id' and identifier in (select identifier from hubs) as is_hub, false as is_blocked
+            identifier_kind = 'device_id' and identifier in (select identifier from hubs) as is_hub, false as is_blocked,
+            {ROW_KEYS["identifiers"]} as row_key
         from (
             select identifier_kind, identifier from pairs
             union select other_kind, other_identifier from pairs
@@ -144,13 +163,13 @@ def make(connection: duckdb.DuckDBPyConnection, people: int, *, seed: int, next_
         """
     )
     connection.execute(
-        """
-        create or replace table identity.edges as select * from pairs
+        f"""
+        create or replace table identity.edges as select *, {ROW_KEYS["edges"]} as row_key from pairs
         where identifier not in (select identifier from hubs) and other_identifier not in (select identifier from hubs)
         """
     )
     connection.execute(
-        "create or replace table identity.dropped_edges as select *, ''::varchar as reason from identity.edges where false"
+        "create or replace table identity.dropped_edges as select * exclude (row_key), ''::varchar as reason from identity.edges where false"
     )
     connection.execute(
         """
@@ -241,7 +260,7 @@ def best(call: Callable[[], Any], times: int = 3) -> tuple[Any, Cost]:
     return min(runs, key=lambda run: run[1].wall)
 
 
-PARTS = ((memory, "open_scope"), (graph, "intern"), (clusters, "form"), (keys, "give"), (keys, "write"), (memory, "remember"))
+PARTS = ((scopes, "open_scope"), (graph, "intern"), (clusters, "form"), (keys, "give"), (keys, "write"), (memory, "remember"))
 
 
 @contextmanager
@@ -330,7 +349,9 @@ def measure(people: int, *, seed: int, limit: str, splink_people: int) -> dict[s
     counts, touched, _, peak_touched = assigned(connection, 2)
     after = digest(connection)
     # What guards cut goes back to where dbt left it.
-    connection.execute("insert into identity.edges select * exclude (reason) from identity.dropped_edges")
+    connection.execute(
+        f"insert into identity.edges by name select * exclude (reason), {ROW_KEYS['edges']} as row_key from identity.dropped_edges"
+    )
     connection.execute("delete from identity.dropped_edges")
     again, whole, parts, peak_whole = assigned(connection, 2)
     is_equal = after == digest(connection) and counts["recomputed"] == "touched" and again["recomputed"] == "all"

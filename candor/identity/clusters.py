@@ -26,7 +26,7 @@ select
     nodes.node,
     datediff('day', date '1800-01-01', claims.birth_date)::integer as born,
     case when claims.is_verified and claims.name is not null then (hash(claims.name) >> 1)::bigint end as checked_name,
-    claims.row_hash
+    claims.row_key
 from scope_claims as claims
 inner join nodes
     on node_key(claims.record_kind, claims.record_id) = nodes.key
@@ -184,11 +184,11 @@ def move_cuts(connection: duckdb.DuckDBPyConnection, places: np.ndarray, reasons
         """
         insert into identity.dropped_edges by name
         select
-            edges.*,
+            edges_read.* exclude (row_key, place, standing_cut),
             cuts.reason
-        from identity.edges
+        from edges_read
         inner join cuts
-            on edges.rowid = cuts.edge
+            on edges_read.place = cuts.edge
         """
     )
     connection.execute("delete from identity.edges where rowid in (select edge from cuts)")

@@ -21,7 +21,7 @@ select
     identifiers.identifier,
     kinds.anchor_priority::tinyint as kind,
     node_key(identifiers.identifier_kind, identifiers.identifier) as key,
-    identifiers.row_hash
+    identifiers.row_key
 from (select * from scope_identifiers where {IS_NODE}) as identifiers
 inner join identity.identifier_kinds as kinds
     on identifiers.identifier_kind = kinds.identifier_kind
@@ -57,7 +57,7 @@ select
     edges.evidence_rank::tinyint as evidence_rank,
     edges.known_ms,
     edges.place as edge,
-    edges.row_hash
+    edges.row_key
 from {edges} as edges
 inner join nodes as one
     on {one} = one.key
@@ -72,8 +72,8 @@ BY_NAME = {
         node_key(named.identifier_kind, named.identifier) as one_name,
         node_key(named.other_kind, named.other_identifier) as other_name
     from scope_edges
-    inner join identity.edges as named
-        on scope_edges.place = named.rowid
+    inner join edges_read as named
+        on scope_edges.place = named.place
 )""",
     "one": "edges.one_name",
     "other": "edges.other_name",

@@ -98,7 +98,8 @@ LINK = (
         $other as other_identifier,
         classes.evidence,
         classes.evidence_rank,
-        $since::timestamp as first_known_at
+        $since::timestamp as first_known_at,
+        edge_row_key($kind, $identifier, $other_kind, $other, classes.evidence_rank, $since) as row_key
     from identity.evidence_classes as classes
     where classes.evidence = 'operator'
     """,

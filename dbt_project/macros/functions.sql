@@ -4,6 +4,9 @@
   is_same_name: the same human as far as names go: equal; or the last name with at most one typing error and the first name equal, its initial,
   or with one inner letter mistyped (jonathan, jonathon; but maria and mario, julia and julian are two people of one family); or turned
   around; or only one of the two names given. Names as name_std leaves them.
+
+  identifier_row_key, edge_row_key: all that candor.identity reads of a row of identifiers or edges, as one hash, so that a day is compared
+  with the one before by one number a row. Who writes such a row writes its key; who reads more of it hashes more (candor/identity/memory.py, VERSION).
 -#}
 {% macro create_functions() %}
 create or replace macro {{ target.database }}.main.is_same_name(name, first, last, other_name, other_first, other_last) as
@@ -23,5 +26,11 @@ create or replace macro {{ target.database }}.main.is_same_name(name, first, las
     )
     or (first = other_last and last = other_first)
     or (first = name and name in (other_first, other_last))
-    or (other_first = other_name and other_name in (first, last))
+    or (other_first = other_name and other_name in (first, last));
+
+create or replace macro {{ target.database }}.main.identifier_row_key(kind, identifier, is_hub, is_blocked) as
+    hash(hash(kind, identifier), is_hub, is_blocked);
+
+create or replace macro {{ target.database }}.main.edge_row_key(kind, identifier, other_kind, other_identifier, evidence_rank, first_known_at) as
+    hash(hash(kind, identifier), hash(other_kind, other_identifier), evidence_rank::integer, first_known_at::timestamp)
 {% endmacro %}

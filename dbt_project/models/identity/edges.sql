@@ -21,7 +21,15 @@ edges as (
         links.other_identifier,
         evidence_classes.evidence,
         links.evidence_rank,
-        links.first_known_at
+        links.first_known_at,
+        edge_row_key(
+            links.identifier_kind,
+            links.identifier,
+            links.other_kind,
+            links.other_identifier,
+            links.evidence_rank,
+            links.first_known_at
+        ) as row_key
 
     from links
 

@@ -50,7 +50,13 @@ identifiers as (
         degrees_against_limits.hub_of,
         seen.blocked_why is not null as is_blocked,
         seen.blocked_why,
-        seen.first_known_at
+        seen.first_known_at,
+        identifier_row_key(
+            seen.identifier_kind,
+            seen.identifier,
+            degrees_against_limits.hub_of is not null,
+            seen.blocked_why is not null
+        ) as row_key
 
     from seen
 

@@ -84,6 +84,10 @@ class World:
         rows = [(kind_of(name), name, name in hubs.split(), name in blocked.split()) for name in names]
         if rows:
             connection.executemany("insert into identity.identifiers values (?, ?, ?, ?)", rows)
+        connection.execute(
+            "create or replace table identity.identifiers as "
+            "select *, identifier_row_key(identifier_kind, identifier, is_hub, is_blocked) as row_key from identity.identifiers"
+        )
         columns = (
             "identifier_kind varchar, identifier varchar, other_kind varchar, other_identifier varchar, "
             "evidence varchar, evidence_rank integer, first_known_at timestamp"
@@ -104,6 +108,10 @@ class World:
                     (known or {}).get(f"{one}-{other}", "2026-11-01"),
                 ],
             )
+        connection.execute(
+            "create or replace table identity.edges as select *, edge_row_key(identifier_kind, identifier, other_kind, "
+            "other_identifier, evidence_rank, first_known_at) as row_key from identity.edges"
+        )
         connection.execute(
             "create or replace table vault.identity.int_record_claims (record_kind varchar, record_id varchar, birth_date date, "
             "name varchar, first_name varchar, last_name varchar, is_verified boolean)"

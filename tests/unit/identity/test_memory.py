@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from candor.identity import graph, keys, memory
+from candor.identity import graph, hashes, keys, scopes
 from candor.identity.overrides import Override
 
 RESULTS = {
@@ -27,7 +27,7 @@ NAMES = ("ada lovelace", "mary shelley", "jonathan smith")
 @pytest.fixture(autouse=True)
 def _never_too_much(monkeypatch):
     """In a small world most people are touched every day; here that is no reason to compute everything."""
-    monkeypatch.setattr(memory, "MOST", 2)
+    monkeypatch.setattr(scopes, "MOST", 2)
 
 
 def results(world) -> dict[str, list[tuple]]:
@@ -216,7 +216,7 @@ def test_everything_is_computed_when_the_last_batch_does_not_stand(world, new_wo
 
 
 def test_a_day_that_touches_most_people_is_computed_whole(world, monkeypatch):
-    monkeypatch.setattr(memory, "MOST", 0.5)
+    monkeypatch.setattr(scopes, "MOST", 0.5)
     world.run(1, "a1-e1 a2-e2 a3-e3")
     world.run(2, "a1-e1 a2-e2 a3-e3 a1-p1:phone a2-p2:phone")
     assert world.counts["recomputed_because"] == "most people are touched"
@@ -227,8 +227,6 @@ def test_hashes_that_differ_are_those_that_sets_find(seed):
     rng = np.random.default_rng(seed)
     pool = rng.integers(0, 2**64, int(rng.integers(1, 5000)), dtype=np.uint64)
     before, now = (pool[rng.random(len(pool)) < 0.97] for _ in range(2))
-    gone, new = memory.unmatched(before, now)
+    gone, new = hashes.unmatched(before, now)
     assert set(before[gone].tolist()) == set(before.tolist()) - set(now.tolist())
     assert set(now[new].tolist()) == set(now.tolist()) - set(before.tolist())
-    few = rng.choice(pool, min(50, len(pool)), replace=False)
-    assert sorted(now[memory.among(now, few)].tolist()) == sorted(set(now.tolist()) & set(few.tolist()))
