@@ -56,11 +56,26 @@ RESULTS = (
 )
 
 
-# As dbt has them (macros/functions.sql).
-ROW_KEYS = {
-    "identifiers": "identifier_row_key(identifier_kind, identifier, is_hub, is_blocked)",
-    "edges": "edge_row_key(identifier_kind, identifier, other_kind, other_identifier, evidence_rank, first_known_at)",
+TABLES = {
+    "identifiers": "identity.identifiers",
+    "edges": "identity.edges",
+    "claims": "vault.identity.int_record_claims",
 }
+# As dbt makes them (macros/functions.sql): the keys of what a row names, and of the row.
+KEYS = {
+    "identifiers": ("identifier_key(identifier_kind, identifier) as identifier_key", "identifier_row_key(identifier_key, is_hub, is_blocked)"),
+    "edges": (
+        "identifier_key(identifier_kind, identifier) as identifier_key, identifier_key(other_kind, other_identifier) as other_key",
+        "edge_row_key(identifier_key, other_key, evidence_rank, first_known_at)",
+    ),
+    "claims": ("identifier_key(record_kind, record_id) as record_key", "claim_row_key(record_key, birth_date, name, is_verified)"),
+}
+
+
+def keyed(name: str, rows: str) -> str:
+    """A query of `rows` with their keys."""
+    named, row_key = KEYS[name]
+    return f"select *, {row_key} as row_key from (select *, {named} from ({rows}))"
 
 
 def functions() -> str:
@@ -150,33 +165,27 @@ def make(connection: duckdb.DuckDBPyConnection, people: int, *, seed: int, next_
         group by other_identifier having count(*) > 1
         """
     )
-    connection.execute(
-        f"""
-        create or replace table identity.identifiers as
-        select identifier_kind, identifier,
-            identifier_kind = 'device_id' and identifier in (select identifier from hubs) as is_hub, false as is_blocked,
-            {ROW_KEYS["identifiers"]} as row_key
-        from (
-            select identifier_kind, identifier from pairs
-            union select other_kind, other_identifier from pairs
-        )
-        """
-    )
-    connection.execute(
-        f"""
-        create or replace table identity.edges as select *, {ROW_KEYS["edges"]} as row_key from pairs
-        where identifier not in (select identifier from hubs) and other_identifier not in (select identifier from hubs)
-        """
-    )
-    connection.execute(
-        "create or replace table identity.dropped_edges as select * exclude (row_key), ''::varchar as reason from identity.edges where false"
-    )
-    connection.execute(
-        """
-        create or replace table vault.identity.int_record_claims as
-        select 'account_id' as record_kind, account_id as record_id, birth_date, null::varchar as name, false as is_verified from crowd
-        """
-    )
+    rows = {
+        "identifiers": """
+            select identifier_kind, identifier,
+                identifier_kind = 'device_id' and identifier in (select identifier from hubs) as is_hub, false as is_blocked
+            from (
+                select identifier_kind, identifier from pairs
+                union select other_kind, other_identifier from pairs
+            )
+            """,
+        "edges": """
+            select * from pairs
+            where identifier not in (select identifier from hubs) and other_identifier not in (select identifier from hubs)
+            """,
+        "claims": """
+            select 'account_id' as record_kind, account_id as record_id, birth_date, null::varchar as name,
+                null::varchar as first_name, null::varchar as last_name, false as is_verified from crowd
+            """,
+    }
+    for name, query in rows.items():
+        connection.execute(f"create or replace table {TABLES[name]} as {keyed(name, query)}")
+    connection.execute("create or replace table identity.dropped_edges as select *, ''::varchar as reason from pairs where false")
     connection.execute("drop table crowd; drop table pairs; drop table hubs")
 
 
@@ -350,7 +359,7 @@ def measure(people: int, *, seed: int, limit: str, splink_people: int) -> dict[s
     after = digest(connection)
     # What guards cut goes back to where dbt left it.
     connection.execute(
-        f"insert into identity.edges by name select * exclude (reason), {ROW_KEYS['edges']} as row_key from identity.dropped_edges"
+        f"insert into identity.edges by name {keyed('edges', 'select * exclude (reason) from identity.dropped_edges')}"
     )
     connection.execute("delete from identity.dropped_edges")
     again, whole, parts, peak_whole = assigned(connection, 2)

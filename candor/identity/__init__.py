@@ -95,7 +95,7 @@ def assign(
             connection, batch_seq=batch_seq, guards=GUARDS_VERSION, hash_key=hash_key, overrides=overruled
         )
         formed = clusters.form(connection, graph.intern(connection), overruled)
-        cut = clusters.move_cuts(connection, *scope.with_standing_cuts(formed))
+        cut = clusters.move_cuts(connection, formed, is_whole=scope.is_whole)
         given = keys.give(connection, formed, batch_seq=batch_seq, hash_key=hash_key)
         keyed = keys.write(connection, formed, given, batch_seq=batch_seq, is_whole=scope.is_whole)
         memory.remember(connection, scope, formed, given, batch_seq=batch_seq)

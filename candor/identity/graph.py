@@ -21,6 +21,7 @@ select
     identifiers.identifier,
     kinds.anchor_priority::tinyint as kind,
     node_key(identifiers.identifier_kind, identifiers.identifier) as key,
+    identifiers.identifier_key,
     identifiers.row_key
 from (select * from scope_identifiers where {IS_NODE}) as identifiers
 inner join identity.identifier_kinds as kinds
@@ -54,8 +55,10 @@ create or replace temp table links as
 select
     least(one.node, other.node) as node,
     greatest(one.node, other.node) as other_node,
-    edges.evidence_rank::tinyint as evidence_rank,
-    edges.known_ms,
+    one.node > other.node as is_turned,
+    edges.evidence_rank,
+    edges.first_known_at,
+    epoch_ms(edges.first_known_at) as known_ms,
     edges.place as edge,
     edges.row_key
 from {edges} as edges
@@ -64,7 +67,7 @@ inner join nodes as one
 inner join nodes as other
     on {other} = other.key
 """
-BY_HASH = {"edges": "scope_edges", "one": "edges.one_key", "other": "edges.other_key"}
+BY_HASH = {"edges": "scope_edges", "one": "edges.identifier_key", "other": "edges.other_key"}
 BY_NAME = {
     "edges": """(
     select
@@ -72,8 +75,8 @@ BY_NAME = {
         node_key(named.identifier_kind, named.identifier) as one_name,
         node_key(named.other_kind, named.other_identifier) as other_name
     from scope_edges
-    inner join edges_read as named
-        on scope_edges.place = named.place
+    inner join identity.edges as named
+        on scope_edges.place = named.rowid
 )""",
     "one": "edges.one_name",
     "other": "edges.other_name",

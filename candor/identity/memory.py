@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from candor.identity.keys import Keys
     from candor.identity.scopes import Scope
 
-TABLES = ("batch", "identifiers", "absent", "edges", "claims", "persons")
+TABLES = ("batch", "identifiers", "absent", "edges", "cuts", "claims", "persons")
 
 # Raised whenever a table of the memory or a row key is made otherwise than before.
 VERSION = 2
@@ -54,7 +54,7 @@ STRAYS = """
 select
     edges.row_key,
     coalesce(one.node, -1) as one,
-    edges.one_key,
+    edges.identifier_key as one_key,
     coalesce(other.node, -1) as other,
     edges.other_key
 from (
@@ -67,8 +67,8 @@ from (
     from scope_edges
     anti join links
         on scope_edges.place = links.edge
-    inner join edges_read as named
-        on scope_edges.place = named.place
+    inner join identity.edges as named
+        on scope_edges.place = named.rowid
 ) as edges
 left join nodes as one
     on edges.identifier_kind = one.identifier_kind
@@ -123,7 +123,7 @@ def remember(connection: duckdb.DuckDBPyConnection, scope: Scope, formed: Cluste
 
     strays = _strays(connection, len(formed.cut))
     unfit = connection.execute(
-        f"select row_key, hash(identifier_kind, identifier) as key from scope_identifiers where not ({graph.IS_NODE})"
+        f"select row_key, identifier_key as key from scope_identifiers where not ({graph.IS_NODE})"
     ).fetchnumpy()
     gone = given.ever_node < 0
     no_nodes = [given.ever_key[gone], *(strays[f"{end}_key"][strays[end] < 0] for end in ("one", "other"))]
@@ -140,20 +140,22 @@ def remember(connection: duckdb.DuckDBPyConnection, scope: Scope, formed: Cluste
     named_only = strays["one"] < 0
     of_stray[named_only] = of_key(strays["one_key"][named_only])
     of_link = family[connection.execute("select node from links").fetchnumpy()["node"]]
+    of_cut = family[connection.execute("select node from cuts").fetchnumpy()["node"]]
     of_claim = family[connection.execute("select node from claims").fetchnumpy()["node"]]
     kept = {
         "identifiers": (
-            "select row_key, hash(identifier_kind, identifier) as key, family from sorted_nodes positional join arrays",
+            "select row_key, identifier_key as key, family from sorted_nodes positional join arrays",
             {"family": family[:count]},
         ),
-        "edges": ("select row_key, family, cut from links positional join arrays", {"family": of_link, "cut": formed.cut}),
+        "edges": ("select row_key, family from links positional join arrays", {"family": of_link}),
+        "cuts": ("select * exclude (node) from cuts positional join arrays", {"family": of_cut}),
         "claims": ("select row_key, family from claims positional join arrays", {"family": of_claim}),
         "persons": ("select * from arrays", {"person_id": given.person_ids, "family": family[count : count + persons]}),
         "absent": ("select * from arrays", {"key": absent, "family": of_key(absent)}),
     }
     more = {
         "identifiers": {"row_key": unfit["row_key"], "key": unfit["key"], "family": of_key(unfit["key"])},
-        "edges": {"row_key": strays["row_key"], "family": of_stray, "cut": np.zeros(len(of_stray), dtype=np.int8)},
+        "edges": {"row_key": strays["row_key"], "family": of_stray},
     }
     connection.register("touched_families", pa.table({"family": scope.families}))
     for name, (query, arrays) in kept.items():

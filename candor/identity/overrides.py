@@ -99,7 +99,9 @@ LINK = (
         classes.evidence,
         classes.evidence_rank,
         $since::timestamp as first_known_at,
-        edge_row_key($kind, $identifier, $other_kind, $other, classes.evidence_rank, $since) as row_key
+        identifier_key($kind, $identifier) as identifier_key,
+        identifier_key($other_kind, $other) as other_key,
+        edge_row_key(identifier_key($kind, $identifier), identifier_key($other_kind, $other), classes.evidence_rank, $since) as row_key
     from identity.evidence_classes as classes
     where classes.evidence = 'operator'
     """,

@@ -210,7 +210,9 @@ links as (
         chosen_links.contact_id as other_identifier,
         classes.evidence,
         classes.evidence_rank,
-        greatest(accounts.known_at, contacts.known_at) as first_known_at
+        greatest(accounts.known_at, contacts.known_at) as first_known_at,
+        identifier_key('account_id', chosen_links.account_id) as identifier_key,
+        identifier_key('contact_id', chosen_links.contact_id) as other_key
 
     from chosen_links
 
@@ -229,7 +231,7 @@ links as (
 
 select
     *,
-    edge_row_key(identifier_kind, identifier, other_kind, other_identifier, evidence_rank, first_known_at) as row_key
+    edge_row_key(identifier_key, other_key, evidence_rank, first_known_at) as row_key
 from links
 order by
     identifier,

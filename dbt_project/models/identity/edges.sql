@@ -22,14 +22,8 @@ edges as (
         evidence_classes.evidence,
         links.evidence_rank,
         links.first_known_at,
-        edge_row_key(
-            links.identifier_kind,
-            links.identifier,
-            links.other_kind,
-            links.other_identifier,
-            links.evidence_rank,
-            links.first_known_at
-        ) as row_key
+        identifier_key(links.identifier_kind, links.identifier) as identifier_key,
+        identifier_key(links.other_kind, links.other_identifier) as other_key
 
     from links
 
@@ -40,4 +34,7 @@ edges as (
 
 )
 
-select * from edges
+select
+    *,
+    edge_row_key(identifier_key, other_key, evidence_rank, first_known_at) as row_key
+from edges

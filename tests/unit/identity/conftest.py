@@ -86,7 +86,8 @@ class World:
             connection.executemany("insert into identity.identifiers values (?, ?, ?, ?)", rows)
         connection.execute(
             "create or replace table identity.identifiers as "
-            "select *, identifier_row_key(identifier_kind, identifier, is_hub, is_blocked) as row_key from identity.identifiers"
+            "select *, identifier_row_key(identifier_key, is_hub, is_blocked) as row_key from "
+            "(select *, identifier_key(identifier_kind, identifier) as identifier_key from identity.identifiers)"
         )
         columns = (
             "identifier_kind varchar, identifier varchar, other_kind varchar, other_identifier varchar, "
@@ -109,8 +110,10 @@ class World:
                 ],
             )
         connection.execute(
-            "create or replace table identity.edges as select *, edge_row_key(identifier_kind, identifier, other_kind, "
-            "other_identifier, evidence_rank, first_known_at) as row_key from identity.edges"
+            "create or replace table identity.edges as "
+            "select *, edge_row_key(identifier_key, other_key, evidence_rank, first_known_at) as row_key from "
+            "(select *, identifier_key(identifier_kind, identifier) as identifier_key, "
+            "identifier_key(other_kind, other_identifier) as other_key from identity.edges)"
         )
         connection.execute(
             "create or replace table vault.identity.int_record_claims (record_kind varchar, record_id varchar, birth_date date, "
@@ -122,6 +125,11 @@ class World:
                 "insert into vault.identity.int_record_claims values (?, ?, ?, ?, split_part(?, ' ', 1), split_part(?, ' ', -1), ?)",
                 [kind_of(name), name, (born or {}).get(name), told, told, told, told is not None],
             )
+        connection.execute(
+            "create or replace table vault.identity.int_record_claims as "
+            "select *, claim_row_key(record_key, birth_date, name, is_verified) as row_key from "
+            "(select *, identifier_key(record_kind, record_id) as record_key from vault.identity.int_record_claims)"
+        )
         connection.execute("delete from state.batches where batch_seq = ?", [batch_seq])
         connection.execute(
             "insert into state.batches values (?, timestamp '2026-11-01' + to_days(?::integer), 'r' || ?::varchar, 'p', null)",
