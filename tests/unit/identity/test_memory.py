@@ -227,6 +227,6 @@ def test_hashes_that_differ_are_those_that_sets_find(seed):
     rng = np.random.default_rng(seed)
     pool = rng.integers(0, 2**64, int(rng.integers(1, 5000)), dtype=np.uint64)
     before, now = (pool[rng.random(len(pool)) < 0.97] for _ in range(2))
-    gone, new = hashes.unmatched(before, now)
+    gone, new = hashes.unmatched(np.array_split(before, 3), np.array_split(now, int(rng.integers(1, 4))))
     assert set(before[gone].tolist()) == set(before.tolist()) - set(now.tolist())
     assert set(now[new].tolist()) == set(now.tolist()) - set(before.tolist())

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from benchmarks.identity import functions, keyed
 from candor.identity import probabilistic
 from candor.identity.resolution import linking
 from candor.settings import PROJECT_ROOT, Settings
@@ -44,6 +45,7 @@ class Shop:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.connection = duckdb.connect(":memory:", config={"threads": 1})
+        self.connection.execute(functions())
         self.connection.execute(TABLES)
         rng = np.random.default_rng(7)
         for person in range(KNOWN + APART):
@@ -70,6 +72,7 @@ class Shop:
             )
             """
         )
+        self.connection.execute(f"create or replace table identity.edges as {keyed('edges', 'select * from identity.edges')}")
         self.connection.execute("create table as_built as select * from identity.edges")
 
     def link(self, batch_seq: int) -> set[tuple[str, str]]:
