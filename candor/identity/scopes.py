@@ -51,7 +51,7 @@ MOST = 0.5
 WHOLE = {
     **{name: f"select {COLUMNS[name]} from {rows} as rows_read" for name, rows in READ.items()},
     "persons": "select * from state.persons",
-    "key_map": "select * from state.key_map",
+    "key_map": "select person_id, identifier_kind, identifier, batch_seq from state.key_map",
 }
 
 # Claims of touched records: one that was no node before has none in the memory.
@@ -71,7 +71,11 @@ TOUCHED = {
             on persons.person_id = touched.person_id
     """,
     "key_map": """
-        select key_map.*
+        select
+            key_map.person_id,
+            key_map.identifier_kind,
+            key_map.identifier,
+            key_map.batch_seq
         from state.key_map as key_map
         semi join scope_persons
             on key_map.person_id = scope_persons.person_id
