@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import duckdb
     import numpy as np
 
-    from candor.identity.clusters import Clusters
     from candor.identity.overrides import Override
 
 # The rows that the layer reads. A claim that says nothing is none.
@@ -163,7 +162,8 @@ def _touched(connection: duckdb.DuckDBPyConnection, unlinks: list[Any]) -> Touch
         touched.append(taken(before[name][1], gone))
         named += [taken(keys, is_new) for keys in named_keys]
     changed = [end for pair in _differing(unlinks, json.loads(unlinked)) for end in pair]
-    named += [connection.execute("select identifier_key($kind, $identifier) as key", end).fetchnumpy()["key"] for end in changed]
+    for end in changed:
+        named += connection.execute("select identifier_key($kind, $identifier) as key", end).fetchnumpy().values()
     touched += _families_of(connection, np.concatenate(named))
     is_touched = np.zeros(first_free, dtype=bool)
     is_touched[np.concatenate(touched)] = True
@@ -195,12 +195,10 @@ def _families_of(connection: duckdb.DuckDBPyConnection, keys: np.ndarray) -> lis
     import pyarrow as pa
 
     connection.register("named_keys", pa.table({"key": keys}))
-    found = [
-        connection.execute(
-            f"select family from identity.memory_{name} where key in (select key from named_keys)"
-        ).fetchnumpy()["family"]
-        for name in ("identifiers", "absent")
-    ]
+    found = []
+    for name in ("identifiers", "absent"):
+        query = f"select family from identity.memory_{name} where key in (select key from named_keys)"
+        found.append(connection.execute(query).fetchnumpy()["family"])
     connection.unregister("named_keys")
     return found
 
