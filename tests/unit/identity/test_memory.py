@@ -181,6 +181,52 @@ def test_an_identifier_that_comes_back_touches_the_person_it_once_was(world, new
     assert results(world) == results(whole)
 
 
+def test_what_was_cut_stays_cut_while_others_are_touched(world, new_world):
+    """Two birth dates on one wallet: a1 and a2 are no one person, on the next day neither, though nothing of theirs is new."""
+    whole = new_world()
+    edges, born = "a1-w1:signed_nonce a2-w1:signed_nonce a1-e1 a2-e2", {"a1": "1990-01-01", "a2": "1960-01-01"}
+    for batch, more in enumerate(("", " a3-e3", " a3-e3 a4-e4"), 1):
+        assert world.run(batch, edges + more, born=born) == run_whole(whole, batch, edges + more, born=born)
+        assert world.dropped(), f"day {batch}"
+        assert results(world) == results(whole), f"day {batch}"
+    assert (world.counts["recomputed"], world.counts["touched_families"]) == ("touched", 0)
+
+
+def test_an_operators_edge_carries_the_keys_of_its_row(world):
+    linked = Override("link", ("account_id", "a2"), ("account_id", "a1"), "x", "y", SINCE, None)
+    world.run(1, "a1-e1 a2-e2", overruled=(linked,))
+    keys_of = "identifier_key(identifier_kind, identifier), identifier_key(other_kind, other_identifier)"
+    assert world.table(
+        "select evidence, identifier_key, other_key, row_key from identity.edges where evidence = 'operator'"
+    ) == world.table(
+        f"select evidence, {keys_of}, edge_row_key({keys_of}, evidence_rank, first_known_at) from identity.edges "
+        "where evidence = 'operator'"
+    )
+    assert world.counts["operator_links"] == 1
+
+
+# Of every function: the values of one row, and another value for each.
+READ_OF_ROWS = {
+    "identifier_row_key": (("1::ubigint", "false", "false"), ("3::ubigint", "true", "true")),
+    "edge_row_key": (
+        ("1::ubigint", "2::ubigint", "5", "timestamp '2026-11-01'"),
+        ("3::ubigint", "3::ubigint", "6", "timestamp '2026-11-02'"),
+    ),
+    "claim_row_key": (
+        ("1::ubigint", "date '1990-01-01'", "'ada lovelace'", "true"),
+        ("3::ubigint", "null", "'ada byron'", "false"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("function", "values"), READ_OF_ROWS.items(), ids=READ_OF_ROWS.keys())
+def test_a_row_has_another_key_when_anything_that_is_read_of_it_changes(function, values, world):
+    row, others = values
+    rows = [row, *((*row[:place], other, *row[place + 1 :]) for place, other in enumerate(others))]
+    calls = [f"{function}({', '.join(each)})" for each in rows]
+    assert len(set(world.table(f"select {', '.join(calls)}")[0])) == len(rows)
+
+
 def forget(world):
     world.connection.execute("drop table identity.memory_edges")
 

@@ -79,6 +79,8 @@ class Shop:
         """The pairs of accounts and contacts that are edges of class probabilistic after batch `batch_seq`."""
         self.connection.execute("create or replace table identity.edges as select * from as_built")
         probabilistic.link(self.connection, self.settings, batch_seq=batch_seq)
+        keyed_anew = keyed("edges", "select * exclude (identifier_key, other_key, row_key) from identity.edges")
+        assert self.connection.execute(f"select * from identity.edges except {keyed_anew}").fetchall() == []
         return set(
             self.connection.execute(
                 "select identifier, other_identifier from identity.edges where evidence = 'probabilistic'"
