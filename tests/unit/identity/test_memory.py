@@ -188,7 +188,7 @@ def test_what_was_cut_stays_cut_while_others_are_touched(world, new_world):
     for batch, more in enumerate(("", " a3-e3", " a3-e3 a4-e4"), 1):
         assert world.run(batch, edges + more, born=born) == run_whole(whole, batch, edges + more, born=born)
         ends = {(identifier, other) for identifier, other, _ in world.dropped()}
-        assert ends and ends <= {("a1", "w1"), ("a2", "w1")}, f"day {batch}"
+        assert ends in ({("a1", "w1")}, {("a2", "w1")}, {("a1", "w1"), ("a2", "w1")}), f"day {batch}"
         assert results(world) == results(whole), f"day {batch}"
     assert (world.counts["recomputed"], world.counts["touched_families"]) == ("touched", 0)
 
