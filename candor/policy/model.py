@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-
 from typing import TYPE_CHECKING, Any
 
 from candor.policy.texts import CONSTANT
