@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     import duckdb
 
 NEUTRAL = "ELIG_NA"
-_NEUTRAL_COLUMNS = f"'{NEUTRAL}' as rule_id, 1::integer as v, 'BLOCK' as effect, 'restricted' as visibility, '{NEUTRAL}' as code, 0::integer as penalty_bp"
+_NEUTRAL_COLUMNS = (
+    f"'{NEUTRAL}' as rule_id, 1::integer as v, 'BLOCK' as effect, 'restricted' as visibility, "
+    f"'{NEUTRAL}' as code, 0::integer as penalty_bp"
+)
 # The hits of each grain and what they are about. Both faces have these files, with the same columns.
 HIT_KEYS = {
     "user_hits": ("person_id", "is_promotion"),
