@@ -19,6 +19,7 @@ _TERMS_FIRST = (
     "penalty_bp",
     "arm",
 )
+_SAID_ELSEWHERE = ("rank", "is_promotion", "is_push", "segment", "incremental_value_usd")
 
 
 def as_json(explanation: dict[str, Any]) -> str:
@@ -60,7 +61,8 @@ def _lines(explanation: dict[str, Any]) -> Iterator[str]:
 
 def terms(found: dict[str, Any]) -> str:
     """The terms of a rank in one line, those that everybody asks for first."""
-    names = [*(name for name in _TERMS_FIRST if name in found), *sorted(name for name in found if name not in _TERMS_FIRST)]
+    others = sorted(found.keys() - {*_TERMS_FIRST, *_SAID_ELSEWHERE})
+    names = [*(name for name in _TERMS_FIRST if name in found), *others]
     return ", ".join(f"{name} {_value(found[name])}" for name in names if found[name] is not None)
 
 
