@@ -35,7 +35,7 @@ def verify(
     typer.echo(f"{verdict.runs:,} published runs, {verdict.files:,} files are as they were published{closed}")
     typer.echo(f"head: {verdict.head or 'none, nothing was published yet'}")
     for run_id in verdict.unchained:
-        typer.echo(f"not in the chain: {run_id} (published before there was one; candor publish adds it)")
+        typer.echo(f"not in the chain: {run_id} (published before there was one; running its day again adds it)")
 
 
 def explain(

@@ -179,7 +179,8 @@ FACT_FILES = (
     "facts_market",
     "facts_observed",
 )
-# What the chain vouches for: everything that an explanation reads, and what went out. Other published files are reports.
+# What the chain vouches for: everything that an explanation reads, and what went out. Other published files are reports. Whose identifiers
+# are whose (identity_members) is left out on purpose: that mapping must be destroyed when somebody is erased, and the chain must survive it.
 CHAINED_OPEN = (
     "offers",
     "ledger",
@@ -187,7 +188,6 @@ CHAINED_OPEN = (
     "offers_withheld",
     "persons",
     "aliases",
-    "identity_members",
     *OPEN_FILES,
 )
 CHAINED_RESTRICTED = (*HIT_KEYS, *FACT_FILES)

@@ -29,7 +29,7 @@ def find(settings: Settings, on: str | None) -> Entry:
     if not known:
         raise UsageError(
             "no run stands in the ledger yet",
-            hint="candor run --as-of 2026-11-23T15:00:00Z publishes one; candor publish adds an older one",
+            hint="candor run --as-of 2026-11-23T15:00:00Z publishes one; a day published before there was a ledger joins when it is run again",
         )
     if on is None:
         return known[-1]

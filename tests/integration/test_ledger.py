@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -25,19 +25,26 @@ if TYPE_CHECKING:
 CODE = "person_id, offer_id, channel, grain, rule_id, v, effect, visibility, code"
 
 
-@contextmanager
-def of_the_day(shop: Shop) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The warehouse and the vault, only read, with `pairs` and `reasons` put together from the published files."""
+@pytest.fixture(scope="module")
+def day(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The day's warehouse and vault, with `pairs`, and the reasons put together from the published files of each face.
+
+    Copies of both, so that no other process's tests wait for these.
+    """
+    folder = tmp_path_factory.mktemp("day")
+    for path in (shop.settings.warehouse_path, shop.settings.vault_path):
+        shutil.copyfile(path, folder / path.name)
     folders = chain.folders(shop.settings, shop.run_id)
-    with duckdb.connect(str(shop.settings.warehouse_path), read_only=True) as connection:
+    with duckdb.connect(str(folder / shop.settings.warehouse_path.name), read_only=True) as connection:
         connection.execute("set timezone = 'UTC'")
-        connection.execute(f"attach '{shop.settings.vault_path}' as vault (read_only)")
+        connection.execute(f"attach '{folder / shop.settings.vault_path.name}' as vault (read_only)")
         pairs = reassembly.pairs_sql(folders["published"], one_person=False)
         connection.execute(f"create temp table pairs as {pairs}")
-        for face, folder in folders.items():
-            reasons = reassembly.reasons_sql(folders["published"], folder, one_person=False)
+        for face, files in folders.items():
+            reasons = reassembly.reasons_sql(folders["published"], files, one_person=False)
             connection.execute(f"create temp table reasons_{face} as {reasons}")
         yield connection
+    shutil.rmtree(folder)
 
 
 def apart(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> list[tuple[str, int]]:
@@ -47,63 +54,63 @@ def apart(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> list[t
     ).fetchall()
 
 
-def test_pairs_put_together_are_the_exclusions_of_the_run_pair_by_pair(shop: Shop) -> None:
-    with of_the_day(shop) as connection:
-        # A key that an exclusion leaves open speaks of every value.
-        naive = f"""
-            select pairs.person_id, pairs.offer_id, pairs.channel, {CODE.partition("channel, ")[2]}
-            from pairs
-            inner join vault.eligibility.exclusions as found
-                on pairs.person_id = found.person_id
-                and coalesce(found.is_promotion, pairs.is_promotion) = pairs.is_promotion
-                and coalesce(found.product_line, pairs.product_line) = pairs.product_line
-                and coalesce(found.incentive, pairs.incentive) = pairs.incentive
-                and coalesce(found.rule_channel, pairs.rule_channel) = pairs.rule_channel
-                and coalesce(found.offer_id, pairs.offer_id) = pairs.offer_id
-                and coalesce(found.channel, pairs.channel) = pairs.channel
-        """
-        connection.execute(f"create temp table naive as {naive}")
-        (count,) = warehouse.one_row(connection, "select count(*) from naive")
-        assert count > 100_000
-        assert apart(connection, f"select {CODE} from reasons_restricted", f"select {CODE} from naive") == []
+def test_pairs_put_together_are_the_exclusions_of_the_run_pair_by_pair(day: duckdb.DuckDBPyConnection) -> None:
+    # A key that an exclusion leaves open speaks of every value.
+    naive = f"""
+        select pairs.person_id, pairs.offer_id, pairs.channel, {CODE.partition("channel, ")[2]}
+        from pairs
+        inner join vault.eligibility.exclusions as found
+            on pairs.person_id = found.person_id
+            and coalesce(found.is_promotion, pairs.is_promotion) = pairs.is_promotion
+            and coalesce(found.product_line, pairs.product_line) = pairs.product_line
+            and coalesce(found.incentive, pairs.incentive) = pairs.incentive
+            and coalesce(found.rule_channel, pairs.rule_channel) = pairs.rule_channel
+            and coalesce(found.offer_id, pairs.offer_id) = pairs.offer_id
+            and coalesce(found.channel, pairs.channel) = pairs.channel
+    """
+    day.execute(f"create temp table naive as {naive}")
+    (count,) = warehouse.one_row(day, "select count(*) from naive")
+    assert count > 100_000
+    assert apart(day, f"select {CODE} from reasons_restricted", f"select {CODE} from naive") == []
 
 
-def test_pairs_put_together_are_what_every_rule_says_of_every_pair_asked_one_by_one(shop: Shop) -> None:
+def test_pairs_put_together_are_what_every_rule_says_of_every_pair_asked_one_by_one(
+    shop: Shop, day: duckdb.DuckDBPyConnection
+) -> None:
     """The compiled rules at the grain of the pair: each over all facts of a person, a creative, a channel and a place at once."""
-    with of_the_day(shop) as connection:
-        run = runs.Run(*read_run(connection))
-        connection.execute(
-            f"""
-            create temp table eval_pair as
-            select
-                people.*, offers.* exclude (channel, c_channel), channels.* exclude (person_id), channels.rule_channel as c_channel,
-                places.d_perm_missing, places.o_ends_at, market_state.c_vol_rank, coalesce(products.u_approp, 'not_taken') as u_approp,
-                timestamp '{run.as_of:%Y-%m-%d %H:%M:%S}' as c_as_of
-            from pairs
-            inner join vault.eligibility.person_facts as people on pairs.person_id = people.person_id
-            inner join eligibility.offer_facts as offers on pairs.creative_id = offers.creative_id
-            cross join eligibility.market_state as market_state
-            inner join vault.eligibility.person_channel_facts as channels
-                on pairs.person_id = channels.person_id and pairs.rule_channel = channels.rule_channel
-            left join vault.eligibility.person_product_facts as products
-                on pairs.person_id = products.person_id and pairs.product_line = products.product_line
-            inner join vault.eligibility.offer_place_facts as places
-                on pairs.creative_id = places.creative_id and pairs.place_id = places.place_id
-            """
-        )
-        pinned = policy.for_run(shop.settings, run)
-        rules = [replace(rule, grain=PAIR) for rule in (*compiling.engine_rules(pinned), *pinned.rules)]
-        every_rule = "\nunion all\n".join(select for rule in rules for select in compiling.selects(rule))
-        columns = "person_id, creative_id, rule_id, v, effect, visibility, code, penalty_bp"
-        connection.execute(f"create temp table naive as select {columns} from ({every_rule})")
-        (count,) = warehouse.one_row(connection, "select count(*) from naive")
-        assert count > 100_000
-        # What the models find themselves is no rule of the pack: send windows, creatives, and what is seen among the survivors alone.
-        ours = f"""
-            select {columns} from reasons_restricted inner join pairs using (person_id, offer_id, channel)
-            where grain <> 'pair' and rule_id <> 'ENG-WINDOW'
+    run = runs.Run(*read_run(day))
+    day.execute(
+        f"""
+        create temp table eval_pair as
+        select
+            people.*, offers.* exclude (channel, c_channel), channels.* exclude (person_id), channels.rule_channel as c_channel,
+            places.d_perm_missing, places.o_ends_at, market_state.c_vol_rank, coalesce(products.u_approp, 'not_taken') as u_approp,
+            timestamp '{run.as_of:%Y-%m-%d %H:%M:%S}' as c_as_of
+        from pairs
+        inner join vault.eligibility.person_facts as people on pairs.person_id = people.person_id
+        inner join eligibility.offer_facts as offers on pairs.creative_id = offers.creative_id
+        cross join eligibility.market_state as market_state
+        inner join vault.eligibility.person_channel_facts as channels
+            on pairs.person_id = channels.person_id and pairs.rule_channel = channels.rule_channel
+        left join vault.eligibility.person_product_facts as products
+            on pairs.person_id = products.person_id and pairs.product_line = products.product_line
+        inner join vault.eligibility.offer_place_facts as places
+            on pairs.creative_id = places.creative_id and pairs.place_id = places.place_id
         """
-        assert apart(connection, ours, f"select {columns} from naive") == []
+    )
+    pinned = policy.for_run(shop.settings, run)
+    rules = [replace(rule, grain=PAIR) for rule in (*compiling.engine_rules(pinned), *pinned.rules)]
+    every_rule = "\nunion all\n".join(select for rule in rules for select in compiling.selects(rule))
+    columns = "person_id, creative_id, rule_id, v, effect, visibility, code, penalty_bp"
+    day.execute(f"create temp table naive as select {columns} from ({every_rule})")
+    (count,) = warehouse.one_row(day, "select count(*) from naive")
+    assert count > 100_000
+    # What the models find themselves is no rule of the pack: send windows, creatives, and what is seen among the survivors alone.
+    ours = f"""
+        select {columns} from reasons_restricted inner join pairs using (person_id, offer_id, channel)
+        where grain <> 'pair' and rule_id <> 'ENG-WINDOW'
+    """
+    assert apart(day, ours, f"select {columns} from naive") == []
 
 
 def read_run(connection: duckdb.DuckDBPyConnection) -> tuple:
@@ -114,40 +121,38 @@ def read_run(connection: duckdb.DuckDBPyConnection) -> tuple:
     )
 
 
-def test_every_pair_is_either_excluded_for_a_reason_or_was_ranked(shop: Shop) -> None:
-    with of_the_day(shop) as connection:
-        pairs, excluded, ranked, both = warehouse.one_row(
-            connection,
-            f"""
-            with stopped as (
-                select distinct person_id, offer_id, channel from reasons_restricted where effect in ('BLOCK', 'HOLD')
-            ),
-            ranked as (select person_id, offer_id, channel from read_parquet('{shop.published / "ledger.parquet"}'))
-            select
-                (select count(*) from pairs),
-                (select count(*) from stopped),
-                (select count(*) from ranked),
-                (select count(*) from stopped inner join ranked using (person_id, offer_id, channel))
-            """,
-        )
-        assert both == 0
-        assert excluded + ranked == pairs
-        assert excluded > 0
-        assert ranked > 0
+def test_every_pair_is_either_excluded_for_a_reason_or_was_ranked(shop: Shop, day: duckdb.DuckDBPyConnection) -> None:
+    pairs, excluded, ranked, both = warehouse.one_row(
+        day,
+        f"""
+        with stopped as (
+            select distinct person_id, offer_id, channel from reasons_restricted where effect in ('BLOCK', 'HOLD')
+        ),
+        ranked as (select person_id, offer_id, channel from read_parquet('{shop.published / "ledger.parquet"}'))
+        select
+            (select count(*) from pairs),
+            (select count(*) from stopped),
+            (select count(*) from ranked),
+            (select count(*) from stopped inner join ranked using (person_id, offer_id, channel))
+        """,
+    )
+    assert both == 0
+    assert excluded + ranked == pairs
+    assert excluded > 0
+    assert ranked > 0
 
 
-def test_the_ordinary_face_stops_the_same_pairs_and_names_no_restricted_reason(shop: Shop) -> None:
-    with of_the_day(shop) as connection:
-        names = "person_id, offer_id, channel, code, rule_id"
-        folded = """
-            select distinct person_id, offer_id, channel,
-                if(visibility = 'restricted', 'ELIG_NA', code) as code, if(visibility = 'restricted', 'ELIG_NA', rule_id) as rule_id
-            from reasons_restricted
-        """
-        assert apart(connection, f"select distinct {names} from reasons_published", folded) == []
-        assert warehouse.one_row(
-            connection, "select count(*) from reasons_published where visibility = 'restricted' and code <> 'ELIG_NA'"
-        ) == (0,)
+def test_the_ordinary_face_stops_the_same_pairs_and_names_no_restricted_reason(day: duckdb.DuckDBPyConnection) -> None:
+    names = "person_id, offer_id, channel, code, rule_id"
+    folded = """
+        select distinct person_id, offer_id, channel,
+            if(visibility = 'restricted', 'ELIG_NA', code) as code, if(visibility = 'restricted', 'ELIG_NA', rule_id) as rule_id
+        from reasons_restricted
+    """
+    assert apart(day, f"select distinct {names} from reasons_published", folded) == []
+    assert warehouse.one_row(
+        day, "select count(*) from reasons_published where visibility = 'restricted' and code <> 'ELIG_NA'"
+    ) == (0,)
 
 
 def explanations(settings: Settings, on: str, people: list[str]) -> dict[tuple[str, str], str]:
