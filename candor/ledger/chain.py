@@ -196,7 +196,10 @@ def append(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{made.sequence:06}-{made.run_id}.json"
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(asdict(made), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(made), indent=2, sort_keys=True) + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # an entry is there whole, after a power cut as well
     try:
         os.link(fresh, path)  # fails when it is there: an entry is never written twice
     finally:
