@@ -116,7 +116,8 @@ def publish(settings: Settings, connection: duckdb.DuckDBPyConnection) -> chain.
 class World:
     """The run, open for any role."""
 
-    def __init__(self, settings: Settings, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, settings: Settings, connection: duckdb.DuckDBPyConnection, closed_fact: str | None = None) -> None:
+        """`closed_fact` is restricted by this run's policy, whatever the real one says of it."""
         self.settings, self.connection = settings, connection
         policy = load(PROJECT_ROOT / "policy", "crypto")
         connection.execute("attach ':memory:' as vault")
@@ -128,6 +129,7 @@ class World:
             connection.execute(f"create table policy.{name} ({policy_store.TABLES[name]})")
             marks = ", ".join("?" for _ in contents[name][0])
             connection.executemany(f"insert into policy.{name} values ({marks})", contents[name])
+        connection.execute("update policy.facts set visibility = 'restricted' where fact = ?", [closed_fact])
         connection.execute(
             "create table raw.feeds as select distinct split_part(feed, '.', 1) as source, split_part(feed, '.', 2) as table_name, "
             "timestamp '2026-11-23 14:45:00' as known_whole_at from (select unnest(sources) as feed from policy.facts)"

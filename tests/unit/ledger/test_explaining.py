@@ -7,12 +7,15 @@ import os
 import re
 from typing import Any
 
+import duckdb
 import pytest
 
 from candor.errors import CandorError, UsageError
 from candor.ledger import explaining, page, published, telling
 from candor.ledger.chain import LedgerBroken
 from candor.ledger.roles import ROLES, role
+from candor.settings import Settings
+from tests.unit.ledger.conftest import World
 
 CONSTANT = "This offer isn't available to you right now."
 OPEN_ROLES = [name for name, one in ROLES.items() if not one.true_codes]
@@ -183,6 +186,17 @@ def test_a_fact_of_a_new_kind_is_restricted_until_the_policy_says_otherwise(worl
     assert "u_embargo" in columns("facts_person_restricted")
     assert {"u_of_a_new_kind", "u_embargo", "u_adverse_media", "u_vuln_flag"}.isdisjoint(columns("facts_person"))
     assert {"u_dm_objection", "u_regimes", "d_age"} <= set(columns("facts_person"))
+
+
+def test_a_restricted_fact_that_an_open_rule_reads_is_told_to_fincrime_alone(settings: Settings) -> None:
+    with duckdb.connect() as connection:
+        world = World(settings, connection, closed_fact="o_is_promotion")
+
+        def read(name: str) -> set[str]:
+            (reason,) = answers(world, "clear", name, offer="stake_eth")["stake_eth", "web"]["reasons"]
+            return {fact["fact"] for fact in reason["facts"]}
+
+        assert read("fincrime") - read("compliance") == {"o_is_promotion"}
 
 
 def test_text_page_and_json_say_the_same_codes(world: Any) -> None:
