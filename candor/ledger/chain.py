@@ -134,13 +134,14 @@ def keep_published(connection: duckdb.DuckDBPyConnection, settings: Settings, ru
     if entry is None:
         return
     standing = folders(settings, run.run_id)
-    for face, name in chained_names():
-        key = f"{face}/{name}.parquet"
-        fresh, kept = beside[face] / f"{name}.parquet", standing[face] / f"{name}.parquet"
-        chained = entry.files.get(key)
+    for key, chained in sorted(entry.files.items()):  # what the entry lists, whatever a version of today would list
+        face, _, name = key.partition("/")
+        fresh, kept = beside[face] / name, standing[face] / name
+        if not fresh.is_file():
+            continue  # published by an older version only: it stays as it is
         if chained == file_hash(fresh):
             continue
-        if chained is None or not kept.is_file() or file_hash(kept) != chained:
+        if not kept.is_file() or file_hash(kept) != chained:
             told = "the published file is gone or was changed, and the new one is not what the chain holds"
         elif (apart := _rows_apart(connection, kept, fresh)) == 0:
             shutil.copyfile(kept, fresh)
@@ -166,9 +167,10 @@ def append(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) 
     To be called when the run's files stand and before anybody is shown an offer. Raises LedgerBroken when the run has another entry.
     """
     standing = folders(settings, run.run_id)
-    files = {f"{face}/{name}.parquet": file_hash(standing[face] / f"{name}.parquet") for face, name in chained_names()}
     known = entries(settings)
     before = next((entry for entry in known if entry.run_id == run.run_id), None)
+    keys = before.files if before else [f"{face}/{name}.parquet" for face, name in chained_names()]
+    files = {key: file_hash(standing[key.partition("/")[0]] / key.partition("/")[2]) for key in keys}
     previous = before.previous if before else (known[-1].hash if known else None)
     content = Entry(
         schema=SCHEMA,

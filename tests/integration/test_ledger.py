@@ -13,6 +13,7 @@ import pytest
 
 from candor import pipeline, policy, runs, warehouse
 from candor.ledger import chain, explaining, published, reassembly, telling
+from candor.ledger.files import HIT_KEYS
 from candor.ledger.roles import ROLES, role
 from candor.policy import compiling
 from candor.policy.grains import PAIR
@@ -54,7 +55,9 @@ def apart(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> list[t
     ).fetchall()
 
 
-def test_pairs_put_together_are_the_exclusions_of_the_run_pair_by_pair(day: duckdb.DuckDBPyConnection) -> None:
+def test_pairs_put_together_are_the_exclusions_of_the_run_pair_by_pair(
+    shop: Shop, day: duckdb.DuckDBPyConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
     # A key that an exclusion leaves open speaks of every value.
     naive = f"""
         select pairs.person_id, pairs.offer_id, pairs.channel, {CODE.partition("channel, ")[2]}
@@ -72,6 +75,11 @@ def test_pairs_put_together_are_the_exclusions_of_the_run_pair_by_pair(day: duck
     (count,) = warehouse.one_row(day, "select count(*) from naive")
     assert count > 100_000
     assert apart(day, f"select {CODE} from reasons_restricted", f"select {CODE} from naive") == []
+    restricted = chain.folders(shop.settings, shop.run_id)["restricted"]
+    hits = sum(warehouse.one_row(day, f"select count(*) from '{restricted / name}.parquet'")[0] for name in HIT_KEYS)
+    people, pairs = warehouse.one_row(day, "select count(distinct person_id), count(*) from pairs")
+    with capsys.disabled():
+        print(f"\n  {people:,} people, {pairs:,} pairs with {count:,} reasons, from {hits:,} hits")
 
 
 def test_pairs_put_together_are_what_every_rule_says_of_every_pair_asked_one_by_one(

@@ -197,6 +197,23 @@ def chain_name(shop: Shop, sequence: int) -> str:
     return next(path.name for path in chain.chain_dir(shop.settings).glob(f"{sequence:06}-*.json"))
 
 
+def test_an_entry_lists_what_its_version_published_and_a_later_version_holds_to_that_list(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.stage(MONDAY)
+    with monkeypatch.context() as older:
+        older.setattr(chain, "CHAINED_OPEN", ("ledger", "offers"))
+        publishing.run(MONDAY, shop.settings)
+    (entry,) = chain.entries(shop.settings)
+    assert "published/persons.parquet" not in entry.files
+    shop.stage(MONDAY)
+    publishing.run(MONDAY, shop.settings)
+    assert chain.entries(shop.settings) == [entry]
+    shop.stage(MONDAY, extra="update decisions.ledger set rank = 9 where person_id = 'eve'")
+    with pytest.raises(chain.LedgerBroken, match=r"another published/ledger\.parquet"):
+        publishing.run(MONDAY, shop.settings)
+
+
 def test_a_changed_file_is_mended_by_publishing_the_same_content_again(two_days: Shop) -> None:
     entry = chain.entries(two_days.settings)[1]
     (two_days.settings.published_dir / entry.run_id / "ledger.parquet").write_bytes(b"spoilt")
