@@ -39,7 +39,14 @@ _NAMES = (
     "market",
 )
 _NAMES_OF_RUN = ("model_version", "policy_version", "slot", "is_chosen", "not_chosen_reason")
-OUTCOMES = ("served", "not_served", "excluded")
+# What keeps an eligible offer out whoever else is there; where others are to be named, `_why` does.
+_KEPT_OUT = {
+    "value_not_positive": "a promotion that is not expected to help is not shown",
+    "cooling_down": "the person refused it, or its product line, lately",
+    "total_cap": "there are fewer places than people whom it would help more",
+    "budget": "its incentive buys more elsewhere",
+    "education_ratio": "more promotions than the person's lifecycle stage allows beside the education given",
+}
 
 
 def explain(decisions: Decisions, person_id: str, *, offer: str | None = None, channel: str | None = None) -> dict[str, Any]:
@@ -177,9 +184,13 @@ def _why(row: dict[str, Any], mates: Rows, everything: Rows) -> str:
         pushed = [one for one in everything if one["is_chosen"] and one["is_push"] and one["is_promotion"]]
         taken = f"{pushed[0]['offer_id']} by {pushed[0]['channel']} ({_usd(pushed[0])})" if pushed else "another"
         return f"{worth}: one pushed promotion in 24 hours, and that is {taken}"
-    if reason == "value_not_positive":
-        return f"{worth}: a promotion that is not expected to help is not shown"
-    return f"{worth}: {reason}"
+    if reason == "line_taken":
+        rivals = [
+            one for one in everything if one["product_line"] == row["product_line"] and one["offer_id"] != row["offer_id"]
+        ]
+        given = next((f" ({one['offer_id']}, {_usd(one)})" for one in rivals if one["is_chosen"]), "")
+        return f"{worth}: another offer of the product line {row['product_line']} is better for the person{given}"
+    return f"{worth}: {_KEPT_OUT.get(reason, reason)}"
 
 
 def _usd(row: dict[str, Any]) -> str:
