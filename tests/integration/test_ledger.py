@@ -71,7 +71,7 @@ def test_pairs_put_together_are_the_exclusions_of_the_run_pair_by_pair(
             and coalesce(found.offer_id, pairs.offer_id) = pairs.offer_id
             and coalesce(found.channel, pairs.channel) = pairs.channel
     """
-    day.execute(f"create temp table naive as {naive}")
+    day.execute(f"create or replace temp table naive as {naive}")
     (count,) = warehouse.one_row(day, "select count(*) from naive")
     assert count > 100_000
     assert apart(day, f"select {CODE} from reasons_restricted", f"select {CODE} from naive") == []
@@ -89,7 +89,7 @@ def test_pairs_put_together_are_what_every_rule_says_of_every_pair_asked_one_by_
     run = runs.Run(*read_run(day))
     day.execute(
         f"""
-        create temp table eval_pair as
+        create or replace temp table eval_pair as
         select
             people.*, offers.* exclude (channel, c_channel), channels.* exclude (person_id), channels.rule_channel as c_channel,
             places.d_perm_missing, places.o_ends_at, market_state.c_vol_rank, coalesce(products.u_approp, 'not_taken') as u_approp,
@@ -110,7 +110,7 @@ def test_pairs_put_together_are_what_every_rule_says_of_every_pair_asked_one_by_
     rules = [replace(rule, grain=PAIR) for rule in (*compiling.engine_rules(pinned), *pinned.rules)]
     every_rule = "\nunion all\n".join(select for rule in rules for select in compiling.selects(rule))
     columns = "person_id, creative_id, rule_id, v, effect, visibility, code, penalty_bp"
-    day.execute(f"create temp table naive as select {columns} from ({every_rule})")
+    day.execute(f"create or replace temp table naive as select {columns} from ({every_rule})")
     (count,) = warehouse.one_row(day, "select count(*) from naive")
     assert count > 100_000
     # What the models find themselves is no rule of the pack: send windows, creatives, and what is seen among the survivors alone.
