@@ -15,7 +15,8 @@ body { font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif; color:var(--
 main { max-width:1080px; margin:0 auto; padding:28px 20px 60px } h1 { font-size:22px; margin:0 } h2 { font-size:17px; margin:30px 0 8px }
 h3 { font-size:15px; margin:22px 0 4px } .quiet { color:var(--quiet) } table { border-collapse:collapse; width:100%; font-size:14px }
 th { text-align:left; color:var(--quiet); font-weight:500 } td,th { padding:4px 10px 4px 0; border-bottom:1px solid var(--line); vertical-align:top }
-td { overflow-wrap:anywhere } td:nth-child(-n+3) { overflow-wrap:normal } code { font-size:13px } .served { color:var(--yes) } .excluded { color:var(--no) } .not_served { color:var(--but) }
+td { overflow-wrap:anywhere } td:nth-child(-n+3) { overflow-wrap:normal }
+code { font-size:13px } .served { color:var(--yes) } .excluded { color:var(--no) } .not_served { color:var(--but) }
 """
 
 
