@@ -1,6 +1,6 @@
-"""Who would be shown what: the arms, then the arbitration of scored candidates.
+"""Who would be shown what: the arms, what each candidate is worth, who gets what is scarce, then the arbitration.
 
-The rules of arbitration are SQL, in dbt_project/models/decisions; the slots and weights are policy.
+The rules of arbitration are SQL, in dbt_project/models/valuation and decisions; the slots, weights and limits are policy.
 """
 
 from __future__ import annotations
@@ -8,21 +8,48 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from candor import experiments, runs, transform
+from candor import allocation, experiments, runs, transform
 from candor import settings as settings_module
 from candor.warehouse import connect
 
 if TYPE_CHECKING:
     from candor.settings import Settings
 
+# How often places that were given in vain are given again; what is left then stays free.
+MOST_ALLOCATIONS = 4
+
+# A place, or a part of the budget, given to somebody whose slots all went to better offers.
+IN_VAIN = """
+select person_id, offer_id
+from decisions.ledger
+inner join decisions.allocations using (person_id, product_line, offer_id)
+inner join decisions.shadow_prices as scarce on scarce.price_usd > 0 and (scarce.offer_id = offer_id or scarce.offer_id is null)
+where arm = 'treated'
+group by person_id, offer_id
+having not bool_or(is_chosen)
+"""
+
 
 def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
-    """Counts per arm, of ranked candidates by what became of them, and of the offers staged for publication."""
+    """Counts per arm, of ranked candidates by what became of them, of what was scarce, and of the offers staged for publication."""
     settings = settings or settings_module.load()
     with connect(settings) as connection:
         current = runs.current(connection, as_of)
         arms = experiments.assign(connection, settings, current)
-    built = transform.build("decisions", as_of, settings)
+    valued = transform.build("valuation", as_of, settings)
+    with connect(settings) as connection:
+        connection.execute("create schema if not exists decisions")
+        connection.execute("create or replace table decisions.places_in_vain (person_id varchar, offer_id varchar)")
+        allocated = allocation.run(connection, current)
+    for attempt in range(MOST_ALLOCATIONS):
+        built = transform.build("decisions", as_of, settings)
+        if not allocated["scarce_offers_priced"] or attempt == MOST_ALLOCATIONS - 1:
+            break
+        with connect(settings) as connection:
+            added = connection.execute(f"insert into decisions.places_in_vain {IN_VAIN}").fetchall()[0][0]
+            if not added:
+                break
+            allocated = allocation.run(connection, current, missed="select person_id, offer_id from decisions.places_in_vain")
     with connect(settings) as connection:
         outcomes = connection.execute(
             "select coalesce(not_chosen_reason, 'chosen'), count(*) from decisions.ledger group by all order by all"
@@ -30,12 +57,17 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         rows, people = connection.execute("select count(*), count(distinct person_id) from decisions.staged_offers").fetchall()[
             0
         ]
+        explored = connection.execute(
+            "select count(distinct (person_id, product_line)) from decisions.ledger where is_explored and is_chosen"
+        ).fetchall()[0][0]
     return {
         "run_id": current.run_id,
         **arms,
         "candidates": dict(outcomes),
+        **allocated,
+        "choices_explored": explored,
         "offers_staged": rows,
         "people_with_offers": people,
-        "models": built["models"],
-        "tests": built["tests"],
+        "models": valued["models"] + built["models"],
+        "tests": {name: count + valued["tests"][name] for name, count in built["tests"].items()},
     }

@@ -21,7 +21,7 @@ from candor.warehouse import connect, one_row, utc
 if TYPE_CHECKING:
     from candor.settings import Settings
 
-LAYERS = ("staging", "identity", "hygiene", "core", "features", "eligibility", "decisions", "measurement")
+LAYERS = ("staging", "identity", "hygiene", "core", "features", "eligibility", "valuation", "decisions", "measurement")
 # The only layers that open the vault.
 RESTRICTED_LAYERS = frozenset({"staging", "identity", "hygiene", "eligibility"})
 FAILED_ROWS_SHOWN = 5

@@ -136,7 +136,8 @@ def _offer_row(offer: dict, place: int, version: int, opened: int, starts_at: in
         "target_market": "adults who asked for it" if offer["product_line"] == "derivatives" else "adults with an account",
         "negative_target_market": "people in financial difficulty" if offer["is_credit"] or offer["leverage"] > 1 else "minors",
         "min_evidence": None,
-        "total_cap": None,
+        # A validator has so many places and no more.
+        "total_cap": 60 if offer["offer_id"] == "stake_sol" else None,
         "outcome_window_days": rates.OUTCOME_DAYS,
         "starts_at": start,
         "ends_at": end,

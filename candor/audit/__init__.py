@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from candor import runs
 from candor import settings as settings_module
+from candor.audit import catalogue
 from candor.audit import rulebook as rulebooks
 from candor.audit.evaluation import wide_rows
-from candor.audit.inputs import Inputs, read
+from candor.audit.inputs import Inputs, holders, pinned_raw, read
 from candor.audit.rules import NEUTRAL_CODE, checks, rule_hash, violations
 from candor.errors import AuditFailed
 from candor.warehouse import connect, utc
 
 if TYPE_CHECKING:
+    import duckdb
     import polars as pl
 
     from candor.settings import Settings
@@ -74,7 +76,9 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         rules = rulebooks.load(settings.state_dir / "policy" / pinned.policy_version, settings.shop)
         context = Context(utc(as_of), pinned.run_id, rules)
         listed = checks(context)
-        verdict = _judge(read(connection, pinned), settings, context, listed)
+        capped = _capped_offers(connection, pinned, settings, context)
+        held = holders(connection, pinned, capped)
+        verdict = _judge(read(connection, pinned), held, settings, context, listed)
     found, counts, rows = verdict.found, verdict.counts, verdict.rows
     folder = runs.report_dir(settings, pinned)
     _write_restricted(found, settings.restricted_published_dir / pinned.run_id, settings)
@@ -114,7 +118,19 @@ class _Verdict:
     people: int
 
 
-def _judge(parts: Iterable[Inputs], settings: Settings, context: Context, listed: list[Any]) -> _Verdict:
+def _capped_offers(connection: duckdb.DuckDBPyConnection, run: runs.Run, settings: Settings, context: Context) -> list[str]:
+    """The offers of which the raw catalogue has so many places and no more."""
+    import polars as pl
+
+    raw = pinned_raw(connection, run, settings)
+    raw.check_complete(["catalogue.offers"])
+    listed = (
+        catalogue.offers(raw, context.rulebook.brand).filter(pl.col("o_total_cap").is_not_null()).select("offer_id").collect()
+    )
+    return sorted(listed["offer_id"].to_list())
+
+
+def _judge(parts: Iterable[Inputs], held: pl.DataFrame, settings: Settings, context: Context, listed: list[Any]) -> _Verdict:
     """The parts judged one after the other, so that memory does not grow with people; a person is never split over parts."""
     import polars as pl
 
@@ -124,7 +140,7 @@ def _judge(parts: Iterable[Inputs], settings: Settings, context: Context, listed
     for number, given in enumerate(parts):
         if number == 0:
             given.raw(settings, context.as_of).check_complete(RAW_TABLES)
-        broken, counted = violations(wide_rows(given, settings, context), listed)
+        broken, counted = violations(wide_rows(given, held, settings, context), listed)
         found.append(broken)
         for code, count in counted.items():
             sums = counts.setdefault(code, {**count, "rows": 0, "violations": 0})

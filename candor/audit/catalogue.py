@@ -33,7 +33,7 @@ def offers(raw: Raw, brand: dict[str, Any]) -> pl.LazyFrame:
     says_whom = [pl.col(name).fill_null("").str.strip_chars(" ") != "" for name in ("target_market", "negative_target_market")]
     is_complete = (stands_for.len().fill_null(0) > 0) & (stands_for.set_difference(brand["values"]).list.len() == 0)
 
-    columns = ["product_line", "is_promotion", "incentive", "starts_at", "ends_at", "ends_local"]
+    columns = ["product_line", "is_promotion", "incentive", "starts_at", "ends_at", "ends_local", "total_cap"]
     columns += ["brand_values", "target_market", "negative_target_market", *RISKY, *PLAIN]
     rows = raw.current("catalogue.offers", ["offer_id", "version"], columns)
     return (
@@ -42,6 +42,7 @@ def offers(raw: Raw, brand: dict[str, Any]) -> pl.LazyFrame:
         .agg(
             pl.col("version").first().alias("o_version"),
             pl.col("product_line").sort().first(),
+            pl.col("total_cap").min().alias("o_total_cap"),
             pl.col("is_promotion").fill_null(True).any().alias("o_is_promotion"),
             pl.when((pl.col("incentive") == "none").all())
             .then(pl.lit("none"))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 PROFILING_TABLES = ["compliance.restrictions", "crm.preferences", "crm.consents"]
 
 
-def wide_rows(given: Inputs, settings: Settings, context: Any) -> pl.DataFrame:
-    """The staged rows with the facts of their person, offer, creative and planned delivery."""
+def wide_rows(given: Inputs, held: pl.DataFrame, settings: Settings, context: Any) -> pl.DataFrame:
+    """The staged rows with the facts of their person, offer, creative and planned delivery. `held`: offer_id, holders of capped offers."""
     import polars as pl
 
     raw = given.raw(settings, context.as_of)
@@ -65,7 +65,21 @@ def wide_rows(given: Inputs, settings: Settings, context: Any) -> pl.DataFrame:
             .sum()
             .over("person_id")
             .alias("pushed_promotions"),
+            # Joint over the person's rows in every channel.
+            pl.col("o_is_promotion").fill_null(True).sum().over("person_id").alias("promotions"),
+            (~pl.col("o_is_promotion").fill_null(True)).sum().over("person_id").alias("education"),
+            pl.col("offer_id")
+            .filter(pl.col("o_is_promotion").fill_null(True))
+            .n_unique()
+            .over("person_id", "product_line")
+            .alias("promotions_of_line"),
+            pl.col("u_stage")
+            .replace_strict(dict(book.promotions_per_education), default=None, return_dtype=pl.Float64)
+            .alias("m_ratio")
+            if book.promotions_per_education
+            else pl.lit(None, pl.Float64).alias("m_ratio"),
         )
+        .join(held.lazy(), on="offer_id", how="left")
     )
     return rows.collect()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from candor.audit.raw import Raw
 from candor.errors import AuditFailed
@@ -92,6 +92,37 @@ def read(connection: duckdb.DuckDBPyConnection, run: Run, *, people_at_a_time: i
         )
 
 
+def pinned_raw(connection: duckdb.DuckDBPyConnection, run: Run, settings: Settings) -> Raw:
+    """The raw rows of the deliveries that the run is pinned to."""
+    import polars as pl
+
+    pins = _table(connection, "state", "pins").filter(pl.col("as_of") == run.as_of.replace(tzinfo=None))
+    deliveries = _table(connection, "state", "deliveries")
+    return Raw(settings, run.as_of.replace(tzinfo=None), deliveries.join(pins, on="delivery_id", how="semi"), deliveries)
+
+
+def holders(connection: duckdb.DuckDBPyConnection, run: Run, offers: list[str]) -> pl.DataFrame:
+    """One row per offer of `offers`: how many people hold a place of it once this run is published, those of earlier runs included."""
+    import polars as pl
+
+    aliases = pl.DataFrame(schema={"person_id": pl.String, "surviving_person_id": pl.String})
+    if _exists(connection, "identity", "person_aliases"):
+        aliases = _table(connection, "identity", "person_aliases", ["person_id", "surviving_person_id"])
+    given = [_table(connection, "decisions", "staged_offers", ["offer_id", "person_id"], offers=offers)]
+    if _exists(connection, "state", "decisions"):
+        columns = ["offer_id", "person_id", "batch_seq", "is_chosen", "arm"]
+        past = _table(connection, "state", "decisions", columns, offers=offers)
+        past = past.filter(pl.col("batch_seq") < run.batch_seq, pl.col("is_chosen"), pl.col("arm") == "treated")
+        given.append(past.select("offer_id", "person_id"))
+    return (
+        pl.concat(given)
+        .join(aliases, on="person_id", how="left")
+        .with_columns(pl.coalesce("surviving_person_id", "person_id").alias("person_id"))
+        .group_by("offer_id")
+        .agg(pl.col("person_id").n_unique().cast(pl.Int64).alias("holders"))
+    )
+
+
 def _past_decisions(
     connection: duckdb.DuckDBPyConnection, run: Run, people: pl.DataFrame, between: tuple[str, str]
 ) -> pl.DataFrame:
@@ -125,13 +156,17 @@ def _table(
     name: str,
     columns: list[str] | None = None,
     between: tuple[str, str] | None = None,
+    offers: list[str] | None = None,
 ) -> pl.DataFrame:
-    """The table, or its rows of the persons from the first to the last of `between`."""
+    """The table, or its rows of the persons from the first to the last of `between`, or of `offers`."""
     import polars as pl
 
     chosen = ", ".join(f'"{column}"' for column in columns) if columns else "*"
     some = "" if between is None else " where person_id between ? and ?"
-    arrow = connection.execute(f"select {chosen} from {schema}.{name}{some}", list(between or ())).to_arrow_table()
+    given: list[Any] = list(between or ())
+    if offers is not None:
+        some, given = " where list_contains(?, offer_id)", [offers]
+    arrow = connection.execute(f"select {chosen} from {schema}.{name}{some}", given).to_arrow_table()
     frame = pl.from_arrow(arrow)
     assert isinstance(frame, pl.DataFrame)
     return frame.with_columns(

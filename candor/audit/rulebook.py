@@ -42,6 +42,7 @@ class Rulebook:
     pack_valid_to: datetime
     brand: dict[str, Any]  # brand.yml as it is
     market_basket: list[dict[str, Any]]
+    promotions_per_education: dict[str, float | None]  # by lifecycle stage; None, or no stage at all: no limit
     sensitive_features: list[str]
     leaves_out: dict[str, str]  # rules of the pack that the shop leaves out, with its reasons
     content_hash: str
@@ -106,6 +107,7 @@ def load(folder: Path, shop: str) -> Rulebook:
         brand=_read(folder / "brand.yml"),
         sensitive_features=list(shop_tables["sensitive_features"]),
         market_basket=shop_tables.get("market_basket") or [],
+        promotions_per_education=shop_tables.get("promotions_per_education") or {},
         leaves_out=_leaves_out(shop_tables, pack_file["rules"], f"shops/{shop}.yml"),
         content_hash=digest,
     )

@@ -186,6 +186,7 @@ CHAINED_OPEN = (
     "ledger",
     "exclusion_counts",
     "offers_withheld",
+    "shadow_prices",
     "persons",
     "aliases",
     *OPEN_FILES,

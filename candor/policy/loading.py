@@ -19,6 +19,7 @@ from candor.policy.packs import FACT_NAME, in_parts, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
 from candor.policy.texts import FILE as TEXTS_FILE
 from candor.policy.texts import read_texts, tellable
+from candor.policy.worth import check_objectives, education_ratio, incentive_budget
 
 
 def load(folder: Path, shop: str) -> Policy:
@@ -52,6 +53,9 @@ def load(folder: Path, shop: str) -> Policy:
             if needed not in {node.get("name") for node in limits}:
                 problems.add("limits.yml", None, "limits", f"{needed} is missing")
     objectives = _table(others["objectives"], "objectives", "name", specs.VALUE, problems)
+    check_objectives(others["objectives"], objectives, problems)
+    ratio = education_ratio(shop_node, shop_file, problems) if shop_node is not None else ()
+    budget = incentive_budget(shop_node, shop_file, problems) if shop_node is not None else None
     roles = _table(others["owners"], "owners", "role", specs.ROLE, problems, key="roles")
     role_names = {str(node.get("role")) for node in roles}
     overrides = read_overrides(nodes.get("identity_overrides"), role_names, problems)
@@ -110,6 +114,8 @@ def load(folder: Path, shop: str) -> Policy:
         channels_not_served=not_served,
         limits=MappingProxyType({row["name"]: (float(row["value"]), row["why"]) for row in limits}),
         objectives=MappingProxyType({row["name"]: (float(row["value"]), row["why"]) for row in objectives}),
+        promotions_per_education=ratio,
+        incentive_budget_usd=budget,
         holdout_share=float(experiments["holdout_share"]),
         salt=experiments["salt"],
         roles=tuple((row["role"], row["holder"], tuple(row["approves"])) for row in roles),

@@ -135,6 +135,8 @@ class Policy:
     channels_not_served: tuple[str, ...]  # rules know them, the shop has no offers there
     limits: Mapping[str, tuple[float, str]]
     objectives: Mapping[str, tuple[float, str]]
+    promotions_per_education: tuple[tuple[str, float | None], ...]  # by lifecycle stage; None: no limit
+    incentive_budget_usd: float | None  # of a run; None: no limit
     holdout_share: float
     salt: str
     roles: tuple[tuple[str, str, tuple[str, ...]], ...]

@@ -103,8 +103,12 @@ SHOP = {
     "sensitive_features": texts,
     "leaves_out": mapping,
     "market_basket": rows,
+    "promotions_per_education": mapping,
+    "incentive_budget_usd": nullable(number),
 }
-SHOP_OPTIONAL = ("leaves_out", "market_basket")
+SHOP_OPTIONAL = ("leaves_out", "market_basket", "promotions_per_education", "incentive_budget_usd")
+STAGES = ("prospect", "new", "developing", "experienced", "dormant")
+RATIO = {stage: nullable(number) for stage in STAGES}
 MARKET_ASSET = {"asset": text, "weight": number, "interval": one_of("1h", "1d")}
 PRODUCT_LINE = {
     "product": text,
@@ -113,7 +117,7 @@ PRODUCT_LINE = {
     "approp": truth,
     "vol_max": one_of(0, 1, 2),
     "profiles": some_of("unknown", "conservative", "moderate", "aggressive"),
-    "stages": some_of("prospect", "new", "developing", "experienced", "dormant"),
+    "stages": some_of(*STAGES),
     "outcomes": texts,
     "outcome_needs_offer": truth,
 }
@@ -140,6 +144,21 @@ LIMITS = (
     "market_hold_hours",
     "market_history_days",
     "market_max_age_hours",
+    "cool_down_offer_days",
+    "cool_down_line_days",
+    "feedback_days",
+)
+OBJECTIVES = (
+    "value_weight",
+    "cost_weight",
+    "minimum_incremental_value_usd",
+    "trust_lambda",
+    "trust_floor",
+    "trust_prior_responses",
+    "fatigue_usd_per_message",
+    "fatigue_usd_per_ignored_showing",
+    "risk_usd_per_rank",
+    "exploration_share",
 )
 VALUE = {"name": text, "value": number, "why": text}
 EXPERIMENT = {"holdout_share": number, "salt": text}

@@ -29,6 +29,17 @@ OPEN_FILES = {
     "ledger": ("select * from decisions.ledger", "person_id, channel, rank"),
     **{name: (query, "identifier_kind, identifier, person_id") for name, query in LOOKUPS.items()},
     "exclusion_counts": ("select * from eligibility.exclusion_counts", "all"),
+    "choices": (
+        "select coalesce(not_chosen_reason, 'given') as outcome, is_promotion, count(*) as candidates, count(distinct person_id) as people "
+        "from decisions.ledger group by all",
+        "all",
+    ),
+    "shadow_prices": ("select * from decisions.shadow_prices", "all"),
+    "catalogue_findings": ("select * from policy.creative_findings", "all"),
+    "market_states": (
+        "select * from core.market_states where bar_end > (select max(bar_end) from core.market_states) - interval 120 days",
+        "bar_end",
+    ),
     "key_map": (
         f"""
         select person_id, {hashed_kind("identifier_kind")} as identifier_kind, {hashed("identifier_kind", "identifier")} as identifier,

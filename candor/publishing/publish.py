@@ -78,6 +78,7 @@ def remember_decisions(connection: duckdb.DuckDBPyConnection, run: Run) -> int:
     connection.execute("begin")
     try:
         connection.execute(f"create table if not exists state.decisions as select {facts}, * from decisions.ledger where false")
+        _add_columns(connection)
         connection.execute("delete from state.decisions where batch_seq = ?", [run.batch_seq])
         inserted = connection.execute(
             f"""
@@ -91,6 +92,24 @@ def remember_decisions(connection: duckdb.DuckDBPyConnection, run: Run) -> int:
         connection.execute("rollback")
         raise
     return int(inserted[0])
+
+
+def _add_columns(connection: duckdb.DuckDBPyConnection) -> None:
+    """What the ledger says today and did not say when state.decisions was made: null in the decisions that stand there."""
+    new = connection.execute(
+        """
+        select ledger.column_name, ledger.data_type from duckdb_columns() as ledger
+        where ledger.database_name = current_database() and ledger.schema_name = 'decisions' and ledger.table_name = 'ledger'
+            and not exists (
+                select 1 from duckdb_columns() as standing
+                where standing.database_name = current_database() and standing.schema_name = 'state'
+                    and standing.table_name = 'decisions' and standing.column_name = ledger.column_name
+            )
+        order by ledger.column_index
+        """
+    ).fetchall()
+    for name, kind in new:
+        connection.execute(f'alter table state.decisions add column "{name}" {kind}')
 
 
 def publish_to_store(

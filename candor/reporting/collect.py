@@ -35,6 +35,25 @@ def _stages(folder: Path) -> list[dict[str, Any]]:
     return [stage for stage in found if stage is not None]
 
 
+# How the run decided, from the files of the same names.
+DECIDED = {
+    "choices": "select * from {} order by outcome = 'given' desc, candidates desc, outcome, is_promotion",
+    "shadow_prices": "select * from {} order by price_usd desc, offer_id",
+    "catalogue_findings": """
+        select offer_id, offer_version, creative_id, channel, locale, field, string_agg(distinct finding, ', ' order by finding) as findings,
+            quote, place, bool_or(becomes is null) as is_offer_refused
+        from {} group by offer_id, offer_version, creative_id, channel, locale, field, quote, place
+        order by offer_id, offer_version, creative_id, field, place
+        """,
+    "market_states": """
+        select date_trunc('day', bar_end) as day, max(vol_rank) as vol_rank, arg_max(vol_rank, bar_end) as last_rank, max(bar_end) as bar_end,
+            arg_max(volatility_24h, bar_end) as volatility_24h, arg_max(volatility_7d, bar_end) as volatility_7d,
+            arg_max(drawdown, bar_end) as drawdown
+        from {} group by day order by day
+        """,
+}
+
+
 def _published(folder: Path, settings: Settings) -> dict[str, Any]:
     """Counts over the published files of one run; empty when it published nothing."""
     if not (folder / "offers.parquet").is_file():
@@ -70,6 +89,9 @@ def _published(folder: Path, settings: Settings) -> dict[str, Any]:
             result["hygiene"] = rows(
                 f"select * from read_parquet('{folder / 'hygiene.parquet'}') order by source = 'all' desc, source"
             )
+        for name, query in DECIDED.items():
+            if (folder / f"{name}.parquet").is_file():
+                result[name] = rows(query.format(f"read_parquet('{folder / f'{name}.parquet'}')"))
         lifts = folder / "measurement" / "lifts.parquet"
         if lifts.is_file():
             result["lifts"] = rows(

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from candor.reporting import decided
 from candor.reporting.html import table
 from candor.reporting.hygiene import hygiene, silos
 from candor.reporting.terminal import metrics_told, one_line, quarantined
@@ -29,6 +30,7 @@ td,th { padding:5px 10px 5px 0; vertical-align:top } td { border-bottom:1px soli
 pre { background:var(--soft); border:1px solid var(--line); border-radius:6px; padding:10px 12px; overflow:auto; font-size:13px; white-space:pre-wrap }
 .offer { border-left:3px solid var(--bar); padding:6px 14px; background:var(--soft); border-radius:0 6px 6px 0 }
 summary { cursor:pointer; padding:8px 0 2px; font-weight:550 } details table { table-layout:fixed } details th:first-child { width:36% }
+.cols > div { min-width:0; overflow:hidden }
 @media (max-width:760px) { .cols { grid-template-columns:1fr } }
 """
 
@@ -41,7 +43,7 @@ def _bars(rows: list[dict[str, Any]], label: str, value: str, *, most: int = 14)
             (
                 str(row[label]),
                 int(row[value] or 0),
-                f'<span class="bar" style="width:{190 * (row[value] or 0) / top:.0f}px"></span>',
+                f'<span class="bar" style="width:{150 * (row[value] or 0) / top:.0f}px"></span>',
             )
             for row in rows[:most]
         ),
@@ -237,6 +239,9 @@ def write_page(summary: dict[str, Any], path: Path) -> None:
 {silos(summary)}
 <h2>Offers</h2>{_published(summary["published"])}
 <h2>Why not</h2><p class="quiet">Rules that spoke against people, all reasons kept. Restricted ones stand as ELIG_NA.</p>{_why_not(summary["published"])}
+<h2>How it was decided</h2>{decided.choices(summary["published"])}
+<h2>Markets</h2>{decided.markets(summary["published"])}
+<h2>What may not be said</h2>{decided.may_not_be_said(summary["published"])}
 <h2>Did it help</h2>{_lifts(summary["published"])}
 <h2>Model</h2>{model}
 <h2>Who is who, and which rows are true</h2>{_who(summary)}

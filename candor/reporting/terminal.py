@@ -81,6 +81,7 @@ def print_summary(as_of: datetime, settings: Settings) -> None:
         console.print()
     _print_model(console, summary)
     _print_published(console, table, summary)
+    _print_decided(console, table, summary["published"])
     if summary["assumptions"]:
         console.print("[bold]Assumed where the data is silent[/bold]")
         for line in summary["assumptions"]:
@@ -224,6 +225,24 @@ def _print_published(console: Any, table: Any, summary: dict[str, Any]) -> None:
     for row in [row for row in reasons if row["grain"] in ("offer", "offer_x_regime")][:8]:
         made.add_row(row["code"], f"{row['pairs'] or 0:,}")
     console.print(made)
+
+
+def _print_decided(console: Any, table: Any, published: dict[str, Any]) -> None:
+    """The state of markets, what was scarce, and how many findings the catalogue lint has."""
+    from candor.reporting.decided import state_told
+
+    if told := state_told(published):
+        console.print(f"[bold]Markets[/bold]  {told}\n")
+    if scarce := published.get("shadow_prices"):
+        made = table("Scarce", "what", ">places", ">held before", ">allocated", ">one more is worth, USD")
+        for row in scarce:
+            made.add_row(
+                row["offer_id"] or "incentives, USD", f"{float(row['limit_units']):,.0f}", f"{row['used_before']:,}",
+                f"{float(row['given']):,.0f}", f"{row['price_usd']:.2f}",
+            )  # fmt: skip
+        console.print(made)
+    if findings := published.get("catalogue_findings"):
+        console.print(f"[bold]Catalogue[/bold]  {len(findings)} findings of the lint; candor catalogue lint quotes them\n")
 
 
 def print_status(settings: Settings) -> None:

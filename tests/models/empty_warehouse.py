@@ -44,6 +44,10 @@ create table if not exists decisions.scores (
     person_id varchar, offer_id varchar, offer_version bigint, channel varchar,
     p_if_shown double, p_if_held_out double, model_version varchar
 );
+create table if not exists decisions.allocations (person_id varchar, product_line varchar, offer_id varchar);
+create table if not exists decisions.shadow_prices (
+    what varchar, offer_id varchar, limit_units decimal(18, 6), used_before bigint, given decimal(18, 6), price_usd double
+);
 create table if not exists raw.feeds (
     source varchar, table_name varchar, last_extracted_at timestamp, known_whole_at timestamp
 );

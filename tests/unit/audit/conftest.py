@@ -225,6 +225,7 @@ class World:
     staged: list[dict[str, Any]] = field(default_factory=list)
     phones: list[tuple[str, str]] = field(default_factory=list)
     policy: Callable[[Path], None] = field(default_factory=lambda: _as_it_is)
+    learns_first: bool = False  # whether the shop's ratio of promotions to education holds
 
     def edit(self, table: str, match: str = "", /, **changes: Any) -> None:
         """Change the rows of `table` one of whose values contains `match`."""
@@ -287,6 +288,12 @@ class World:
         """Raw segments, state, identities and staged rows, as the stages before the audit leave them."""
         snapshot = self.settings.state_dir / "policy" / "v1"
         shutil.copytree(POLICY, snapshot, dirs_exist_ok=True)
+        if not self.learns_first:  # most worlds have one promotion and no lesson beside it
+            shop = snapshot / "shops" / "crypto.yml"
+            lines = shop.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if not line.startswith("promotions_per_education")]
+            assert len(kept) == len(lines) - 1
+            shop.write_text("".join(kept), encoding="utf-8")
         self.policy(snapshot)
         deliveries = [self._segment(table) for table in sorted({*self.tables, *EMPTY})]
         with connect(self.settings) as connection:
@@ -367,7 +374,11 @@ class World:
         usual = _catalogue()["compliance.screening_runs"]
         is_calm = self.tables["market.prices"] is CALM
         return (
-            bool(self.feeds) or self.policy is not _as_it_is or self.tables["compliance.screening_runs"] != usual or not is_calm
+            bool(self.feeds)
+            or self.learns_first
+            or self.policy is not _as_it_is
+            or self.tables["compliance.screening_runs"] != usual
+            or not is_calm
         )
 
     def take_in(self, other: World, suffix: str) -> None:

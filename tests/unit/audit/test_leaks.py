@@ -152,12 +152,31 @@ def past_decision(**changes):
     given = {
         "decision_id": "old1",
         "batch_seq": 0,
+        "offer_id": "spot1",
+        "arm": "treated",
         "person_id": "p-gb",
         "channel": "sms",
         "is_promotion": True,
         "is_chosen": True,
     }
     return lambda world: world.past.append({**given, "send_after": NOW - 5 * HOUR, "as_of": NOW - DAY, **changes})
+
+
+def another_spot_offer(person, channel):
+    """The same person is shown another offer of the product line elsewhere, which is as permitted as the first."""
+
+    def leak(world):
+        for table in ("catalogue.offers", "catalogue.creatives", "catalogue.approvals"):
+            for row in [row for row in world.tables[table] if row["offer_id"] == "spot1"]:
+                key = {"catalogue.creatives": "creative_id", "catalogue.approvals": "approval_id"}.get(table)
+                world.add(table, **{**row, "offer_id": "spot2", **({key: f"{row[key]}-2"} if key else {})})
+        world.offer(person, channel, offer_id="spot2", creative_id=f"cr-{channel}-2")
+
+    return leak
+
+
+def learns_first(world):
+    world.learns_first = True
 
 
 def arm(*arms):
@@ -552,6 +571,19 @@ LEAKS = {
     "time_zone_unknown": (GB_PUSH, edit("exchange.accounts", "ac-gb", time_zone="Mars/Base"), {"BRD_QUIET_HOURS_UNKNOWN"}),
     "no_send_window": (GB_PUSH, row(send_after=None, send_before=None), {"BRD_QUIET_HOURS"}),
     "two_pushed_promotions": (GB_PUSH, lambda world: world.offer("gb", "email"), {"BRD_JOINT_PUSH_CAP"}),
+    "two_offers_of_a_product_line_in_two_channels": (GB_WEB, another_spot_offer("gb", "email"), {"ARB_ONE_OFFER_PER_LINE"}),
+    "promotions_without_education": (GB_WEB, learns_first, {"ARB_EDUCATION_RATIO"}),
+    "more_people_than_places": (
+        GB_WEB,
+        both(offer(total_cap=1), lambda world: world.offer("ny")),
+        {"ARB_TOTAL_CAP"},
+    ),
+    "the_places_went_to_earlier_runs": (
+        GB_WEB,
+        both(offer(total_cap=1), past_decision(person_id="p-other")),
+        {"ARB_TOTAL_CAP"},
+    ),
+    "no_places_at_all": (GB_WEB, offer(total_cap=0), {"ARB_TOTAL_CAP"}),
     "countdown": (GB_WEB, edit("catalogue.creatives", "cr-web", pressure_flags=["countdown"]), {"BRD_MANIPULATIVE"}),
     # what an offer is, and where
     "no_route_of_the_promotion": (GB_WEB, edit("catalogue.approvals", "ap-uk_route", kind="legal"), {"UK_NO_S21_ROUTE"}),

@@ -207,6 +207,23 @@ WRONG = [
     pytest.param("limits.yml", "offer_validity_hours", "offer_validity", "offer_validity_hours is missing", id="limit_missing"),
     pytest.param("experiments.yml", "0.10", "1.10", "must be from 0 to below 1", id="share_above_one"),
     pytest.param("owners.yml", "roles:", "roles:\nroles:", "the key is there twice", id="key_twice"),
+    pytest.param("objectives.yml", "name: trust_lambda", "name: trust_lambada", "trust_lambda is missing", id="weight_missing"),
+    pytest.param("objectives.yml", "name: trust_lambda", "name: trust_lambada", "nothing reads it", id="weight_unknown"),
+    pytest.param(
+        "objectives.yml", "value: 0.5", "value: 1.5", "trust_floor: must be from 0 to 1, is 1.5", id="feedback_that_adds"
+    ),
+    pytest.param("shops/crypto.yml", "dormant: 1}", "dormant: -1}", "dormant must be at least 0", id="negative_ratio"),
+    pytest.param("shops/crypto.yml", ", dormant: 1}", "}", "dormant is missing", id="ratio_of_no_stage"),
+    pytest.param(
+        "shops/crypto.yml", "incentive_budget_usd: null", "incentive_budget_usd: -5", "must be at least 0", id="negative_budget"
+    ),
+    pytest.param(
+        "shops/crypto.yml",
+        "incentive_budget_usd: null",
+        "incentive_budget_usd: much",
+        "incentive_budget_usd",
+        id="budget_in_words",
+    ),
     pytest.param("objectives.yml", "objectives/1", "objectives/2", "must be objectives/1", id="unknown_schema"),
     pytest.param(
         "facts.yml", "visibility: restricted", "visibility: secret", "visibility must be one of", id="unknown_visibility"

@@ -50,8 +50,14 @@ create or replace table eligibility.offers_withheld (source varchar, table_name 
 create or replace table eligibility.exclusion_counts (code varchar, grain varchar, people bigint, pairs bigint);
 create or replace table decisions.ledger (
     decision_id varchar, run_id varchar, person_id varchar, channel varchar, offer_id varchar, arm varchar, rank integer, slot integer,
-    is_chosen boolean
+    is_chosen boolean, is_promotion boolean, not_chosen_reason varchar
 );
+create or replace table decisions.shadow_prices (
+    what varchar, offer_id varchar, limit_units decimal(18, 6), used_before bigint, given decimal(18, 6), price_usd double
+);
+create schema if not exists policy;
+create or replace table policy.creative_findings (offer_id varchar, finding varchar);
+create or replace table core.market_states (bar_end timestamp, vol_rank integer);
 create or replace table decisions.staged_offers (
     decision_id varchar, run_id varchar, person_id varchar, channel varchar, market varchar, segment varchar, slot integer,
     rank integer, offer_id varchar, offer_version bigint, creative_id varchar, locale varchar, title varchar, body varchar,
@@ -137,7 +143,7 @@ class Shop:
                 """
                 insert into decisions.ledger
                 select concat_ws('-', 'd', $run_id, person, slot), $run_id, person, 'web', 'offer' || slot,
-                    case when list_contains($held_out, person) then 'held_out' else 'treated' end, slot, slot, true
+                    case when list_contains($held_out, person) then 'held_out' else 'treated' end, slot, slot, true, true, null
                 from (select unnest($people::varchar[] || $held_out::varchar[]) as person) cross join (values (1), (2)) as slots (slot)
                 """,
                 {"run_id": run.run_id, "people": list(people), "held_out": list(held_out)},
