@@ -18,6 +18,8 @@ from candor.policy.identity_overrides import FILE, read_overrides
 from candor.policy.model import Fact, Policy, ProductLine, Silo
 from candor.policy.packs import FACT_NAME, in_parts, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
+from candor.policy.texts import FILE as TEXTS_FILE
+from candor.policy.texts import read_texts, tellable
 from candor.policy.worth import check_objectives, education_ratio, incentive_budget
 
 
@@ -36,6 +38,8 @@ def load(folder: Path, shop: str) -> Policy:
     nodes = {"shop": shop_node, "facts": facts_node, "pack": pack_node, **others}
     if (folder / FILE).is_file():  # a shop that overrules nothing need not say so
         nodes["identity_overrides"] = read(folder / FILE, problems)
+    if (folder / TEXTS_FILE).is_file():  # without them everybody gets the constant sentence
+        nodes["texts"] = read(folder / TEXTS_FILE, problems)
 
     facts = _facts(facts_node, problems) if facts_node is not None else {}
     lines = _shop(shop_node, shop_file, shop, problems) if shop_node is not None else ()
@@ -56,6 +60,7 @@ def load(folder: Path, shop: str) -> Policy:
     roles = _table(others["owners"], "owners", "role", specs.ROLE, problems, key="roles")
     role_names = {str(node.get("role")) for node in roles}
     overrides = read_overrides(nodes.get("identity_overrides"), role_names, problems)
+    customer_texts, constant_text = read_texts(nodes.get("texts"), tellable(pack_node), problems)
     silos = _silos(others["silos"], facts, role_names, problems)
     experiments = _experiments(others["experiments"], problems)
     brand = read_brand(others["brand"], problems)
@@ -126,6 +131,8 @@ def load(folder: Path, shop: str) -> Policy:
             (row["asset"], float(row["weight"]), row["interval"]) for row in shop_node.get("market_basket", ())
         ),
         identity_overrides=overrides,
+        texts=customer_texts,
+        constant_text=constant_text,
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from candor.policy.texts import CONSTANT
 
 if TYPE_CHECKING:
     from candor.identity.overrides import Override
@@ -147,3 +149,5 @@ class Policy:
     market_basket: tuple[tuple[str, float, str], ...] = ()  # asset, weight, interval of its bars
     silos: tuple[Silo, ...] = ()
     identity_overrides: tuple[Override, ...] = ()  # of all time; which hold depends on the run's as_of
+    texts: Mapping[str, str] = field(default_factory=dict)  # what a customer is told, by code
+    constant_text: str = CONSTANT  # and for everything else

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from candor.errors import PolicyError
-from candor.policy import compiling
+from candor.policy import compiling, rulebook
 from candor.policy.grains import GRAINS
 from candor.policy.loading import load
 from candor.policy.model import Policy
@@ -82,6 +82,8 @@ TABLES = {
     "education_ratio": "lifecycle_stage varchar, promotions_per_education double",
     "budgets": "name varchar, limit_usd double",
     "rule_codes": "code varchar, rule_id varchar, v integer, effect varchar, visibility varchar, grain varchar, title varchar",
+    "rulebook": rulebook.COLUMNS,
+    "texts": "otherwise varchar",
     "facts": "fact varchar, type varchar, max_age_hours integer, visibility varchar, sources varchar[]",
     "sensitive_features": "feature varchar",
     "experiments": "holdout_share double, salt varchar, withhold_share double, withhold_salt varchar",
@@ -130,6 +132,8 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
         "education_ratio": list(policy.promotions_per_education),
         "budgets": [("incentives", policy.incentive_budget_usd)],
         "rule_codes": list(compiling.codes(policy)),
+        "rulebook": rulebook.rows(policy),
+        "texts": [(policy.constant_text,)],
         "facts": [
             (fact.name, fact.type, fact.max_age_hours, fact.visibility, list(fact.sources))
             for fact in policy.facts.values()
