@@ -61,9 +61,8 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         "run_id": current.run_id,
         **arms,
         "candidates": dict(outcomes),
-        **allocated,
+        "scarce": allocated,
         "choices_explored": explored,
-        "models": valued["models"] + built["models"],
         "tests": {name: count + valued["tests"][name] for name, count in built["tests"].items()},
     }
 

@@ -204,7 +204,7 @@ def test_a_budget_is_spent_where_a_dollar_does_most_and_never_overdrawn(decided)
     assert 30 < spent["usd"] <= 40
     assert result["candidates"]["budget"] > 0
     assert "budget" not in before["candidates"]
-    assert result["allocated_value_usd"] <= result["allocated_value_bound_usd"]
+    assert result["scarce"]["allocated_value_usd"] <= result["scarce"]["allocated_value_bound_usd"]
 
 
 def test_every_candidate_is_in_the_ledger_with_its_value(decided):
