@@ -238,11 +238,15 @@ def _refuse_facts_that_lack(
         if table in known:
             known[table].add(column)
     problems = []
-    for rule in sorted((*compiling.engine_rules(policy), *policy.rules), key=lambda rule: (rule.rule_id, rule.version, rule.grain)):
+    for rule in sorted(
+        (*compiling.engine_rules(policy), *policy.rules), key=lambda rule: (rule.rule_id, rule.version, rule.grain)
+    ):
         has = set().union(*(known[name] for name in _FACTS_OF[rule.grain])) | _GIVEN_BY_THE_HITS
         for fact in sorted(read_by(rule) - has):
             tables = ", ".join(_FACTS_OF[rule.grain])
-            problems.append(f"  {rule.rule_id} v{rule.version} reads {fact}, which the run's facts lack at grain {rule.grain} ({tables})")
+            problems.append(
+                f"  {rule.rule_id} v{rule.version} reads {fact}, which the run's facts lack at grain {rule.grain} ({tables})"
+            )
     if problems:
         raise PolicyError(
             "these rules cannot be simulated on the run:\n" + "\n".join(problems),
