@@ -167,6 +167,44 @@ def facts(shop: Shop = None) -> None:
 
 
 @app.command()
+def diff(
+    first: Annotated[str, typer.Argument(metavar="[OLD] NEW", help="A policy folder, a pack's file, or a remembered version.")],
+    second: Annotated[str | None, typer.Argument(metavar="", help="NEW, when OLD is given.", show_default=False)] = None,
+    json_: Annotated[bool, typer.Option("--json", help="As JSON, one entry per change.")] = False,
+    shop: Shop = None,
+) -> None:
+    """What differs between two policies, in words: rules, permissions, product lines, quiet hours, channels, limits, brand, owners.
+
+    For each change: whether it can only permit, only restrict, or go either way, by how rules are built, and whom it can touch. OLD is by
+    default the policy of the latest run, or the policy folder when nothing has run. A pack's file alone is read with the other files of
+    OLD (as OLD itself: with those of the policy folder). Exit code 0 with and without differences, 2 when a policy cannot be read.
+
+    Example: `candor policy diff policy draft`
+    """
+    import json
+    import tempfile
+    from dataclasses import replace
+
+    from candor.policy import differences, finding
+    from candor.settings import load as load_settings
+
+    settings = load_settings()
+    settings = replace(settings, shop=shop or settings.shop)
+    with tempfile.TemporaryDirectory() as work:
+        if second is None:
+            old, new = finding.folder_of_latest_run(settings) or settings.policy_dir, first
+        else:
+            old, new = finding.folder_of(first, settings, base=settings.policy_dir, work=Path(work) / "old"), second
+        before, after, changes = differences.between(
+            old, finding.folder_of(new, settings, base=old, work=Path(work) / "new"), settings.shop
+        )
+    if json_:
+        typer.echo(json.dumps(differences.as_json(before, after, changes), indent=2, ensure_ascii=False))
+    else:
+        typer.echo(differences.told(before, after, changes))
+
+
+@app.command()
 def simulate(
     new: Annotated[str, typer.Argument(help="The policy to try: a folder, a pack's file, or a remembered version.")],
     as_of: Annotated[
@@ -198,8 +236,7 @@ def simulate(
     from dataclasses import replace
 
     from candor import runs
-    from candor.policy import finding, rebuilding, shown, simulation
-    from candor.policy.loading import load
+    from candor.policy import differences, finding, rebuilding, shown, simulation
     from candor.policy.store import for_run
     from candor.runs import write_json
     from candor.settings import load as load_settings
@@ -214,14 +251,21 @@ def simulate(
         run = simulation.standing_run(connection, instant)
     base = settings.state_dir / "policy" / for_run(settings, run).version
     with tempfile.TemporaryDirectory() as work:
-        policy = load(finding.folder_of(new, settings, base=base, work=Path(work)), settings.shop)
+        _, policy, changes = differences.between(
+            base, finding.folder_of(new, settings, base=base, work=Path(work)), settings.shop
+        )
     with _Told() as told:
         result = simulation.simulate(settings, policy, as_of=run.as_of, may_see_restricted=all_shown, told=told)
     seen = result if all_shown else shown.suppressed(result)
     typer.echo(shown.text(seen, all_shown=all_shown))
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(shown.page(seen, all_shown=all_shown), encoding="utf-8")
+        html.write_text(
+            shown.page(
+                seen, all_shown=all_shown, changes=[f"{differences.sentence(one)} ({one.direction})" for one in changes]
+            ),
+            encoding="utf-8",
+        )
         typer.echo(f"\nwritten to {html}")
     if json_file is not None:
         write_json(json_file, json.loads(json.dumps(seen, default=str)))

@@ -19,7 +19,6 @@ from candor.policy.packs import FACT_NAME, in_parts, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
 from candor.policy.worth import check_objectives, education_ratio, incentive_budget
 
-
 _OTHERS = ("channels", "limits", "objectives", "experiments", "owners", "silos", "brand")
 
 
