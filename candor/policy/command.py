@@ -168,8 +168,10 @@ def facts(shop: Shop = None) -> None:
 
 @app.command()
 def diff(
-    first: Annotated[str, typer.Argument(metavar="[OLD] NEW", help="A policy folder, a pack's file, or a remembered version.")],
-    second: Annotated[str | None, typer.Argument(metavar="", help="NEW, when OLD is given.", show_default=False)] = None,
+    first: Annotated[
+        str, typer.Argument(metavar="OLD", help="OLD, or NEW alone: a policy folder, a pack's file, or a remembered version.")
+    ],
+    second: Annotated[str | None, typer.Argument(metavar="NEW", help="NEW, when the first is OLD.", show_default=False)] = None,
     json_: Annotated[bool, typer.Option("--json", help="As JSON, one entry per change.")] = False,
     shop: Shop = None,
 ) -> None:

@@ -336,12 +336,11 @@ def _of_rows(part: str, old: list[Any], new: list[Any], kind: Kind) -> list[Chan
         for name in dict.fromkeys((*then[key], *now[key])):
             before, after = then[key].get(name), now[key].get(name)
             if before != after:
-                direction = (_LIMITS.get(key) if part == "limits" and name == "value" else None) or kind.fields.get(
-                    name, constant(EITHER)
-                )
-                made.append(
-                    Change(part, key, f"{name} {_became(before, after)}", direction(before, after), kind.whom(now[key]))
-                )
+                judge = kind.fields.get(name, constant(EITHER))
+                if part == "limits" and name == "value":
+                    judge = _LIMITS.get(key, judge)
+                what = f"{name} {_became(before, after)}"
+                made.append(Change(part, key, what, judge(before, after), kind.whom(now[key])))
     return made
 
 
@@ -366,7 +365,7 @@ def _of_pack(old: Node, new: Node, policies: tuple[Policy, Policy]) -> list[Chan
     return made
 
 
-def _of_rule(subject: str, old: Node, new: Node, policies: tuple[Policy, Policy]) -> list[Change]:
+def _of_rule(subject: str, old: Any, new: Any, policies: tuple[Policy, Policy]) -> list[Change]:
     whom = _scope(new) if _scope(new) == _scope(old) else f"{_scope(old)}; and now {_scope(new)}"
     note = _note((new["id"], new["v"]), policies[1])
     found: list[tuple[str, str]] = []

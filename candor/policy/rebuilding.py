@@ -99,7 +99,7 @@ class Rebuilt:
             return self._where[model]
         file = _MODELS / f"{model}.sql"
         if not file.is_file():
-            return self._of_the_run(model)
+            return self.of_the_run(model)
         self._touched.append(self._everything)
         sql = self._render(file.read_text(encoding="utf-8"))
         if self._touched.pop():
@@ -108,10 +108,11 @@ class Rebuilt:
             self._built.append(model)
             self._where[model] = f"memory.eligibility.{model}"
         else:
-            self._where[model] = self._of_the_run(model)
+            self._where[model] = self.of_the_run(model)
         return self._where[model]
 
-    def _of_the_run(self, name: str, schema: str | None = None) -> str:
+    def of_the_run(self, name: str, schema: str | None = None) -> str:
+        """Where the run left the table or view `name`. Raises UsageError when it is not there."""
         found = [one for one in self._relations if one[2] == name and (one[1] == schema if schema else one[1] in _LAYERS)]
         if len(found) != 1:
             raise UsageError(
@@ -140,7 +141,7 @@ class Rebuilt:
                 self._touch()
             return f"memory.{schema}.{name}"
         try:
-            return self._of_the_run(name, schema)
+            return self.of_the_run(name, schema)
         except UsageError:
             return f"candor.{schema}.{name}"  # only has_relation may ask for it
 

@@ -45,20 +45,25 @@ def _is_small(value: Any) -> bool:
 
 def _hide_moves(rows: list[dict[str, Any]]) -> None:
     for people, pairs in _MOVED:
-        small = [row for row in rows if _is_small(row[f"people_{people}"])]
-        others = sorted(
-            (row for row in rows if row[f"people_{people}"] and row not in small), key=lambda row: row[f"people_{people}"]
-        )
-        for row in small:
-            row[f"people_{people}"], row[f"pairs_{pairs}"] = FEW, HIDDEN
-        if len(small) == 1 and others:  # the total less all others would be the hidden one
-            others[0][f"people_{people}"] = others[0][f"pairs_{pairs}"] = HIDDEN
+        _hide(rows, f"people_{people}", f"pairs_{pairs}")
+    _hide(rows, "people_before", "pairs_before")
     for row in rows:
-        if any(isinstance(row[f"people_{people}"], str) for people, _ in _MOVED):
+        if any(isinstance(row[f"people_{people}"], str) for people in ("gaining", "losing", "before")):
             row["people_after"] = row["pairs_after"] = HIDDEN
-        for when in ("before", "after"):
-            if _is_small(row[f"people_{when}"]):
-                row[f"people_{when}"], row[f"pairs_{when}"] = FEW, HIDDEN
+    _hide(rows, "people_after", "pairs_after")
+
+
+def _hide(rows: list[dict[str, Any]], people: str, count: str) -> None:
+    """Hide small numbers of people, their count, and as many others, smallest first, as keep the total from giving them away."""
+    numbers = [row for row in rows if isinstance(row[people], int) and row[people]]
+    small = [row for row in numbers if _is_small(row[people])]
+    others = sorted((row for row in numbers if not _is_small(row[people])), key=lambda row: row[people])
+    hidden = sum(row[people] for row in small)
+    are_told_by_the_total = len(rows) > 1 and bool(small)
+    for row in small:
+        row[people], row[count] = FEW, HIDDEN
+    if are_told_by_the_total and (len(small) == 1 or hidden < SMALL) and others:
+        others[0][people] = others[0][count] = HIDDEN
 
 
 def _hide_pair(code: dict[str, Any]) -> None:
@@ -71,17 +76,9 @@ def _hide_pair(code: dict[str, Any]) -> None:
 
 
 def _hide_served(served: dict[str, Any]) -> None:
-    rows = served["by_offer"]
-    small = [row for row in rows if _is_small(row["people_losing"]) or _is_small(row["people_served"])]
-    others = sorted((row for row in rows if row not in small), key=lambda row: row["people_losing"])
-    for row in small:
-        row["people_losing"], row["falling_away"] = FEW, HIDDEN
-        if _is_small(row["people_served"]):
-            row["people_served"], row["served"] = FEW, HIDDEN
-    if len(small) == 1 and others:
-        others[0]["people_losing"] = others[0]["falling_away"] = HIDDEN
-    if _is_small(served["total"]["people_losing"]):
-        served["total"]["people_losing"], served["total"]["falling_away"] = FEW, HIDDEN
+    for rows in (served["by_offer"], [served["total"]]):
+        _hide(rows, "people_losing", "falling_away")
+        _hide(rows, "people_served", "served")
 
 
 def is_unchanged(result: dict[str, Any]) -> bool:
