@@ -2,10 +2,11 @@
 
     python -m benchmarks.crash_replay --data FOLDER [--people 2500] [--days 40] [--seed 7] [--crash 2021-05 …] [--keep FOLDER]
 
-A made-up shop whose market is Bitcoin's real days (FOLDER holds Binance_BTCUSDT_d.csv), shifted so that the day of the run is a day before, in or
-after a crash; the same day in a copy of the same shop each time. Each run is whole: ingest to audit, by the same policy but for its market basket, which is Bitcoin by the day. Printed for each: the
-state of markets, and how many offers would go out: speculative ones (rank 3 and above, or leveraged) to novices and to the experienced, other
-promotions, education. Exits with 1 when a speculative offer goes out in stress, or none goes out in the calm before a crash.
+A made-up shop whose market is Bitcoin's real days (FOLDER holds Binance_BTCUSDT_d.csv), shifted so that the day of the run is a day before, in
+or after a crash; the same day in a copy of the same shop each time. Each run is whole: ingest to audit, by the same policy but for its market
+basket, which is Bitcoin by the day. Printed for each: the state of markets, and how many offers would go out: speculative ones (rank 3 and
+above, or leveraged) to novices and to the experienced, other promotions, education. Exits with 1 when a speculative offer goes out in stress, or
+none goes out in the calm before a crash.
 """
 
 from __future__ import annotations

@@ -48,7 +48,12 @@ order by feed
 
 def write(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
     """Make `raw.silos` say of every table whether it is in time, late or missing at the run's instant."""
-    connection.execute(SILOS.format(as_of=sql_timestamp(run.as_of)))
+    write_at(connection, run.as_of)
+
+
+def write_at(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
+    """The same for an instant, from whatever `raw.feeds` and `policy.silos` the connection has."""
+    connection.execute(SILOS.format(as_of=sql_timestamp(as_of)))
 
 
 def behind(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from candor.errors import CandorError
+from candor.errors import CandorError, UsageError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,7 +16,7 @@ app = typer.Typer(
     help=(
         "What the rules are, mean and decide.\n\n"
         "`check` the folder, `explain` a rule or a code, `facts` that rules read, `evaluate` a table of cases, hold the rules to a file of "
-        "expected decisions with `conformance`."
+        "expected decisions with `conformance`. Before a change is signed: what it says (`diff`) and what it would do (`simulate`)."
     ),
 )
 
@@ -28,6 +29,20 @@ class NotConforming(CandorError):
     """Cases are decided otherwise than expected."""
 
     exit_code = 1
+
+
+class _Told:
+    """A line on standard error, where that is a terminal, that names what is being built; gone when done."""
+
+    def __enter__(self) -> Callable[[str], None]:
+        from rich.console import Console
+
+        self._status = Console(stderr=True).status("reading the run")
+        self._status.start()
+        return lambda model: self._status.update(f"building {model}")
+
+    def __exit__(self, *error: object) -> None:
+        self._status.stop()
 
 
 def _policy(shop: str | None) -> Any:
@@ -149,3 +164,111 @@ def facts(shop: Shop = None) -> None:
 
     for name, kind, age, meaning in columns.listing(_policy(shop)):
         typer.echo(f"{name:<24} {kind:<8} {age:<6} {meaning}".rstrip())
+
+
+@app.command()
+def diff(
+    first: Annotated[
+        str, typer.Argument(metavar="OLD", help="OLD, or NEW alone: a policy folder, a pack's file, or a remembered version.")
+    ],
+    second: Annotated[str | None, typer.Argument(metavar="NEW", help="NEW, when the first is OLD.", show_default=False)] = None,
+    json_: Annotated[bool, typer.Option("--json", help="As JSON, one entry per change.")] = False,
+    shop: Shop = None,
+) -> None:
+    """What differs between two policies, in words: rules, permissions, product lines, quiet hours, channels, limits, brand, owners.
+
+    For each change: whether it can only permit, only restrict, or go either way, by how rules are built, and whom it can touch. OLD is by
+    default the policy of the latest run, or the policy folder when nothing has run. A pack's file alone is read with the other files of
+    OLD (as OLD itself: with those of the policy folder). Exit code 0 with and without differences, 2 when a policy cannot be read.
+
+    Example: `candor policy diff policy draft`
+    """
+    import json
+    import tempfile
+    from dataclasses import replace
+
+    from candor.policy import differences, finding
+    from candor.settings import load as load_settings
+
+    settings = load_settings()
+    settings = replace(settings, shop=shop or settings.shop)
+    with tempfile.TemporaryDirectory() as work:
+        if second is None:
+            old, new = finding.folder_of_latest_run(settings) or settings.policy_dir, first
+        else:
+            old, new = finding.folder_of(first, settings, base=settings.policy_dir, work=Path(work) / "old"), second
+        before, after, changes = differences.between(
+            old, finding.folder_of(new, settings, base=old, work=Path(work) / "new"), settings.shop
+        )
+    if json_:
+        typer.echo(json.dumps(differences.as_json(before, after, changes), indent=2, ensure_ascii=False))
+    else:
+        typer.echo(differences.told(before, after, changes))
+
+
+@app.command()
+def simulate(
+    new: Annotated[str, typer.Argument(help="The policy to try: a folder, a pack's file, or a remembered version.")],
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", help="The run to decide again, which must be the one that stands; default: that one.", show_default=False
+        ),
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with a chart here.", show_default=False)] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all counts here.", show_default=False)] = None,
+    as_: Annotated[
+        str, typer.Option("--as", help="compliance: small numbers and restricted codes too; anybody else: without them.")
+    ] = "anybody",
+    shop: Shop = None,
+) -> None:
+    """What a policy would do to the run that stands: who gains and who loses which offers, before anybody signs it. Changes nothing.
+
+    Decides the run's own facts by the new policy, with the SQL that decides every run. Says how many people and offers are permitted before
+    and after, by offer, channel, segment, market and code, who is left without anything, and which served offers would fall away. Which of
+    the permitted offers people are then shown is chosen anew every day and is not simulated. A pack's file alone is read with the other
+    files of the run's policy.
+
+    Numbers of fewer than 20 people are hidden, also in the files; a change of restricted rules is shown to compliance only.
+
+    Example: `candor policy simulate draft/pack.yaml --html change.html`
+    """
+    import json
+    import tempfile
+    from dataclasses import replace
+
+    from candor import runs
+    from candor.policy import differences, finding, rebuilding, shown, simulation
+    from candor.policy.store import for_run
+    from candor.runs import write_json
+    from candor.settings import load as load_settings
+
+    if as_ not in ("anybody", "compliance"):
+        raise UsageError(f"--as must be compliance, or left out, is {as_!r}", hint="only compliance sees more than anybody")
+    settings = load_settings()
+    settings = replace(settings, shop=shop or settings.shop)
+    instant = None if as_of is None else runs.parse_as_of(as_of)
+    all_shown = as_ == "compliance"
+    with rebuilding.attached(settings) as connection:
+        run = simulation.standing_run(connection, instant)
+    base = settings.state_dir / "policy" / for_run(settings, run).version
+    with tempfile.TemporaryDirectory() as work:
+        _, policy, changes = differences.between(
+            base, finding.folder_of(new, settings, base=base, work=Path(work)), settings.shop
+        )
+    with _Told() as told:
+        result = simulation.simulate(settings, policy, as_of=run.as_of, may_see_restricted=all_shown, told=told)
+    seen = result if all_shown else shown.suppressed(result)
+    typer.echo(shown.text(seen, all_shown=all_shown))
+    if html is not None:
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(
+            shown.page(
+                seen, all_shown=all_shown, changes=[f"{differences.sentence(one)} ({one.direction})" for one in changes]
+            ),
+            encoding="utf-8",
+        )
+        typer.echo(f"\nwritten to {html}")
+    if json_file is not None:
+        write_json(json_file, json.loads(json.dumps(seen, default=str)))
+        typer.echo(f"written to {json_file}")

@@ -22,24 +22,29 @@ from candor.policy.texts import FILE as TEXTS_FILE
 from candor.policy.texts import read_texts, tellable
 from candor.policy.worth import check_objectives, education_ratio, incentive_budget
 
+_OTHERS = ("channels", "limits", "objectives", "experiments", "owners", "silos", "brand", "explanations")
 
-def load(folder: Path, shop: str) -> Policy:
-    """The policy of `shop` in `folder`. Raises PolicyError listing every problem of every file at once."""
-    problems = Problems()
-    shop_file = f"shops/{shop}.yml"
+
+def read_files(folder: Path, shop: str, problems: Problems) -> dict[str, Node | None]:
+    """What each file of the folder says, as it is written: all that the version names. A file that cannot be read is None, and a problem."""
     shop_node = read(folder / "shops" / f"{shop}.yml", problems)
-    facts_node = read(folder / "facts.yml", problems)
-    pack_file = shop_node.get("pack", "pack.yaml") if shop_node else "pack.yaml"
-    pack_node = read(folder / str(pack_file), problems)
-    others = {
-        name: read(folder / f"{name}.yml", problems)
-        for name in ("channels", "limits", "objectives", "experiments", "owners", "silos", "brand", "explanations")
-    }
-    nodes = {"shop": shop_node, "facts": facts_node, "pack": pack_node, **others}
+    nodes = {"shop": shop_node, "facts": read(folder / "facts.yml", problems)}
+    nodes["pack"] = read(folder / str(shop_node.get("pack", "pack.yaml") if shop_node else "pack.yaml"), problems)
+    nodes |= {name: read(folder / f"{name}.yml", problems) for name in _OTHERS}
     if (folder / FILE).is_file():  # a shop that overrules nothing need not say so
         nodes["identity_overrides"] = read(folder / FILE, problems)
     if (folder / TEXTS_FILE).is_file():  # without them everybody gets the constant sentence
         nodes["texts"] = read(folder / TEXTS_FILE, problems)
+    return nodes
+
+
+def load(folder: Path, shop: str) -> Policy:
+    """The policy of `shop` in `folder`. Raises PolicyError listing every problem of every file at once."""
+    problems = Problems()
+    nodes = read_files(folder, shop, problems)
+    shop_file, shop_node, facts_node, pack_node = f"shops/{shop}.yml", nodes["shop"], nodes["facts"], nodes["pack"]
+    pack_file = shop_node.get("pack", "pack.yaml") if shop_node else "pack.yaml"
+    others = {name: nodes[name] for name in _OTHERS}
 
     facts = _facts(facts_node, problems) if facts_node is not None else {}
     lines = _shop(shop_node, shop_file, shop, problems) if shop_node is not None else ()

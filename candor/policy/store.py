@@ -165,17 +165,22 @@ def install(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run)
     policy = for_run(settings, run)
     connection.execute("begin")
     try:
-        connection.execute("create schema if not exists policy")
-        for name, rows in contents(policy).items():
-            connection.execute(f"create or replace table policy.{name} ({TABLES[name]})")
-            if rows:
-                marks = ", ".join("?" for _ in rows[0])
-                connection.executemany(f"insert into policy.{name} values ({marks})", sorted(rows, key=repr))
+        install_tables(connection, policy)
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")
         raise
     return policy.version
+
+
+def install_tables(connection: duckdb.DuckDBPyConnection, policy: Policy) -> None:
+    """Make schema `policy` of the connection's database hold the tables of `policy`, in the caller's transaction if there is one."""
+    connection.execute("create schema if not exists policy")
+    for name, rows in contents(policy).items():
+        connection.execute(f"create or replace table policy.{name} ({TABLES[name]})")
+        if rows:
+            marks = ", ".join("?" for _ in rows[0])
+            connection.executemany(f"insert into policy.{name} values ({marks})", sorted(rows, key=repr))
 
 
 def dbt_vars(settings: Settings, run: Run) -> dict[str, Any]:
