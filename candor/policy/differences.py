@@ -226,6 +226,15 @@ def _kinds(policies: tuple[Policy, Policy]) -> dict[str, dict[str, Kind]]:
                 lambda row: f"creatives in {row['language']} with such words", ("flag", "language", "pattern"),
             ),
         },
+        # What is said of decisions changes none of them.
+        "explanations": {
+            "sentences": Kind(lambda row: row["language"], NOTHING, {"sentence": _UNSAID, "and": _UNSAID}, lambda row: "", ("language",)),
+            "drivers": Kind(
+                lambda row: row["driver"], NOTHING,
+                {"sensitivity": _UNSAID, "needs": _UNSAID, "without": _UNSAID, "words": _UNSAID}, lambda row: "", ("driver",),
+            ),
+        },
+        "texts": {"texts": Kind(lambda row: row["name"], NOTHING, {"value": _UNSAID}, lambda row: "", ("name",))},
         "identity_overrides": {
             "overrides": Kind(
                 lambda row: f"{row['action']} {row['one']} {row['other']}", EITHER, {"reason": _UNSAID, "owner": _UNSAID},
@@ -244,6 +253,10 @@ _ALONE: dict[tuple[str, str], tuple[Direction, str]] = {
     ("shop", "pack"): (_UNSAID, ""),
     ("channels", "not_served"): (_UNSAID, ""),
     ("brand", "values"): (_UNSAID, ""),
+    ("explanations", "budget"): (_UNSAID, ""),
+    ("explanations", "most_drivers"): (_UNSAID, ""),
+    ("explanations", "least_effect"): (_UNSAID, ""),
+    ("texts", "otherwise"): (_UNSAID, ""),
     ("brand", "min_words"): (growing(PERMITS), "creatives of few words"),
 }
 
@@ -266,6 +279,8 @@ def _changes(then: Mapping[str, Node | None], now: Mapping[str, Node | None], po
         "owners",
         "silos",
         "brand",
+        "explanations",
+        "texts",
         "identity_overrides",
     ):
         old, new = then.get(file) or Node(), now.get(file) or Node()
