@@ -156,9 +156,6 @@ CHANGES = [
     pytest.param("shops/crypto.yml", GB, GB.replace(", spot, staking, nft", ""), RESTRICTS, id="fewer_permissions"),
     pytest.param("brand.yml", "language: en, max_lix: 50", "language: en, max_lix: 20", RESTRICTS, id="plainer_words"),
     pytest.param(
-        "shops/crypto.yml", 'email_optout_regimes: ["US"]', "email_optout_regimes: []", RESTRICTS, id="no_mail_unasked"
-    ),
-    pytest.param(
         "shops/crypto.yml", '"DE": {regimes: ["EEA", "DE"]', '"DE": {regimes: ["EEA", "DE", "GB"]', RESTRICTS, id="two_laws"
     ),
 ]
