@@ -109,6 +109,11 @@ CONSENT = {  # channel: granted, denied, granted and later withdrawn; the rest n
     "push": (0.45, 0.15, 0.05),
     "chat": (0.40, 0.10, 0.02),
 }
+THIRD_PARTY = (0.30, 0.15)  # granted, denied
+SHARING_TAKEN_BACK_SHARE = 0.3  # of those who said anything about sharing: the opposite later
+GPC_SHARE = 0.06  # of people in the US: a browser that signals it (Brave, Firefox or an extension)
+SALE_DENIED_SHARE = 0.03
+GLBA_SHARE = 0.04
 PROFILING_GRANTED, PROFILING_DENIED = 0.75, 0.04
 TELEMARKETING_SHARE = 0.25
 SOFT_OPT_IN_SHARE = 0.15

@@ -21,6 +21,8 @@ RISKY = (
     "is_personal_recommendation",
     "is_significant",
     "is_gambling_style",
+    "is_third_party_share",
+    "is_au_financial_product",
 )
 PLAIN = ("leverage", "asset_kind", "interest_payer", "uses_features")
 

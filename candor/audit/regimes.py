@@ -98,6 +98,8 @@ def _united_states() -> list[Check]:
 
     col = pl.col
     retail, line = _in("US") & _retail(), col("product_line")
+    credit = _in("US") & ((line == "borrow") | col("is_credit"))
+    shared = _in("US") & (col("rule_channel") == "third_party_ad") & col("is_third_party_share")
     return [
         _text("US-001", "NY_LICENCE_LEGEND", "the BitLicense legend in New York", _in("US-NY") & _since(2015, 6, 24, 4) & (col("m_rank") >= 1)),
         Check("US-002", "US_OFF_EXCHANGE_LEVERAGE", "leverage only on a regulated venue", "catalogue.approvals",
@@ -108,7 +110,9 @@ def _united_states() -> list[Check]:
               _in("US") & _since(2027, 1, 18, 5) & (col("asset_kind") == "emt") & col("pays_interest"),
               col("interest_payer").fill_null("none") != "issuer"),
         Check("US-005", "US_CONSUMER_REPORT_MARKETING", "credit is not offered by what a credit bureau says", "uses_features",
-              _in("US") & ((line == "borrow") | col("is_credit")), col("uses_features").list.set_intersection(list(BUREAU)).list.len() == 0),
+              credit, col("uses_features").list.set_intersection(list(BUREAU)).list.len() == 0),
+        Check("US-008", "US_GPC_OPTOUT", "not shared with others after an opt-out from sale or sharing", "u_gpc", shared, ~col("u_gpc")),
+        Check("US-008", "US_GLBA_OPTOUT", "not shared with others after a GLBA opt-out", "u_glba_optout", shared, ~col("u_glba_optout")),
     ]  # fmt: skip
 
 
@@ -122,11 +126,14 @@ def _elsewhere() -> list[Check]:
     dubai = _in("AE") & _since(2024, 9, 30, 20) & (rank >= 1)
     india = _in("IN") & _since(2022, 3, 31, 18, 30) & (rank >= 1)
     hong_kong = _in("HK") & _since(2023, 5, 31, 16) & (rank >= 2)
+    australia = _in("AU") & _retail() & (rank >= 2) & col("is_au_financial_product")
     singapore = _in("SG") & _since(2025, 6, 18, 16) & _retail() & ((rank >= 2) | (incentive != "none"))
     return [
         Check("CA-001", "CA_GAMBLING_STYLE", "no play and no prizes", "is_gambling_style, incentive", canada,
               ~col("is_gambling_style") & ~incentive.is_in(["monetary", "nonmonetary", "referral"])),
         Check("CA-001", "CA_LEVERAGE", "no credit and no leverage", "is_credit, leverage", canada, plain),
+        Check("AU-001", "AU_HAWKING", "nobody is spoken to about a financial product unless they agreed to it", "u_consent_chat",
+              australia & (col("rule_channel") == "chatbot"), col("u_consent_chat") == "granted"),
         Check("AE-001", "AE_ANONYMITY_COIN", "no coins that hide their owners", "asset_kind", dubai, col("asset_kind") != "aec"),
         _text("AE-001", "VARA_DISCLAIMER", "the regulator's disclaimer", dubai),
         _text("AE-001", "VARA_AD_LABEL", "an advertisement says that it is", dubai),

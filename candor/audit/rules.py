@@ -207,6 +207,7 @@ def _jurisdiction() -> list[Check]:
         Check("UK-007", "UK_DERIVATIVES_BAN", "no crypto derivatives to UK retail", "product_line",
               gb_retail & (col("product_line") == "derivatives"), pl.lit(False)),
         Check("US-006", "US_TCPA_NO_CONSENT", "prior express written consent to marketing texts", "u_tcpa_pewc", us_text, col("u_tcpa_pewc")),
+        Check("US-006", "US_DNC", "no marketing text to anybody on a do-not-contact list", "u_dnc", us_text, ~col("u_dnc")),
         Check("US-007", "US_QUIET_HOURS", "texts only in the hours of every zone", "u_tzs, quiet_hours", us_text, col("d_quiet_us") == 0),
     ]  # fmt: skip
 
@@ -232,6 +233,8 @@ def _privacy() -> list[Check]:
         .then(col("u_consent_sms") == "granted")
         .when(col("rule_channel") == "push")
         .then(col("u_consent_push") == "granted")
+        .when(col("rule_channel") == "third_party_ad")
+        .then(col("u_consent_thirdparty") == "granted")
         .otherwise(pl.lit(None, pl.Boolean))
     )
     return [
@@ -262,6 +265,20 @@ def _protection() -> list[Check]:
     ]  # fmt: skip
 
 
+def _penalty() -> pl.Expr:
+    """Basis points that the promotion must have lost, what is not known included."""
+    import polars as pl
+
+    col = pl.col
+    kept = {
+        3000: col("u_dismiss_30d") < 3,
+        2500: col("u_neg_fb_30d") == 0,
+        1500: (col("product_line") != "spot") | (col("c_vol_rank") < 2),
+    }
+    lost = [pl.when(is_kept.fill_null(False)).then(0).otherwise(points) for points, is_kept in kept.items()]
+    return pl.min_horizontal(pl.sum_horizontal(lost), pl.lit(9000))
+
+
 def _brand() -> list[Check]:
     import polars as pl
 
@@ -270,6 +287,8 @@ def _brand() -> list[Check]:
     return [
         Check("BRD-001", "BRD_FREQ_CAP", "fewer than 1 pushed promotion in 24 h and 3 in 7 days before it", "u_contacts_24h, u_contacts_7d",
               pushed, (col("u_contacts_24h") < 1) & (col("u_contacts_7d") < 3)),
+        Check("BRD-001", "BRD_HIGHRISK_CAP", "no promotion of rank 4 or more in 30 days before another", "u_highrisk_30d",
+              promotion & (col("m_rank") >= 4), col("u_highrisk_30d") < 1),
         Check("BRD-001", "BRD_JOINT_PUSH_CAP", "one pushed promotion per person in this run", "decisions.staged_offers", pushed,
               col("pushed_promotions") <= 1),
         Check("ARB", "ARB_ONE_OFFER_PER_LINE", "one promotion of a product line per person, the same in every channel",
@@ -281,6 +300,8 @@ def _brand() -> list[Check]:
               col("o_total_cap").is_not_null(), col("holders") <= col("o_total_cap")),
         Check("BRD-001", "BRD_QUIET_HOURS", "sent between 08:00 and 21:00 in every zone", "u_tzs, quiet_hours",
               promotion & col("channel").is_in(["sms", "push"]), col("d_quiet_house") == 0),
+        Check("BRD-002", "BRD_NOT_DEMOTED", "ranked lower by at least what dismissals, bad answers and markets take off",
+              "u_dismiss_30d, u_neg_fb_30d, c_vol_rank, decisions.ledger", promotion, col("penalty_bp") >= _penalty()),
         Check("BRD-003", "BRD_MANIPULATIVE", "no pressure in the creative", "o_pressure", always,
               col("o_pressure").list.set_intersection(PRESSURE).list.len() == 0),
         Check("BRD-004", "BRD_NOT_APPROVED", "approved by compliance and brand", "o_creative_approved", promotion,

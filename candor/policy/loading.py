@@ -13,10 +13,10 @@ from candor.errors import PolicyError
 from candor.policy import specs
 from candor.policy.brand import read_brand
 from candor.policy.drivers import read_explanations
-from candor.policy.grains import PAIR
+from candor.policy.grains import NOT_OF_PAIRS, PAIR
 from candor.policy.identity_overrides import FILE, read_overrides
 from candor.policy.model import Fact, Policy, ProductLine, Silo
-from candor.policy.packs import FACT_NAME, in_parts, read_pack
+from candor.policy.packs import FACT_NAME, facts_read, in_parts, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
 from candor.policy.worth import check_objectives, education_ratio, incentive_budget
 
@@ -69,10 +69,10 @@ def load(folder: Path, shop: str) -> Policy:
     )
     daily, waiting = in_parts(rules, facts)
     for rule in daily:
-        if rule.grain == PAIR:
+        for fact in sorted(facts_read(rule) & NOT_OF_PAIRS) if rule.grain == PAIR else ():
             codes = ", ".join(check.code for check in rule.checks)
             problems.add(
-                str(pack_file), None, f"rule {rule.rule_id}", f"the daily run has no grain pair, and {codes} waits for no fact"
+                str(pack_file), None, f"rule {rule.rule_id}", f"{codes} reads {fact}, which no pair of the daily run has"
             )
     if problems.found:
         count = len(problems.found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor.errors import PolicyError
 from candor.policy import compiling
-from candor.policy.grains import GRAINS
+from candor.policy.grains import ALL_GRAINS
 from candor.policy.loading import load
 from candor.policy.model import Policy
 
@@ -177,7 +177,10 @@ def install(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run)
 def dbt_vars(settings: Settings, run: Run) -> dict[str, Any]:
     """What the eligibility models are compiled with: the SQL of each grain's rules, of the policy the run is pinned to."""
     policy = for_run(settings, run)
-    return {"compiled_rules": {grain: compiling.grain_sql(policy, grain) for grain in GRAINS}, "policy_version": policy.version}
+    return {
+        "compiled_rules": {grain: compiling.grain_sql(policy, grain) for grain in ALL_GRAINS},
+        "policy_version": policy.version,
+    }
 
 
 def explain(code: str, policy: Policy | None = None) -> dict[str, Any]:

@@ -170,7 +170,13 @@ offer_facts as (
         matrix.profiles as m_profiles,
         matrix.stages as m_stages,
         concat_ws(
-            ':', offers.product_line, coalesce(offers.is_promotion, true), offers.incentive, offers.is_direct_offer
+            ':',
+            offers.product_line,
+            coalesce(offers.is_promotion, true),
+            offers.incentive,
+            coalesce(offers.is_direct_offer::varchar, '?'),
+            coalesce(offers.requires_transfer::varchar, '?'),
+            coalesce(offers.is_au_financial_product::varchar, '?')
         ) as offer_class
 
     from offers

@@ -44,6 +44,12 @@ contacts_counted as (
 
 ),
 
+feedback as (
+
+    select * from {{ ref('int_person_feedback') }}
+
+),
+
 consents as (
 
     select
@@ -51,6 +57,10 @@ consents as (
         max(status) filter (where purpose = 'marketing' and channel = 'email') as consent_email,
         max(status) filter (where purpose = 'marketing' and channel = 'sms') as consent_sms,
         max(status) filter (where purpose = 'marketing' and channel = 'push') as consent_push,
+        max(status) filter (where purpose = 'marketing' and channel = 'chat') as consent_chat,
+        max(status) filter (where purpose = 'third_party') as consent_thirdparty,
+        max(status) filter (where purpose = 'glba') as glba,
+        bool_or(purpose in ('gpc', 'sale_or_share') and status in ('denied', 'withdrawn')) as is_opted_out_of_sale,
         max(status) filter (where purpose = 'soft_opt_in' and channel = 'email') as soft_opt_in,
         max(status) filter (where purpose = 'telemarketing' and channel = 'sms') as telemarketing,
         max(status) filter (where purpose = 'profiling') as profiling
@@ -120,6 +130,7 @@ gathered as (
             'u_self_excluded': ['self_exclusion'],
             'u_erasure': ['erasure'],
             'u_dm_objection': ['objection', 'do_not_contact'],
+            'u_dnc': ['do_not_contact'],
         }.items() -%}
         {{ unless_stale(fact, "coalesce(list_has_any(restrictions.kinds, " ~ kinds ~ "), false)") }} as {{ fact }},
         {% endfor -%}
@@ -148,11 +159,18 @@ gathered as (
         {{ unless_stale('u_consent_email', "coalesce(consents.consent_email, 'none')") }} as u_consent_email,
         {{ unless_stale('u_consent_sms', "coalesce(consents.consent_sms, 'none')") }} as u_consent_sms,
         {{ unless_stale('u_consent_push', "coalesce(consents.consent_push, 'none')") }} as u_consent_push,
+        {{ unless_stale('u_consent_chat', "coalesce(consents.consent_chat, 'none')") }} as u_consent_chat,
+        {{ unless_stale('u_consent_thirdparty', "coalesce(consents.consent_thirdparty, 'none')") }} as u_consent_thirdparty,
+        {{ unless_stale('u_gpc', 'coalesce(consents.is_opted_out_of_sale, false)') }} as u_gpc,
+        {{ unless_stale('u_glba_optout', "coalesce(consents.glba in ('denied', 'withdrawn'), false)") }} as u_glba_optout,
         {{ unless_stale('u_soft_opt_in', "coalesce(consents.soft_opt_in = 'granted', false)") }} as u_soft_opt_in,
         {{ unless_stale('u_tcpa_pewc', "coalesce(consents.telemarketing = 'granted', false)") }} as u_tcpa_pewc,
         {{ unless_stale('u_unsub_email', 'coalesce(objections.is_unsubscribed, false)') }} as u_unsub_email,
         {{ unless_stale('u_contacts_24h', 'coalesce(contacts_counted.contacts_24h, 0)') }} as u_contacts_24h,
-        {{ unless_stale('u_contacts_7d', 'coalesce(contacts_counted.contacts_7d, 0)') }} as u_contacts_7d
+        {{ unless_stale('u_contacts_7d', 'coalesce(contacts_counted.contacts_7d, 0)') }} as u_contacts_7d,
+        {{ unless_stale('u_highrisk_30d', 'coalesce(contacts_counted.high_risk_30d, 0)') }} as u_highrisk_30d,
+        {{ unless_stale('u_dismiss_30d', 'coalesce(feedback.dismissals_30d, 0)') }} as u_dismiss_30d,
+        {{ unless_stale('u_neg_fb_30d', 'coalesce(feedback.bad_answers_30d, 0)') }} as u_neg_fb_30d
 
     from people
 
@@ -177,6 +195,9 @@ gathered as (
 
     left join contacts_counted
         on people.person_id = contacts_counted.person_id
+
+    left join feedback
+        on people.person_id = feedback.person_id
 
     left join consents
         on people.person_id = consents.person_id

@@ -144,6 +144,9 @@ def _catalogue() -> dict[str, list[dict[str, Any]]]:
                 "is_personal_recommendation": False,
                 "is_significant": False,
                 "is_gambling_style": False,
+                "is_third_party_share": False,
+                "is_au_financial_product": False,
+                "has_personal_price": False,
                 "uses_features": [],
                 "brand_values": ["transparency"],
                 "target_market": "adults with an account",
@@ -207,6 +210,8 @@ EMPTY = (
     "crm.messages",
     "compliance.screening_hits",
     "compliance.restrictions",
+    "events.events",
+    "surveys.responses",
 )
 
 
@@ -224,6 +229,9 @@ class World:
     past: list[dict[str, Any]] = field(default_factory=list)
     staged: list[dict[str, Any]] = field(default_factory=list)
     phones: list[tuple[str, str]] = field(default_factory=list)
+    penalties: dict[str, int] = field(
+        default_factory=dict
+    )  # person: what the run took off the rank of their offers; else nothing
     policy: Callable[[Path], None] = field(default_factory=lambda: _as_it_is)
     learns_first: bool = False  # whether the shop's ratio of promotions to education holds
 
@@ -354,6 +362,11 @@ class World:
             .with_columns(pl.col("send_after", "send_before").cast(pl.Datetime("us")), pl.col("offer_version").cast(pl.Int64))
             .head(len(self.staged)),
         }
+        tables["decisions.ledger"] = pl.DataFrame(
+            [(row["decision_id"], row["person_id"], self.penalties.get(row["person_id"], 0)) for row in self.staged],
+            schema={"decision_id": text, "person_id": text, "penalty_bp": pl.Int32},
+            orient="row",
+        )
         if self.past:
             tables["state.decisions"] = pl.DataFrame(self.past)
         for name, frame in tables.items():
@@ -396,6 +409,7 @@ class World:
             if value in other.likely
         }
         self.stages |= {person + suffix: stage for person, stage in other.stages.items()}
+        self.penalties |= {person + suffix: points for person, points in other.penalties.items()}
         self.arms += [(person + suffix, arm) for person, arm in other.arms]
         self.past += [_renamed(row, suffix) for row in other.past]
         self.staged += [_renamed(row, suffix) for row in other.staged]

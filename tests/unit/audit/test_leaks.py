@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -132,6 +133,61 @@ def lives(country, *leaks, region=None):
             one(world)
 
     return leak
+
+
+def turned_down(times, name="offer_dismissed", **changes):
+    row = {"event_name": name, "occurred_at": NOW - DAY, "account_id": "ac-gb", "device_id": None, "anonymous_id": None}
+    return both(
+        *(
+            lambda world, n=n: world.add("events.events", **{**row, "event_id": f"e-{name}-{n}", **changes})
+            for n in range(times)
+        )
+    )
+
+
+def answered(kind, score, scale_max=5, **changes):
+    row = {"response_id": f"r-{kind}-{score}", "account_id": "ac-gb", "email": None, "anonymous_id": None, "kind": kind}
+    when = {"score": Decimal(score), "scale_max": Decimal(scale_max), "submitted_at": NOW - DAY}
+    return lambda world: world.add("surveys.responses", **{**row, **when, **changes})
+
+
+def demoted_by(points):
+    return lambda world: world.penalties.update({"p-gb": points})
+
+
+def nft(*leaks):
+    """The offer is of rank 4, and p-gb may have it."""
+    return both(product("nft"), edit("compliance.assessments", "as-gb-spot", product_line="nft"), *leaks)
+
+
+def promoted_before(line="nft", **changes):
+    """Weeks ago p-gb was mailed an offer of that product line."""
+    row = {"offer_id": "offer-before", "sent_at": NOW - 29 * DAY}
+    known = lambda world: world.add(  # noqa: E731
+        "catalogue.offers",
+        **{**world.tables["catalogue.offers"][0], "offer_id": "offer-before", "product_line": line},
+    )
+    return both(known, message(**{**row, **changes}))
+
+
+def shown_as(rule_channel):
+    """What the rules call the channel that everything is shown in."""
+    return policy_text("channels.yml", "channel: web,     rule_channel: inapp", f"channel: web, rule_channel: {rule_channel}")
+
+
+def consent(purpose, status, **changes):
+    row = {"consent_id": f"c-{purpose}-{status}", "contact_id": "co-gb", "purpose": purpose, "status": status}
+    return lambda world: world.add("crm.consents", **{**row, "channel": None, "recorded_at": NOW - DAY, **changes})
+
+
+def shared_with_others(*leaks):
+    """The offer goes to New York by an advertisement of somebody else, to which they agreed."""
+    agreed = consent("third_party", "granted", contact_id="co-ny")
+    return both(shown_as("third_party_ad"), offer(is_third_party_share=True), agreed, *leaks)
+
+
+def spoken_about_in_australia(*leaks):
+    return lives("AU", shown_as("chatbot"), offer(is_au_financial_product=True), *leaks)
 
 
 def markets(bars):
@@ -430,6 +486,53 @@ LEAKS = {
         edit("crm.consents", "ny-telemarketing", status="denied"),
         {"US_TCPA_NO_CONSENT"},
     ),
+    "us_text_to_somebody_on_a_do_not_contact_list": (
+        NY_SMS,
+        restrict("do_not_contact", account_id="ac-ny"),
+        {"US_DNC", "PRV_OBJECTED"},
+    ),
+    "us_text_while_nobody_knows_the_lists": (
+        NY_SMS,
+        feed("compliance.restrictions", extracted_at=NOW - 2 * HOUR),
+        unknown(STALE_1H | {"US_DNC"}),
+    ),
+    "shared_with_others_without_consent": (
+        NY_WEB,
+        shared_with_others(consent("third_party", "denied", contact_id="co-ny", recorded_at=NOW - HOUR)),
+        {"PRV_NO_CHANNEL_CONSENT"},
+    ),
+    "shared_with_others_long_after_a_browser_signal": (
+        NY_WEB,
+        shared_with_others(consent("gpc", "granted", contact_id="co-ny", recorded_at=NOW - 900 * DAY)),
+        {"US_GPC_OPTOUT"},
+    ),
+    "shared_with_others_although_sale_was_denied_once": (
+        NY_WEB,
+        shared_with_others(
+            consent("sale_or_share", "denied", contact_id=None, email="NY@example.com", recorded_at=NOW - 90 * DAY),
+            consent("sale_or_share", "granted", contact_id=None, email="ny@example.com"),
+        ),
+        {"US_GPC_OPTOUT"},
+    ),
+    "shared_with_others_after_a_glba_opt_out": (
+        NY_WEB,
+        shared_with_others(consent("glba", "denied", contact_id="co-ny")),
+        {"US_GLBA_OPTOUT"},
+    ),
+    "shared_with_others_while_consents_are_two_hours_old": (
+        NY_WEB,
+        shared_with_others(feed("crm.consents", extracted_at=NOW - 2 * HOUR)),
+        unknown({"US_GPC_OPTOUT", "US_GLBA_OPTOUT", "PRV_NO_CHANNEL_CONSENT", "PRV_OBJECTED"}),
+    ),
+    "hawked_in_australia": (GB_WEB, spoken_about_in_australia(), {"AU_HAWKING"}),
+    "hawked_in_australia_after_a_withdrawal": (
+        GB_WEB,
+        spoken_about_in_australia(
+            consent("marketing", "granted", channel="chat", recorded_at=NOW - 9 * DAY),
+            consent("marketing", "withdrawn", channel="chat"),
+        ),
+        {"AU_HAWKING"},
+    ),
     "us_text_at_seven_in_the_morning": (
         NY_SMS,
         row(send_after=NOW + 21 * HOUR, send_before=NOW + 23 * HOUR),
@@ -557,6 +660,54 @@ LEAKS = {
     "promoted_an_hour_ago": (GB_EMAIL, message(sent_at=NOW - HOUR), {"BRD_FREQ_CAP"}),
     "promoted_three_times_this_week": (GB_EMAIL, contacted(3), {"BRD_FREQ_CAP"}),
     "yesterdays_decision_not_yet_seen_as_message": (GB_EMAIL, past_decision(), {"BRD_FREQ_CAP"}),
+    "high_risk_after_high_risk_four_weeks_before": (GB_WEB, nft(promoted_before()), {"BRD_HIGHRISK_CAP"}),
+    "high_risk_after_an_offer_nobody_knows": (
+        GB_WEB,
+        nft(message(offer_id="gone", sent_at=NOW - 29 * DAY)),
+        {"BRD_HIGHRISK_CAP"},
+    ),
+    "high_risk_after_a_decision_that_no_message_reports": (
+        GB_WEB,
+        nft(promoted_before(sent_at=NOW - 60 * DAY), past_decision(offer_id="offer-before", send_after=NOW - 20 * DAY)),
+        {"BRD_HIGHRISK_CAP"},
+    ),
+    "high_risk_while_messages_were_never_whole": (
+        GB_WEB,
+        nft(feed("crm.messages", is_complete=False)),
+        {"BRD_HIGHRISK_CAP_UNKNOWN"},
+    ),
+    "three_dismissals_and_not_demoted": (
+        GB_WEB,
+        both(turned_down(2), turned_down(1, "offer_not_relevant"), demoted_by(2999)),
+        {"BRD_NOT_DEMOTED"},
+    ),
+    "dismissed_in_a_browser_of_theirs_and_not_demoted": (
+        GB_WEB,
+        both(
+            lambda world: world.identifiers.append(("p-gb", "anonymous_id", "an-gb")),
+            turned_down(3, account_id=None, anonymous_id="an-gb"),
+        ),
+        {"BRD_NOT_DEMOTED"},
+    ),
+    "bad_answers_of_each_kind_and_not_demoted": (
+        GB_WEB,
+        both(answered("csat", 2), answered("relevance", 1), answered("intrusiveness", 4), demoted_by(2400)),
+        {"BRD_NOT_DEMOTED"},
+    ),
+    "bad_answer_from_an_address_they_gave_and_not_demoted": (
+        GB_WEB,
+        both(
+            lambda world: world.identifiers.remove(("p-gb", "email", "gb@example.com")),
+            answered("csat", 1, account_id=None, email=" GB@example.com"),
+        ),
+        {"BRD_NOT_DEMOTED"},
+    ),
+    "dismissals_unknown_and_not_demoted": (
+        GB_WEB,
+        feed("events.events", extracted_at=NOW - 25 * HOUR),
+        {"BRD_NOT_DEMOTED"},
+    ),
+    "answers_unknown_and_not_demoted": (GB_WEB, feed("surveys.responses", is_complete=False), {"BRD_NOT_DEMOTED"}),
     "sent_at_ten_in_the_evening": (GB_PUSH, row(send_after=NOW + 6 * HOUR, send_before=NOW + 7 * HOUR), {"BRD_QUIET_HOURS"}),
     "window_reaches_past_the_last_hour": (
         GB_PUSH,
@@ -852,6 +1003,16 @@ HARMLESS = {
         ),
     ),
     "no_indian_words_elsewhere": (GB_WEB, edit("catalogue.creatives", "cr-web", pressure_flags=["word_currency"])),
+    "shared_with_others_who_agreed": (NY_WEB, shared_with_others(consent("sale_or_share", "granted", contact_id="co-ny"))),
+    "shared_again_after_a_glba_opt_out_was_taken_back": (
+        NY_WEB,
+        shared_with_others(
+            consent("glba", "denied", contact_id="co-ny", recorded_at=NOW - 9 * DAY),
+            consent("glba", "granted", contact_id="co-ny"),
+        ),
+    ),
+    "spoken_to_in_australia_by_consent": (GB_WEB, spoken_about_in_australia(consent("marketing", "granted", channel="chat"))),
+    "spoken_to_in_australia_by_consent_to_everything": (GB_WEB, spoken_about_in_australia(consent("marketing", "granted"))),
     "cleared_hit": (GB_WEB, hit("cleared", account_id="ac-gb")),
     "hit_of_an_earlier_screening": (GB_WEB, hit("confirmed", "sr-old", account_id="ac-gb")),
     "restriction_resolved_since": (
@@ -886,6 +1047,24 @@ HARMLESS = {
         GB_EMAIL,
         both(past_decision(send_after=NOW - 5 * HOUR), message(decision_id="old1", sent_at=NOW - 2 * DAY)),
     ),
+    "high_risk_after_high_risk_31_days_before": (GB_WEB, nft(promoted_before(sent_at=NOW - 30 * DAY))),
+    "high_risk_after_a_plain_promotion": (GB_WEB, nft(promoted_before("staking"))),
+    "high_risk_after_an_offer_nobody_knows_of_low_risk": (
+        GB_WEB,
+        nft(message(offer_id="gone", risk_class="low", sent_at=NOW - 29 * DAY)),
+    ),
+    "plain_promotion_after_high_risk": (GB_WEB, promoted_before()),
+    "two_dismissals_and_an_old_one": (
+        GB_WEB,
+        both(turned_down(2), turned_down(1, "offer_not_relevant", occurred_at=NOW - 30 * DAY)),
+    ),
+    "one_dismissal_received_three_times": (GB_WEB, turned_down(3, event_id="again")),
+    "three_dismissals_and_demoted": (GB_WEB, both(turned_down(3), demoted_by(3000))),
+    "answers_that_are_not_bad": (
+        GB_WEB,
+        both(answered("csat", 3), answered("relevance", 3), answered("intrusiveness", 3), answered("nps", 0, 10)),
+    ),
+    "bad_answer_of_last_quarter": (GB_WEB, answered("csat", 1, submitted_at=NOW - 30 * DAY)),
     "promoted_twice_this_week": (GB_EMAIL, contacted(2)),
     "window_ends_with_the_last_permitted_minute": (GB_PUSH, row(send_before=NOW + 5 * HOUR + timedelta(minutes=50))),
     "phone_number_of_the_same_country_without_region": (NY_SMS, lambda world: None),

@@ -56,8 +56,8 @@ WRONG = [
     ),
     pytest.param(
         "silos.yml",
-        "{table: surveys.responses, when_late: degrade, late_after_hours: 26, needed_for: []",
-        "{table: surveys.responses, when_late: degrade, late_after_hours: 26, needed_for: [facts]",
+        "{table: catalogue.past_assignments, when_late: degrade, late_after_hours: 26, needed_for: []",
+        "{table: catalogue.past_assignments, when_late: degrade, late_after_hours: 26, needed_for: [facts]",
         "no fact with a max_age_hours is made of it",
         id="silo_without_facts",
     ),
