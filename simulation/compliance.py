@@ -256,9 +256,83 @@ def assessments(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
         pl.repeat("inside", count, dtype=pl.String, eager=True),
         365,
     )
-    trust = pl.Series(np.round(40 + 55 * rng.beta(3, 1.5, count)).astype(np.int64)).cast(pl.String)
-    add(17, "trust", rng.random(count) < 0.9, trust, None)
+    return pl.concat([*rows, due_diligence(people, ends_at, seed), trust(people, ends_at - 25 * DAY, ends_at, seed)])
+
+
+def due_diligence(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
+    """What compliance found of people and their counterparties, with `_known`: enhanced due diligence, readiness for the Travel Rule."""
+    rng = generator(seed, "due_diligence", int(people["number"][0]))
+    base = holders(people)
+    count = len(base)
+    watched = np.isin(np.array([row[2] for row in geo.MARKETS])[base["market"].to_numpy()], ("IR", "MM", "VN"))
+    examined = rng.random(count) < np.where(watched, rates.EDD_WATCHED_SHARE, rates.EDD_SHARE)
+    checked = rng.random(count) < rates.TRAVEL_RULE_SHARE
+    opened = base["opened"].to_numpy()
+    found = (
+        ("enhanced_due_diligence", ("refused", "approved"), rates.EDD_APPROVED, examined),
+        ("travel_rule", ("failed", "verified"), rates.TRAVEL_RULE_VERIFIED, checked),
+    )
+    rows = []
+    for place, (kind, results, share, chosen) in enumerate(found):
+        index = np.flatnonzero(chosen)
+        since = np.maximum(opened[index] + HOUR, ends_at - 300 * DAY)
+        at = since + (rng.random(len(index)) * 0.9 * (ends_at - since)).astype(np.int64)
+        result = pick(results, (rng.random(len(index)) < share).astype(int))
+        rows.append(_assessed(base, index, f"{kind}", 18 + place, kind, result, at, at + MINUTE))
     return pl.concat(rows)
+
+
+def trust(people: pl.DataFrame, begin: int, end: int, seed: int, salt: str = "", share: float = 1.0) -> pl.DataFrame:
+    """Trust scores given in [begin, end) to `share` of the accounts that are scored at all, with `_known`. Whoever is scored keeps their score.
+
+    A few scores are no number, a few accounts were forgotten for weeks. With a `salt` these are the days after the first.
+    """
+    first = int(people["number"][0])
+    rng = generator(seed, "trust", first)
+    base = holders(people)
+    count = len(base)
+    scored = rng.random(count) < rates.TRUST_SHARE
+    score = pl.Series(np.round(40 + 55 * rng.beta(3, 1.5, count) - 15 * (rng.random(count) < 0.15)).astype(np.int64)).cast(
+        pl.String
+    )
+    trouble = rng.random(count)
+    score = score.set(pl.Series(trouble < rates.TRUST_UNREADABLE_SHARE), "under review")
+    forgotten = trouble >= 1 - rates.TRUST_OLD_SHARE
+    day = generator(seed, "trust", first, begin // DAY, salt)
+    opened = base["opened"].to_numpy() + HOUR
+    index = np.flatnonzero(scored & (day.random(count) < share) & (opened < end) & ~(forgotten & bool(salt)))
+    since = np.maximum(begin, opened[index])
+    at = since + (day.random(len(index)) * (end - since)).astype(np.int64)
+    at = np.where(forgotten[index], np.maximum(opened[index], at - 45 * DAY), at)
+    return _assessed(base, index, f"trust{salt}", 0, "trust", score.gather(index), at, at + MINUTE)
+
+
+def _assessed(
+    base: pl.DataFrame,
+    index: np.ndarray,
+    salt: str,
+    place: int,
+    kind: str,
+    result: pl.Series,
+    at: np.ndarray,
+    known: np.ndarray,
+) -> pl.DataFrame:
+    """Assessments of the accounts at `index`, that never expire."""
+    count = len(index)
+    number, is_second = base["number"].to_numpy()[index], base["is_second"].to_numpy()[index]
+    return pl.DataFrame(
+        {
+            "assessment_id": ids("at", number * 64 + place * 2 + is_second, salt),
+            "account_id": base["account"].gather(index),
+            "kind": pl.repeat(kind, count, dtype=pl.String, eager=True),
+            "product_line": pl.repeat(None, count, dtype=pl.String, eager=True),
+            "offer_id": pl.repeat(None, count, dtype=pl.String, eager=True),
+            "result": result,
+            "taken_at": times(at),
+            "expires_at": times(at, np.zeros(count, dtype=bool)),
+            "_known": known,
+        }
+    )
 
 
 def _finish(frame: pl.DataFrame) -> pl.DataFrame:

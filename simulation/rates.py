@@ -123,6 +123,15 @@ APPROPRIATENESS_SHARE = {  # of account holders, per product line that asks for 
     "spot": 0.80, "staking": 0.60, "nft": 0.45, "earn_yield": 0.50, "borrow": 0.45, "defi": 0.40, "derivatives": 0.45,
 }  # fmt: skip
 APPROPRIATENESS_PASSED = 0.86
+EDD_SHARE, EDD_WATCHED_SHARE, EDD_APPROVED = (
+    0.02,
+    0.7,
+    0.85,
+)  # of accounts; of those in countries that FATF lists; of those examined
+TRAVEL_RULE_SHARE, TRAVEL_RULE_VERIFIED = 0.85, 0.94
+TRUST_SHARE = 0.93  # of accounts: scored, and again every twentieth day or so
+TRUST_UNREADABLE_SHARE, TRUST_OLD_SHARE = 0.01, 0.03
+RESCORED_A_DAY = 0.05  # of accounts: trust and the AML band are looked at anew
 
 # --- past offers -----------------------------------------------------------------------------------------------------
 OFFERS_PER_PERSON = 7.0  # in 60 days, at most one a day

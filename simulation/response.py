@@ -210,6 +210,7 @@ def _records(
         starts_at=times(at), source_updated_at=times(at), _known=pl.Series(at + MINUTE),
     )  # fmt: skip
     return {
+        "compliance.assessments": compliance.trust(crowd, begin, end, world, salt, rates.RESCORED_A_DAY),
         "compliance.screening_runs": runs,
         "compliance.screening_hits": hits,
         "crm.consents": consents,

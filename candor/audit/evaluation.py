@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from candor.audit import catalogue, consent, feedback, markets, moments, people, reasons, screening
+from candor.audit import assessments, catalogue, consent, feedback, markets, moments, people, reasons, screening
 
 if TYPE_CHECKING:
     import polars as pl
@@ -109,6 +109,7 @@ def _person_facts(
         people.kyc_facts(raw, records, accounts),
         people.regimes(raw, book, accounts, records, given.identifiers, given.phone_numbers),
         people.risk_profile(raw, given.identifiers),
+        assessments.facts(raw, given.identifiers, everybody),
         screening.facts(raw, given.identifiers, accounts, everybody, claimed),
         consent.restrictions(raw, given.identifiers, providers, everybody, stated, claimed),
         consent.consent_facts(raw, given.identifiers, providers, everybody, stated),

@@ -245,7 +245,7 @@ def risk_profile(raw: Raw, identifiers: pl.DataFrame) -> pl.LazyFrame:
 
     rank = {name: position for position, name in enumerate(RISK_PROFILES)}
     return (
-        _latest_assessments(raw, identifiers, "risk_profile", [])
+        latest_assessments(raw, identifiers, "risk_profile", [])
         .with_columns(pl.col("result").replace_strict(rank, default=0, return_dtype=pl.Int8).alias("boldness"))
         .group_by("person_id")
         .agg(pl.col("boldness").min())
@@ -261,16 +261,19 @@ def appropriateness(raw: Raw, identifiers: pl.DataFrame, validity_days: int) -> 
     import polars as pl
 
     return (
-        _latest_assessments(raw, identifiers, "appropriateness", ["product_line"], validity_days=validity_days)
+        latest_assessments(raw, identifiers, "appropriateness", ["product_line"], validity_days=validity_days)
         .group_by("person_id", "product_line")
         .agg(pl.when((pl.col("result") == "passed").all()).then(pl.lit("passed")).otherwise(pl.lit("failed")).alias("u_approp"))
     )
 
 
-def _latest_assessments(
+def latest_assessments(
     raw: Raw, identifiers: pl.DataFrame, kind: str, by: list[str], *, validity_days: int | None = None
 ) -> pl.LazyFrame:
-    """Of each account (and `by`) the latest assessment taken up to as_of and not expired then; ties by id."""
+    """Of each account (and `by`) the latest assessment taken up to as_of and not expired then; ties by id.
+
+    `is_weak`: only likeness makes the account the person's.
+    """
     import polars as pl
 
     columns = ["assessment_id", "account_id", "kind", "product_line", "result", "taken_at", "expires_at"]
@@ -280,7 +283,7 @@ def _latest_assessments(
     rows = (
         raw.rows("compliance.assessments", columns)
         .filter(pl.col("kind") == kind)
-        .join(of_kind(identifiers, "account_id"), on="account_id", how="inner")
+        .join(of_kind(identifiers, "account_id", None, "is_weak"), on="account_id", how="inner")
         .filter(pl.col("taken_at") <= raw.as_of)
         .filter(expires.is_null() | (expires > raw.as_of))
     )

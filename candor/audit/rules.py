@@ -167,6 +167,8 @@ def _financial_crime() -> list[Check]:
               col("c_list_parse_complete"), RESTRICTED),
         Check("FC-004", "FC_EMBARGO", "not in embargoed territory", "u_embargo", always, ~col("u_embargo"), RESTRICTED),
         Check("FC-007", "FC_ADVERSE_MEDIA", "no unresolved adverse media", "u_adverse_media", promotion, ~col("u_adverse_media"), RESTRICTED),
+        Check("FC-010", "FC_TRAVEL_RULE", "no transfer that the Travel Rule would stop", "u_travel_ready",
+              promotion & col("requires_transfer"), col("u_travel_ready")),
         Check("FC-009", "FC_RESTRICTED_HOLD", "no fincrime hold", "u_fincrime_hold", promotion, ~col("u_fincrime_hold"), RESTRICTED),
     ]  # fmt: skip
 
@@ -273,6 +275,7 @@ def _penalty() -> pl.Expr:
     kept = {
         3000: col("u_dismiss_30d") < 3,
         2500: col("u_neg_fb_30d") == 0,
+        2000: col("u_trust") >= 40,
         1500: (col("product_line") != "spot") | (col("c_vol_rank") < 2),
     }
     lost = [pl.when(is_kept.fill_null(False)).then(0).otherwise(points) for points, is_kept in kept.items()]
@@ -300,8 +303,8 @@ def _brand() -> list[Check]:
               col("o_total_cap").is_not_null(), col("holders") <= col("o_total_cap")),
         Check("BRD-001", "BRD_QUIET_HOURS", "sent between 08:00 and 21:00 in every zone", "u_tzs, quiet_hours",
               promotion & col("channel").is_in(["sms", "push"]), col("d_quiet_house") == 0),
-        Check("BRD-002", "BRD_NOT_DEMOTED", "ranked lower by at least what dismissals, bad answers and markets take off",
-              "u_dismiss_30d, u_neg_fb_30d, c_vol_rank, decisions.ledger", promotion, col("penalty_bp") >= _penalty()),
+        Check("BRD-002", "BRD_NOT_DEMOTED", "ranked lower by at least what dismissals, bad answers, low trust and markets take off",
+              "u_dismiss_30d, u_neg_fb_30d, u_trust, c_vol_rank, decisions.ledger", promotion, col("penalty_bp") >= _penalty()),
         Check("BRD-003", "BRD_MANIPULATIVE", "no pressure in the creative", "o_pressure", always,
               col("o_pressure").list.set_intersection(PRESSURE).list.len() == 0),
         Check("BRD-004", "BRD_NOT_APPROVED", "approved by compliance and brand", "o_creative_approved", promotion,

@@ -87,6 +87,18 @@ risk_profiles as (
 
 ),
 
+assessments as (
+
+    select * from {{ ref('int_person_assessments') }}
+
+),
+
+direct_offers as (
+
+    select * from {{ ref('int_person_direct_offers') }}
+
+),
+
 latest_runs as (
 
     select
@@ -155,6 +167,22 @@ gathered as (
             when risk_profiles.person_id is null then 'unknown'
             when risk_profiles.is_known then ['unknown', 'conservative', 'moderate', 'aggressive'][risk_profiles.caution + 1]
         end as u_risk_profile,
+        {% for fact, seen in {
+            'u_risk_awareness': 'coalesce(assessments.is_risk_aware, false)',
+            'u_hk_knowledge': 'coalesce(assessments.is_knowledgeable, false)',
+            'u_prw_shown': 'coalesce(assessments.is_warned, false)',
+            'u_edd_approved': 'coalesce(assessments.is_edd_approved, false)',
+            'u_au_tmd_fit': 'assessments.is_inside_target_market',
+            'u_travel_ready': 'assessments.is_travel_ready',
+            'u_uk_cat': "case when assessments.person_id is null then 'none' else assessments.uk_category end",
+            'u_uk_cat_at': 'assessments.uk_categorised_at',
+            'u_dofp_requested_at': 'assessments.requested_at',
+            'u_dofp_reconfirmed': 'coalesce(assessments.is_reconfirmed, false)',
+            'u_first_time': 'direct_offers.person_id is null',
+            'u_trust': 'assessments.trust',
+        }.items() -%}
+        {{ unless_stale(fact, seen) }} as {{ fact }},
+        {% endfor -%}
         people.lifecycle_stage as u_stage,
         {{ unless_stale('u_consent_email', "coalesce(consents.consent_email, 'none')") }} as u_consent_email,
         {{ unless_stale('u_consent_sms', "coalesce(consents.consent_sms, 'none')") }} as u_consent_sms,
@@ -204,6 +232,12 @@ gathered as (
 
     left join risk_profiles
         on people.person_id = risk_profiles.person_id
+
+    left join assessments
+        on people.person_id = assessments.person_id
+
+    left join direct_offers
+        on people.person_id = direct_offers.person_id
 
 ),
 

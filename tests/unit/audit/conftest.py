@@ -52,6 +52,19 @@ def prices(*moves: float) -> list[dict[str, Any]]:
 CALM = prices()
 
 
+ASSESSED = [
+    ("risk_awareness", "passed", NOW - timedelta(days=30)),
+    ("knowledge_test", "passed", NOW - timedelta(days=30)),
+    ("target_market", "inside", NOW - timedelta(days=30)),
+    ("travel_rule", "verified", NOW - timedelta(days=30)),
+    ("uk_category", "high_net_worth", NOW - timedelta(days=300)),
+    ("personal_risk_warning", "shown", NOW - timedelta(days=30)),
+    ("direct_offer_request", "requested", NOW - timedelta(hours=48)),
+    ("direct_offer_reconfirmed", "reconfirmed", NOW - timedelta(hours=24)),
+    ("trust", "40", NOW - timedelta(days=29)),
+]
+
+
 def _person(name: str, country: str, region: str | None, zone: str, phone: str) -> dict[str, list[dict[str, Any]]]:
     account, contact, email = f"ac-{name}", f"co-{name}", f"{name}@example.com"
     consent = {"contact_id": contact, "account_id": None, "email": None, "status": "granted", "recorded_at": LONG_AGO}
@@ -120,6 +133,17 @@ def _person(name: str, country: str, region: str | None, zone: str, phone: str) 
                     "result": "passed",
                 }
                 for line in ("spot", "derivatives", "staking")
+            ),
+            *(
+                {
+                    **taken,
+                    "assessment_id": f"as-{name}-{kind}",
+                    "kind": kind,
+                    "product_line": None,
+                    "result": result,
+                    "taken_at": at,
+                }
+                for kind, result, at in ASSESSED
             ),
         ],
     }

@@ -170,6 +170,48 @@ def promoted_before(line="nft", **changes):
     return both(known, message(**{**row, **changes}))
 
 
+def assessed(kind, /, **changes):
+    return edit("compliance.assessments", f"as-gb-{kind}", **changes)
+
+
+def unassessed(kind):
+    return assessed(kind, kind="something_else")
+
+
+def second_assessment(kind, result, **changes):
+    """Another account of p-gb was assessed as well."""
+
+    def leak(world):
+        world.identifiers.append(("p-gb", "account_id", "ac-two"))
+        row = next(row for row in world.tables["compliance.assessments"] if row["assessment_id"] == f"as-gb-{kind}")
+        row = {**row, "assessment_id": f"as-two-{kind}", "account_id": "ac-two", "result": result, **changes}
+        world.add("compliance.assessments", **row)
+
+    return leak
+
+
+def direct(*leaks):
+    """A direct offer in London."""
+    return both(offer(is_direct_offer=True), *leaks)
+
+
+def accepted(**changes):
+    row = {"event_id": "e-yes", "event_name": "offer_accepted", "occurred_at": NOW - 90 * DAY, "account_id": "ac-gb"}
+    return lambda world: world.add("events.events", **{**row, "offer_id": "spot1", **changes})
+
+
+def transfer(*leaks):
+    return both(offer(requires_transfer=True), *leaks)
+
+
+def australian_product(*leaks):
+    return lives("AU", offer(is_au_financial_product=True), *leaks)
+
+
+def stale_assessments(hours):
+    return feed("compliance.assessments", extracted_at=NOW - hours * HOUR)
+
+
 def shown_as(rule_channel):
     """What the rules call the channel that everything is shown in."""
     return policy_text("channels.yml", "channel: web,     rule_channel: inapp", f"channel: web, rule_channel: {rule_channel}")
@@ -741,9 +783,108 @@ LEAKS = {
     "a_route_nobody_knows": (GB_WEB, edit("catalogue.approvals", "ap-uk_route", evidence="handshake:1"), {"UK_NO_S21_ROUTE"}),
     "direct_offer_without_appropriateness": (
         GB_WEB,
-        both(offer(is_direct_offer=True), edit("compliance.assessments", "as-gb-spot", result="failed")),
+        direct(edit("compliance.assessments", "as-gb-spot", result="failed")),
         {"UK_APPROPRIATENESS", "SUI_APPROPRIATENESS"},
     ),
+    "direct_offer_23_hours_after_it_was_asked_for": (
+        GB_WEB,
+        direct(assessed("direct_offer_request", taken_at=NOW - 24 * HOUR + timedelta(seconds=1))),
+        {"UK_COOLING_OFF", "UK_COOLING_OFF_NOT_RECONFIRMED"},
+    ),
+    "direct_offer_nobody_asked_for": (
+        GB_WEB,
+        direct(unassessed("direct_offer_request")),
+        {"UK_COOLING_OFF_UNKNOWN", "UK_COOLING_OFF_NOT_RECONFIRMED"},
+    ),
+    "direct_offer_confirmed_before_the_cooling_off_ended": (
+        GB_WEB,
+        direct(assessed("direct_offer_reconfirmed", taken_at=NOW - 24 * HOUR - timedelta(seconds=1))),
+        {"UK_COOLING_OFF_NOT_RECONFIRMED"},
+    ),
+    "direct_offer_confirmed_in_the_future": (
+        GB_WEB,
+        direct(assessed("direct_offer_reconfirmed", taken_at=NOW + timedelta(seconds=1))),
+        {"UK_COOLING_OFF_NOT_RECONFIRMED"},
+    ),
+    "direct_offer_after_somebody_said_no_thanks": (
+        GB_WEB,
+        direct(assessed("direct_offer_reconfirmed", result="declined")),
+        {"UK_COOLING_OFF_NOT_RECONFIRMED"},
+    ),
+    "direct_offer_to_somebody_who_said_a_year_ago_what_they_are": (
+        GB_WEB,
+        direct(assessed("uk_category", taken_at=datetime(2025, 11, 23, 15))),  # noqa: DTZ001  naive UTC
+        {"UK_NOT_CATEGORISED"},
+    ),
+    "direct_offer_to_somebody_of_a_category_that_is_none": (
+        GB_WEB,
+        direct(assessed("uk_category", result="lucky")),
+        {"UK_NOT_CATEGORISED"},
+    ),
+    "direct_offer_to_somebody_whose_accounts_differ": (
+        GB_WEB,
+        direct(second_assessment("uk_category", "restricted")),
+        {"UK_NOT_CATEGORISED_UNKNOWN"},
+    ),
+    "direct_offer_to_somebody_never_categorised": (GB_WEB, direct(unassessed("uk_category")), {"UK_NOT_CATEGORISED"}),
+    "direct_offer_without_the_warning": (GB_WEB, direct(unassessed("personal_risk_warning")), {"UK_NO_PERSONAL_RISK_WARNING"}),
+    "direct_offer_accepted_only_by_a_likely_account": (
+        GB_WEB,
+        direct(
+            lambda world: world.identifiers.append(("p-gb", "account_id", "ac-two")),
+            likely("ac-two"),
+            accepted(account_id="ac-two"),
+            unassessed("personal_risk_warning"),
+        ),
+        {"UK_NO_PERSONAL_RISK_WARNING"},
+    ),
+    "direct_offer_while_nobody_knows_of_earlier_ones": (
+        GB_WEB,
+        direct(
+            accepted(),
+            unassessed("personal_risk_warning"),
+            demoted_by(3000),
+            feed("events.events", extracted_at=NOW - 25 * HOUR),
+        ),
+        {"UK_NO_PERSONAL_RISK_WARNING_UNKNOWN"},
+    ),
+    "direct_offer_on_assessments_of_yesterday": (
+        GB_WEB,
+        direct(stale_assessments(25)),
+        unknown({"UK_COOLING_OFF", "UK_COOLING_OFF_NOT_RECONFIRMED", "UK_NOT_CATEGORISED", "UK_NO_PERSONAL_RISK_WARNING"}),
+    ),
+    "transfer_that_the_travel_rule_stops": (GB_WEB, transfer(assessed("travel_rule", result="failed")), {"FC_TRAVEL_RULE"}),
+    "transfer_nobody_checked": (GB_WEB, transfer(unassessed("travel_rule")), {"FC_TRAVEL_RULE_UNKNOWN"}),
+    "transfer_checked_only_for_a_likely_account": (
+        GB_WEB,
+        transfer(likely("ac-gb"), demoted_by(2000)),
+        {"FC_TRAVEL_RULE_UNKNOWN"},
+    ),
+    "transfer_stopped_for_a_likely_account": (
+        GB_WEB,
+        transfer(likely("ac-two"), second_assessment("travel_rule", "failed")),
+        {"FC_TRAVEL_RULE"},
+    ),
+    "outside_the_target_market": (GB_WEB, australian_product(assessed("target_market", result="outside")), {"AU_OUTSIDE_TMD"}),
+    "target_market_never_asked": (GB_WEB, australian_product(unassessed("target_market")), {"AU_OUTSIDE_TMD_UNKNOWN"}),
+    "knowledge_test_failed_in_hong_kong": (GB_WEB, lives("HK", assessed("knowledge_test", result="failed")), {"HK_KNOWLEDGE"}),
+    "knowledge_test_failed_by_another_account": (
+        GB_WEB,
+        lives("HK", second_assessment("knowledge_test", "failed")),
+        {"HK_KNOWLEDGE"},
+    ),
+    "not_aware_of_risk_in_singapore": (GB_WEB, lives("SG", unassessed("risk_awareness")), {"SG_RISK_AWARENESS"}),
+    "awareness_of_risk_expired": (GB_WEB, lives("SG", assessed("risk_awareness", expires_at=NOW)), {"SG_RISK_AWARENESS"}),
+    "awareness_of_risk_known_yesterday": (
+        GB_WEB,
+        lives("SG", stale_assessments(25)),
+        {"SG_RISK_AWARENESS_UNKNOWN"},
+    ),
+    "low_trust_and_not_demoted": (GB_WEB, both(assessed("trust", result="39.99"), demoted_by(1999)), {"BRD_NOT_DEMOTED"}),
+    "trust_of_last_month_and_not_demoted": (GB_WEB, assessed("trust", taken_at=NOW - 30 * DAY), {"BRD_NOT_DEMOTED"}),
+    "trust_that_is_no_number_and_not_demoted": (GB_WEB, assessed("trust", result="high"), {"BRD_NOT_DEMOTED"}),
+    "more_trust_than_there_is_and_not_demoted": (GB_WEB, assessed("trust", result="101"), {"BRD_NOT_DEMOTED"}),
+    "little_trust_in_another_account_and_not_demoted": (GB_WEB, second_assessment("trust", "12"), {"BRD_NOT_DEMOTED"}),
     "recommended_to_them_without_suitability": (GB_WEB, offer(is_personal_recommendation=True), {"ADVICE_NO_SUITABILITY"}),
     "significant_and_seen_by_nobody": (GB_WEB, offer(is_significant=True), {"PRV_AUTOMATED_DECISION"}),
     "chosen_by_something_sensitive": (GB_WEB, offer(uses_features=["health_flag"]), {"PRV_SENSITIVE_FEATURE"}),
@@ -1013,6 +1154,32 @@ HARMLESS = {
     ),
     "spoken_to_in_australia_by_consent": (GB_WEB, spoken_about_in_australia(consent("marketing", "granted", channel="chat"))),
     "spoken_to_in_australia_by_consent_to_everything": (GB_WEB, spoken_about_in_australia(consent("marketing", "granted"))),
+    "direct_offer_to_somebody_who_accepted_one_before": (
+        GB_WEB,
+        direct(
+            accepted(),
+            *(unassessed(kind) for kind in ("direct_offer_request", "direct_offer_reconfirmed", "personal_risk_warning")),
+        ),
+    ),
+    "direct_offer_a_day_after_it_was_asked_for": (GB_WEB, direct()),
+    "category_said_again_since": (
+        GB_WEB,
+        direct(
+            assessed("uk_category", taken_at=NOW - 400 * DAY),
+            lambda world: world.add(
+                "compliance.assessments",
+                assessment_id="as-gb-again",
+                account_id="ac-gb",
+                kind="uk_category",
+                result="restricted",
+                taken_at=NOW - DAY,
+            ),
+        ),
+    ),
+    "transfer_of_somebody_ready": (GB_WEB, transfer()),
+    "inside_the_target_market": (GB_WEB, australian_product()),
+    "low_trust_and_demoted": (GB_WEB, both(assessed("trust", result="12"), demoted_by(2000))),
+    "trust_unknown_and_demoted": (GB_WEB, both(unassessed("trust"), demoted_by(2000))),
     "cleared_hit": (GB_WEB, hit("cleared", account_id="ac-gb")),
     "hit_of_an_earlier_screening": (GB_WEB, hit("confirmed", "sr-old", account_id="ac-gb")),
     "restriction_resolved_since": (
