@@ -35,6 +35,7 @@ def kyc_records(people: pl.DataFrame, where: pl.DataFrame, ends_at: int, seed: i
     scored = np.maximum(verified, ends_at - (rng.random(count) * 25 * DAY).astype(np.int64))
     scored = np.where(rng.random(count) < 0.03, np.minimum(scored, ends_at - 45 * DAY), scored)
     place = base["market"].to_numpy()
+    gaps = generator(seed, "kyc_gaps", int(people["number"][0]))
     names = list(rates.KYC_STATUS)
     record = pl.DataFrame(
         {
@@ -65,6 +66,11 @@ def kyc_records(people: pl.DataFrame, where: pl.DataFrame, ends_at: int, seed: i
             "expires_at": times(expires, np.isin(status, (0, 3))),
             "updated": verified,
         }
+    )
+    record = record.with_columns(
+        nationality=maybe(record["nationality"], gaps.random(count) >= rates.KYC_GAP_SHARE),
+        pep=maybe(record["pep"], gaps.random(count) >= rates.KYC_GAP_SHARE),
+        risk_band=maybe(record["risk_band"], gaps.random(count) >= rates.KYC_GAP_SHARE),
     )
     started = record.with_columns(
         status=pl.lit("pending"), tier=pl.lit(0, dtype=pl.Int64), verified_at=pl.lit(None, dtype=pl.Datetime("us", "UTC")),
@@ -256,7 +262,13 @@ def assessments(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
         pl.repeat("inside", count, dtype=pl.String, eager=True),
         365,
     )
-    return pl.concat([*rows, due_diligence(people, ends_at, seed), trust(people, ends_at - 25 * DAY, ends_at, seed)])
+    return pl.concat(
+        [
+            *rows,
+            due_diligence(people, ends_at, seed),
+            trust(people, ends_at - rates.RESCORED_AFTER_DAYS * DAY, ends_at, ends_at, seed),
+        ]
+    )
 
 
 def due_diligence(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
@@ -282,13 +294,12 @@ def due_diligence(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame
     return pl.concat(rows)
 
 
-def trust(people: pl.DataFrame, begin: int, end: int, seed: int, salt: str = "", share: float = 1.0) -> pl.DataFrame:
-    """Trust scores given in [begin, end) to `share` of the accounts that are scored at all, with `_known`. Whoever is scored keeps their score.
+def trust(people: pl.DataFrame, begin: int, end: int, ends_at: int, seed: int) -> pl.DataFrame:
+    """Trust scores given in [begin, end), with `_known`. Whoever is scored is so every RESCORED_AFTER_DAYS, and keeps their score.
 
-    A few scores are no number, a few accounts were forgotten for weeks. With a `salt` these are the days after the first.
+    `ends_at` is when the history ends. A few scores are no number; a few accounts were forgotten for weeks, and are forever.
     """
-    first = int(people["number"][0])
-    rng = generator(seed, "trust", first)
+    rng = generator(seed, "trust", int(people["number"][0]))
     base = holders(people)
     count = len(base)
     scored = rng.random(count) < rates.TRUST_SHARE
@@ -298,13 +309,31 @@ def trust(people: pl.DataFrame, begin: int, end: int, seed: int, salt: str = "",
     trouble = rng.random(count)
     score = score.set(pl.Series(trouble < rates.TRUST_UNREADABLE_SHARE), "under review")
     forgotten = trouble >= 1 - rates.TRUST_OLD_SHARE
-    day = generator(seed, "trust", first, begin // DAY, salt)
     opened = base["opened"].to_numpy() + HOUR
-    index = np.flatnonzero(scored & (day.random(count) < share) & (opened < end) & ~(forgotten & bool(salt)))
-    since = np.maximum(begin, opened[index])
-    at = since + (day.random(len(index)) * (end - since)).astype(np.int64)
-    at = np.where(forgotten[index], np.maximum(opened[index], at - 45 * DAY), at)
-    return _assessed(base, index, f"trust{salt}", 0, "trust", score.gather(index), at, at + MINUTE)
+    since = np.minimum(np.maximum(ends_at - rates.RESCORED_AFTER_DAYS * DAY, opened), ends_at - 1)
+    first = since + (rng.random(count) * (ends_at - since)).astype(np.int64)
+    at = _again(first, begin, end)
+    at = np.where(forgotten & (at == first), np.maximum(opened, first - 45 * DAY), at)
+    index = np.flatnonzero(scored & (at >= 0) & ~(forgotten & (begin >= ends_at)))
+    return _assessed(base, index, f"trust{begin // DAY}", 0, "trust", score.gather(index), at[index], at[index] + MINUTE)
+
+
+def rescored(people: pl.DataFrame, where: pl.DataFrame, begin: int, end: int, ends_at: int, seed: int) -> pl.DataFrame:
+    """The KYC records whose AML band is looked at anew in [begin, end), each as it was at the history's end, with `_known`."""
+    records = kyc_records(people, where, ends_at, seed).sort("_known").unique("kyc_id", keep="last", maintain_order=True)
+    scored = records["risk_scored_at"].cast(pl.Int64).to_numpy()
+    at = np.where(scored < ends_at - (rates.RESCORED_AFTER_DAYS + 1) * DAY, -1, _again(scored, begin, end))
+    index = np.flatnonzero(at >= 0)
+    return records[index].with_columns(
+        risk_scored_at=times(at[index]), source_updated_at=times(at[index]), _known=pl.Series(at[index] + MINUTE)
+    )
+
+
+def _again(first: np.ndarray, begin: int, end: int) -> np.ndarray:
+    """When in [begin, end) what was first done at `first` is done, or done again as it is every RESCORED_AFTER_DAYS; -1 when it is not."""
+    every = rates.RESCORED_AFTER_DAYS * DAY
+    at = first + np.maximum(0, -(-(begin - first) // every)) * every
+    return np.where((at >= begin) & (at < end), at, -1)
 
 
 def _assessed(

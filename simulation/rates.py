@@ -79,6 +79,7 @@ KYC_MISSING_SHARE = 0.02
 BIRTH_DATE_MISSING_SHARE = 0.015
 MINOR_SHARE = 0.004
 PEP_SHARE = 0.006
+KYC_GAP_SHARE = 0.003  # of records, each: no nationality, no word on public office, no AML band
 RISK_BANDS = {"low": 0.72, "medium": 0.22, "high": 0.05, "prohibited": 0.01}
 PROFESSIONAL_SHARE = 0.02
 HIT_POTENTIAL_SHARE = 0.004  # of accounts; stays in every daily run until cleared
@@ -131,7 +132,7 @@ EDD_SHARE, EDD_WATCHED_SHARE, EDD_APPROVED = (
 TRAVEL_RULE_SHARE, TRAVEL_RULE_VERIFIED = 0.85, 0.94
 TRUST_SHARE = 0.93  # of accounts: scored, and again every twentieth day or so
 TRUST_UNREADABLE_SHARE, TRUST_OLD_SHARE = 0.01, 0.03
-RESCORED_A_DAY = 0.05  # of accounts: trust and the AML band are looked at anew
+RESCORED_AFTER_DAYS = 25  # trust and the AML band are looked at anew, before 30 days make them stale
 
 # --- past offers -----------------------------------------------------------------------------------------------------
 OFFERS_PER_PERSON = 7.0  # in 60 days, at most one a day

@@ -108,6 +108,8 @@ def _person_facts(
         people.made_for_testing(raw, accounts, stated),
         people.kyc_facts(raw, records, accounts),
         people.regimes(raw, book, accounts, records, given.identifiers, given.phone_numbers),
+        people.exposure(raw, records),
+        people.countries(raw, book, accounts, records, stated, given.phone_numbers),
         people.risk_profile(raw, given.identifiers),
         assessments.facts(raw, given.identifiers, everybody),
         screening.facts(raw, given.identifiers, accounts, everybody, claimed),

@@ -13,6 +13,8 @@ from candor.errors import PolicyError
 from candor.policy import specs
 from candor.policy.brand import read_brand
 from candor.policy.drivers import read_explanations
+from candor.policy.fatf import FILE as FATF_FILE
+from candor.policy.fatf import read_fatf
 from candor.policy.grains import NOT_OF_PAIRS, PAIR
 from candor.policy.identity_overrides import FILE, read_overrides
 from candor.policy.model import Fact, Policy, ProductLine, Silo
@@ -37,6 +39,9 @@ def load(folder: Path, shop: str) -> Policy:
     if (folder / FILE).is_file():  # a shop that overrules nothing need not say so
         nodes["identity_overrides"] = read(folder / FILE, problems)
 
+    if (folder / FATF_FILE).is_file():  # without it nobody's standing is known, which holds
+        nodes["fatf"] = read(folder / FATF_FILE, problems)
+
     facts = _facts(facts_node, problems) if facts_node is not None else {}
     lines = _shop(shop_node, shop_file, shop, problems) if shop_node is not None else ()
     leaves_out = _leaves_out(shop_node, shop_file, pack_node, {line.product_line for line in lines}, problems)
@@ -56,6 +61,7 @@ def load(folder: Path, shop: str) -> Policy:
     roles = _table(others["owners"], "owners", "role", specs.ROLE, problems, key="roles")
     role_names = {str(node.get("role")) for node in roles}
     overrides = read_overrides(nodes.get("identity_overrides"), role_names, problems)
+    fatf = read_fatf(nodes.get("fatf"), problems)
     silos = _silos(others["silos"], facts, role_names, problems)
     experiments = _experiments(others["experiments"], problems)
     brand = read_brand(others["brand"], problems)
@@ -124,6 +130,7 @@ def load(folder: Path, shop: str) -> Policy:
             (row["asset"], float(row["weight"]), row["interval"]) for row in shop_node.get("market_basket", ())
         ),
         identity_overrides=overrides,
+        fatf=fatf,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from candor.identity.overrides import Override
     from candor.policy.brand import Brand
+    from candor.policy.fatf import FatfList
 from candor.policy.drivers import Explanations
 
 
@@ -144,4 +145,5 @@ class Policy:
     explanations: Explanations
     market_basket: tuple[tuple[str, float, str], ...] = ()  # asset, weight, interval of its bars
     silos: tuple[Silo, ...] = ()
+    fatf: tuple[FatfList, ...] = ()
     identity_overrides: tuple[Override, ...] = ()  # of all time; which hold depends on the run's as_of

@@ -74,6 +74,7 @@ TABLES = {
     "outcome_kinds": "product_line varchar, kind varchar",
     "regime_map": "residence varchar, regimes varchar[], permission_regime varchar",
     "permissions": "regime varchar, client_class varchar, product_line varchar, valid_from timestamp, valid_to timestamp",
+    "fatf_countries": "list varchar, country varchar, valid_from timestamp, valid_to timestamp",
     "quiet_hours": "regime varchar, iso_weekday integer, opens_minute integer, closes_minute integer",
     "email_optout_regimes": "regime varchar",
     "channels": "channel varchar, rule_channel varchar, slots integer, is_push boolean, has_window boolean",
@@ -116,6 +117,9 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
             (regime, client_class, product, valid_from, valid_to)
             for regime, client_class, products, valid_from, valid_to in policy.permissions
             for product in products
+        ],
+        "fatf_countries": [
+            (one.name, country, one.valid_from, one.valid_to) for one in policy.fatf for country in one.countries
         ],
         # The margin is taken off here, once: whatever reads this table sends early enough.
         "quiet_hours": [

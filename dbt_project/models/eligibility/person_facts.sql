@@ -20,6 +20,12 @@ regimes as (
 
 ),
 
+countries as (
+
+    select * from {{ ref('int_person_countries') }}
+
+),
+
 screenings as (
 
     select * from {{ ref('int_person_screenings') }}
@@ -162,6 +168,10 @@ gathered as (
         kyc.tzs as u_tzs,
         {{ unless_stale('u_regimes', 'regimes.regimes') }} as u_regimes,
         {{ unless_stale('u_perm_regimes', 'regimes.permission_regimes') }} as u_perm_regimes,
+        {{ unless_stale('u_aml_band', 'kyc.aml_band') }} as u_aml_band,
+        {{ unless_stale('u_pep', 'kyc.pep') }} as u_pep,
+        {{ unless_stale('u_fatf', 'countries.fatf') }} as u_fatf,
+        {{ unless_stale('u_country_conflict', 'countries.is_country_conflict') }} as u_country_conflict,
         coalesce(kyc.client_class, 'retail') as u_client_class,
         case
             when risk_profiles.person_id is null then 'unknown'
@@ -211,6 +221,9 @@ gathered as (
 
     left join regimes
         on people.person_id = regimes.person_id
+
+    left join countries
+        on people.person_id = countries.person_id
 
     left join screenings
         on people.person_id = screenings.person_id

@@ -108,6 +108,10 @@ def _person(name: str, country: str, region: str | None, zone: str, phone: str) 
                 "birth_date": date(1985, 5, 5),
                 "residence_country": country,
                 "residence_region": region,
+                "nationality": country,
+                "risk_band": "medium",
+                "risk_scored_at": NOW - timedelta(days=29),
+                "pep": "none",
                 "tier": 2,
                 "status": "verified",
                 "client_class": "retail",
@@ -213,6 +217,7 @@ def _catalogue() -> dict[str, list[dict[str, Any]]]:
                 ("brand", None, ""),
                 ("uk_route", "GB", "authorised:"),
                 ("white_paper", "EEA", ""),
+                ("fair_lending", "US", ""),
             )
         ],
         "market.prices": CALM,

@@ -212,6 +212,40 @@ def stale_assessments(hours):
     return feed("compliance.assessments", extracted_at=NOW - hours * HOUR)
 
 
+def kyc(**changes):
+    return edit("compliance.kyc_records", "ky-gb", **changes)
+
+
+def rank_three(*leaks):
+    return both(product("staking"), *leaks)
+
+
+def due_diligence(result):
+    row = {"assessment_id": "as-gb-edd", "account_id": "ac-gb", "kind": "enhanced_due_diligence", "result": result}
+    return lambda world: world.add("compliance.assessments", **row, taken_at=NOW - DAY)
+
+
+def phone_of(country, number, **changes):
+    """A contact of p-gb gives a number of another country."""
+
+    def leak(world):
+        world.phones.append((number, country))
+        row = {"contact_id": "co-gb", "phone": number, "country_code": country, "source_updated_at": NOW - DAY}
+        world.add("crm.contacts", **{**row, **changes})
+
+    return leak
+
+
+def exempt(**changes):
+    def leak(world):
+        row = next(row for row in world.tables["catalogue.approvals"] if row["kind"] == "brand")
+        world.add(
+            "catalogue.approvals", **{**row, "approval_id": "ap-glba", "kind": "glba_exempt", "regime": "US-NY", **changes}
+        )
+
+    return leak
+
+
 def shown_as(rule_channel):
     """What the rules call the channel that everything is shown in."""
     return policy_text("channels.yml", "channel: web,     rule_channel: inapp", f"channel: web, rule_channel: {rule_channel}")
@@ -366,10 +400,66 @@ LEAKS = {
     "adverse_media": (GB_WEB, restrict("adverse_media"), {"FC_ADVERSE_MEDIA"}),
     "fincrime_hold": (GB_WEB, restrict("fincrime_hold"), {"FC_RESTRICTED_HOLD"}),
     "restriction_of_a_kind_nobody_knows": (GB_WEB, restrict("court_order_77"), {"FC_RESTRICTED_HOLD"}),
+    "aml_band_high": (GB_WEB, kyc(risk_band="high"), {"FC_AML_BAND"}),
+    "aml_band_of_another_account": (
+        GB_WEB,
+        both(second_account(), kyc_of_second_account(risk_band="prohibited")),
+        {"FC_AML_BAND"},
+    ),
+    "aml_band_of_31_days_ago": (
+        GB_WEB,
+        kyc(risk_scored_at=NOW - 30 * DAY - timedelta(seconds=1)),
+        {"FC_AML_BAND_UNKNOWN"},
+    ),
+    "aml_band_of_the_future": (GB_WEB, kyc(risk_scored_at=NOW + timedelta(seconds=1)), {"FC_AML_BAND_UNKNOWN"}),
+    "aml_band_never_scored": (GB_WEB, kyc(risk_band=None), {"FC_AML_BAND_UNKNOWN"}),
+    "office_holder_abroad": (GB_WEB, rank_three(kyc(pep="foreign", risk_band="low")), {"FC_PEP_EDD"}),
+    "office_holders_wife": (GB_WEB, rank_three(kyc(pep="rca"), due_diligence("refused")), {"FC_PEP_EDD"}),
+    "british_office_holder_of_medium_risk": (GB_WEB, rank_three(kyc(pep="domestic")), {"FC_PEP_EDD"}),
+    "office_holder_in_another_account": (
+        GB_WEB,
+        rank_three(second_account(), kyc_of_second_account(pep="international")),
+        {"FC_PEP_EDD"},
+    ),
+    "nobody_asked_about_public_office": (GB_WEB, rank_three(kyc(pep=None)), {"FC_PEP_EDD_UNKNOWN"}),
+    "citizen_of_a_country_under_a_call_for_action": (GB_WEB, kyc(nationality="KP"), {"FC_FATF_CFA"}),
+    "due_diligence_refused": (GB_WEB, both(kyc(nationality="KP"), due_diligence("refused")), {"FC_FATF_CFA"}),
+    "citizen_of_nowhere": (GB_WEB, kyc(nationality=None), {"FC_FATF_CFA_UNKNOWN"}),
+    "citizen_of_a_monitored_country_of_tier_one": (
+        GB_WEB,
+        rank_three(kyc(nationality="VN", tier=1)),
+        {"FC_FATF_IM", "KYC_TIER_LOW"},
+    ),
+    "citizen_of_a_country_that_the_list_came_to_name": (
+        GB_WEB,
+        both(
+            kyc(nationality="PT"),
+            policy_text(
+                "fatf.yml",
+                r'countries: \["IR", "KP", "MM"\]',
+                'countries: ["IR", "KP", "MM", "PT"]',
+            ),
+        ),
+        {"FC_FATF_CFA"},
+    ),
+    "no_list_holds": (
+        GB_WEB,
+        policy_text("fatf.yml", "to: null", 'to: "2026-11-23T15:00:00Z"'),
+        {"FC_FATF_CFA_UNKNOWN"},
+    ),
+    "accounts_known_yesterday": (
+        GB_WEB,
+        feed("exchange.accounts", extracted_at=NOW - 25 * HOUR),
+        {"FC_FATF_CFA_UNKNOWN"},
+    ),
     # verification and age
     "tier_too_low": (GB_WEB, both(product("staking"), edit("compliance.kyc_records", "ky-gb", tier=1)), {"KYC_TIER_LOW"}),
     "verification_rejected": (GB_WEB, edit("compliance.kyc_records", "ky-gb", status="rejected"), {"KYC_TIER_LOW"}),
-    "second_open_account_unverified": (GB_WEB, both(second_account()), {"KYC_TIER_LOW"}),
+    "second_open_account_unverified": (
+        GB_WEB,
+        both(second_account()),
+        {"KYC_TIER_LOW", "FC_AML_BAND_UNKNOWN", "FC_FATF_CFA_UNKNOWN"},
+    ),
     "kyc_expires_exactly_now": (
         GB_WEB,
         edit("compliance.kyc_records", "ky-gb", expires_at=NOW),
@@ -429,7 +519,7 @@ LEAKS = {
     "country_not_in_the_map": (
         GB_WEB,
         edit("exchange.accounts", "ac-gb", pending_country="BR"),
-        {"JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN"},
+        {"JUR_CONFLICT", "JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN"},
     ),
     "phone_number_of_a_country_not_in_the_map": (
         GB_WEB,
@@ -442,8 +532,20 @@ LEAKS = {
     "moving_to_where_the_product_is_not_permitted": (
         GB_WEB,
         both(product("staking"), edit("exchange.accounts", "ac-gb", pending_country="HK")),
-        {"JUR_NO_PERMISSION"},
+        {"JUR_CONFLICT", "JUR_NO_PERMISSION"},
     ),
+    "moving_within_the_country": (
+        GB_WEB,
+        edit("exchange.accounts", "ac-gb", pending_region="GB-SCT"),
+        {"JUR_CONFLICT"},
+    ),
+    "identity_papers_of_another_country": (GB_WEB, kyc(residence_country="DE"), {"JUR_CONFLICT"}),
+    "papers_of_another_state": (
+        NY_WEB,
+        edit("compliance.kyc_records", "ky-ny", residence_region="US-FL"),
+        {"JUR_CONFLICT"},
+    ),
+    "a_number_of_another_country": (GB_WEB, phone_of("DE", "+4915112345678"), {"JUR_CONFLICT"}),
     "not_permitted_for_professionals": (
         GB_WEB,
         both(
@@ -461,7 +563,13 @@ LEAKS = {
     "legend_left_out_where_nobody_knows_who_must_see_it": (
         GB_WEB,
         both(edit("exchange.accounts", "ac-gb", pending_country="BR"), disclosures("NY_LICENCE_LEGEND", "UK_RISK_WARNING")),
-        {"JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN", "DISC_MISSING_NY_LICENCE_LEGEND", "DISC_MISSING_UK_RISK_WARNING"},
+        {
+            "JUR_CONFLICT",
+            "JUR_UNKNOWN",
+            "JUR_NO_PERMISSION_UNKNOWN",
+            "DISC_MISSING_NY_LICENCE_LEGEND",
+            "DISC_MISSING_UK_RISK_WARNING",
+        },
     ),
     "german_derivatives_with_a_present": (
         GB_WEB,
@@ -948,6 +1056,28 @@ LEAKS = {
         offer(is_credit=True, uses_features=["bureau_inquiries"]),
         {"US_CONSUMER_REPORT_MARKETING"},
     ),
+    "credit_that_no_review_of_fair_lending_passed": (
+        NY_WEB,
+        both(offer(is_credit=True), edit("catalogue.approvals", "ap-fair_lending", kind="legal")),
+        {"US_PROHIBITED_BASIS"},
+    ),
+    "credit_whose_review_of_fair_lending_ended": (
+        NY_WEB,
+        both(offer(is_credit=True), edit("catalogue.approvals", "ap-fair_lending", valid_to=NOW)),
+        {"US_PROHIBITED_BASIS"},
+    ),
+    "credit_reviewed_for_another_country": (
+        NY_WEB,
+        both(offer(is_credit=True), edit("catalogue.approvals", "ap-fair_lending", regime="GB")),
+        {"US_PROHIBITED_BASIS"},
+    ),
+    "price_of_an_algorithm_in_new_york": (NY_WEB, offer(has_personal_price=True), {"DISC_MISSING_NY_ALGO_PRICE"}),
+    "price_of_an_algorithm_by_an_entity_exempt_elsewhere": (
+        NY_WEB,
+        both(offer(has_personal_price=True), exempt(regime="US-TX")),
+        {"DISC_MISSING_NY_ALGO_PRICE"},
+    ),
+    "price_that_nobody_says_who_set": (NY_WEB, offer(has_personal_price=None), {"DISC_MISSING_NY_ALGO_PRICE"}),
     "prizes_in_ontario": (GB_WEB, lives("CA", offer(is_gambling_style=True), region="CA-ON"), {"CA_GAMBLING_STYLE"}),
     "credit_in_ontario": (GB_WEB, lives("CA", offer(is_credit=True), region="CA-ON"), {"CA_LEVERAGE"}),
     "hidden_owners_in_dubai": (GB_WEB, lives("AE", offer(asset_kind="aec"), region="AE-DU"), {"AE_ANONYMITY_COIN"}),
@@ -1093,7 +1223,7 @@ LEAKS = {
     "accounts_known_31_days_ago": (
         GB_WEB,
         feed("exchange.accounts", extracted_at=NOW - 31 * DAY),
-        {"JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN"},
+        {"JUR_CONFLICT_UNKNOWN", "FC_FATF_CFA_UNKNOWN", "JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN"},
     ),
 }
 
@@ -1180,6 +1310,28 @@ HARMLESS = {
     "inside_the_target_market": (GB_WEB, australian_product()),
     "low_trust_and_demoted": (GB_WEB, both(assessed("trust", result="12"), demoted_by(2000))),
     "trust_unknown_and_demoted": (GB_WEB, both(unassessed("trust"), demoted_by(2000))),
+    "aml_band_of_exactly_30_days_ago": (GB_WEB, kyc(risk_scored_at=NOW - 30 * DAY)),
+    "british_office_holder_of_low_risk": (GB_WEB, rank_three(kyc(pep="domestic", risk_band="low"))),
+    "office_holder_after_due_diligence": (GB_WEB, rank_three(kyc(pep="foreign"), due_diligence("approved"))),
+    "office_holder_and_rank_two": (GB_WEB, kyc(pep="foreign")),
+    "citizen_of_a_listed_country_after_due_diligence": (GB_WEB, both(kyc(nationality="KP"), due_diligence("approved"))),
+    "citizen_of_a_monitored_country_of_tier_two": (GB_WEB, rank_three(kyc(nationality="VN"))),
+    "citizen_of_a_monitored_country_and_rank_two": (GB_WEB, kyc(nationality="VN", tier=1)),
+    "a_number_of_another_country_in_a_likely_contact": (
+        GB_WEB,
+        both(
+            lambda world: world.identifiers.append(("p-gb", "contact_id", "co-two")),
+            likely("co-two"),
+            phone_of("DE", "+4915112345678", contact_id="co-two"),
+        ),
+    ),
+    "moving_and_a_lesson": (
+        GB_WEB,
+        both(product("fiat_wallet"), edit("exchange.accounts", "ac-gb", pending_region="GB-SCT")),
+    ),
+    "reviewed_credit": (NY_WEB, offer(is_credit=True)),
+    "price_of_an_algorithm_by_an_exempt_entity": (NY_WEB, both(offer(has_personal_price=True), exempt())),
+    "price_of_an_algorithm_elsewhere": (GB_WEB, offer(has_personal_price=True)),
     "cleared_hit": (GB_WEB, hit("cleared", account_id="ac-gb")),
     "hit_of_an_earlier_screening": (GB_WEB, hit("confirmed", "sr-old", account_id="ac-gb")),
     "restriction_resolved_since": (
