@@ -174,9 +174,8 @@ def exposure(raw: Raw, records: pl.DataFrame) -> pl.LazyFrame:
     aggregated = []
     for name, (said, order, hours) in found.items():
         rank = said.replace_strict({value: place for place, value in enumerate(order)}, default=None, return_dtype=pl.Int8)
-        worst = pl.when(rank.null_count() == 0).then(rank.max())
-        if not raw.fresh(["compliance.kyc_records"], hours):
-            worst = pl.lit(None, pl.Int8)
+        is_fresh = raw.fresh(["compliance.kyc_records"], hours)
+        worst = pl.when(pl.lit(is_fresh) & (rank.null_count() == 0)).then(rank.max())
         aggregated.append(worst.replace_strict(dict(enumerate(order)), default=None, return_dtype=pl.String).alias(name))
     return records.lazy().group_by("person_id").agg(aggregated)
 
