@@ -173,7 +173,8 @@ def people(begins: datetime) -> dict[str, pl.DataFrame]:
     kyc = names.select(
         kyc_id=pl.format("kyc-{}", "household_id"), account_id=account, full_name=text,
         birth_date=pl.lit(ASSUMED["birth_date"]).cast(pl.Date), residence_country=_constant(ASSUMED["country_code"]),
-        residence_region=_constant(ASSUMED["region_code"]), nationality=text, tier=pl.lit(1, pl.Int64), status=_constant("verified"),
+        residence_region=_constant(ASSUMED["region_code"]), nationality=_constant(ASSUMED["country_code"]),
+        tier=pl.lit(1, pl.Int64), status=_constant("verified"),
         risk_band=_constant("low"), risk_scored_at=since, pep=_constant("none"), client_class=_constant("retail"), verified_at=since,
         expires_at=since + timedelta(days=3650), source_updated_at=since,
     )  # fmt: skip
@@ -192,6 +193,12 @@ def screenings(day: datetime) -> pl.DataFrame:
             "screened_at": [day - timedelta(hours=1)] * 2,
         }
     )
+
+
+def _scored_again(records: pl.DataFrame | None, when: datetime) -> pl.DataFrame | None:
+    """The KYC records with the AML band looked at anew, as it is within 30 days."""
+    at = pl.lit(when).dt.cast_time_unit("us").dt.replace_time_zone("UTC")
+    return None if records is None else records.with_columns(risk_scored_at=at, source_updated_at=at)
 
 
 def _deliver(folder: Path, table: str, extracted_at: datetime, rows: pl.DataFrame | None, covers_from: datetime | None) -> None:
@@ -223,7 +230,8 @@ def land(landing: Path) -> dict[str, int]:
     for table, rows in standing.items():
         counts[table] = 0 if rows is None else rows.height
         _deliver(building, table, first, rows, None)
-        _deliver(building, table, days[-2], None, first)
+        again = _scored_again(rows, days[-2] - timedelta(days=1)) if table == "compliance.kyc_records" else None
+        _deliver(building, table, days[-2], again, first)
         _deliver(building, table, last, None, days[-2])
     for day, covers_from in ((days[-2], None), (last, days[-2])):
         _deliver(building, "compliance.screening_runs", day, screenings(day), covers_from)

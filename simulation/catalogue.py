@@ -19,7 +19,8 @@ LEDGER_KINDS = {
 }
 
 _BASE = {"version": 1, "incentive": "none", "asset": None, "asset_kind": "none", "pays_interest": False, "leverage": 1.0, "is_credit": False,
-         "requires_transfer": False, "strength": 1.0, "weight": 1.0, "fault": None, "is_promotion": True}  # fmt: skip
+         "requires_transfer": False, "is_direct_offer": False, "has_personal_price": False,
+         "strength": 1.0, "weight": 1.0, "fault": None, "is_promotion": True}  # fmt: skip
 
 # True of everybody an offer reaches, whatever they did: the market permits it and the matrix admits the account. A sentence about
 # what somebody looked at would be false for most.
@@ -47,11 +48,13 @@ OFFERS: list[dict] = [
     _offer("edu_basics", "education", 6, 0.18, "A first lesson on how a blockchain works", version=2, strength=1.3, weight=1.4, is_promotion=False),
     _offer("edu_risk", "education", 6, 0.12, "A short lesson on price swings and how to plan for them", strength=0.9, is_promotion=False),
     _offer("wallet_deposit", "fiat_wallet", 12, 0.35, "Set up a standing order into your wallet", strength=1.0, weight=1.2),
-    _offer("card_everyday", "fiat_wallet", 10, 0.25, "Use the card for everyday purchases", strength=0.8),
-    _offer("usdc_swap", "stablecoin", 14, 0.35, "Move between dollars and USDC without a spread", asset="USDC", asset_kind="emt"),
+    _offer("card_everyday", "fiat_wallet", 10, 0.25, "Use the card for everyday purchases", has_personal_price=True, strength=0.8),
+    _offer("usdc_swap", "stablecoin", 14, 0.35, "Move between dollars and USDC without a spread", asset="USDC", asset_kind="emt",
+           requires_transfer=True),
     _offer("spot_btc", "spot", 20, 0.50, "Buy bitcoin in the amount you choose", asset="BTC", asset_kind="other", weight=1.5, strength=1.1),
-    _offer("spot_eth", "spot", 18, 0.45, "Buy ether in the amount you choose", asset="ETH", asset_kind="other", strength=1.0),
-    _offer("spot_fee_off", "spot", 18, 0.60, "Lower trading fees this month", incentive="fee_discount", asset_kind="other", strength=1.4),
+    _offer("spot_eth", "spot", 18, 0.45, "Buy ether in the amount you choose", asset="ETH", asset_kind="other", is_direct_offer=True, strength=1.0),
+    _offer("spot_fee_off", "spot", 18, 0.60, "Lower trading fees this month", incentive="fee_discount", asset_kind="other", has_personal_price=True,
+           strength=1.4),
     _offer("stake_eth", "staking", 25, 0.45, "Stake ether and see the queue before you do", asset="ETH", asset_kind="other", strength=1.0, version=2),
     _offer("stake_sol", "staking", 22, 0.30, "Stake SOL from your balance", asset="SOL", asset_kind="other", strength=0.8),
     _offer("nft_gallery", "nft", 10, 0.08, "Browse this month's gallery", asset_kind="nft", strength=0.7),
@@ -120,14 +123,13 @@ def _offer_row(offer: dict, place: int, version: int, opened: int, starts_at: in
     if version < offer["version"]:
         end = opened + 100 * DAY
     row = {name: offer[name] for name in ("offer_id", "product_line", "is_promotion", "incentive", "asset", "asset_kind", "pays_interest",
-                                          "leverage", "is_credit", "requires_transfer", "unit_value_usd", "cost_usd")}  # fmt: skip
+                                          "leverage", "is_credit", "requires_transfer", "is_direct_offer", "has_personal_price",
+                                          "unit_value_usd", "cost_usd")}  # fmt: skip
     return row | {
         "version": version,
-        "is_direct_offer": False,
         "interest_payer": "third_party" if offer["pays_interest"] else None,
         "is_personal_recommendation": False,
         "is_significant": False,
-        "has_personal_price": False,
         "is_gambling_style": False,
         "is_third_party_share": False,
         "is_au_financial_product": offer["product_line"] not in ("education", "fiat_wallet"),
@@ -186,6 +188,10 @@ def _approval_rows(offer: dict, version: int, opened: int, starts_at: int, ends_
         kinds.append(("us_venue", "US"))
     if offer["product_line"] in ("staking", "earn_yield"):
         kinds.append(("us_counsel", "US"))
+    if offer["is_credit"]:
+        kinds.append(("fair_lending", "US"))
+    if offer["has_personal_price"] and offer["product_line"] == "fiat_wallet":
+        kinds.append(("glba_exempt", "US-NY"))
     if offer["fault"] == "unapproved":
         kinds = [("brand", None)]
     end = starts_at + 10 * DAY if offer["fault"] == "approval_expired" else ends_at + 400 * DAY

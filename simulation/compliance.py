@@ -35,6 +35,7 @@ def kyc_records(people: pl.DataFrame, where: pl.DataFrame, ends_at: int, seed: i
     scored = np.maximum(verified, ends_at - (rng.random(count) * 25 * DAY).astype(np.int64))
     scored = np.where(rng.random(count) < 0.03, np.minimum(scored, ends_at - 45 * DAY), scored)
     place = base["market"].to_numpy()
+    gaps = generator(seed, "kyc_gaps", int(people["number"][0]))
     names = list(rates.KYC_STATUS)
     record = pl.DataFrame(
         {
@@ -65,6 +66,11 @@ def kyc_records(people: pl.DataFrame, where: pl.DataFrame, ends_at: int, seed: i
             "expires_at": times(expires, np.isin(status, (0, 3))),
             "updated": verified,
         }
+    )
+    record = record.with_columns(
+        nationality=maybe(record["nationality"], gaps.random(count) >= rates.KYC_GAP_SHARE),
+        pep=maybe(record["pep"], gaps.random(count) >= rates.KYC_GAP_SHARE),
+        risk_band=maybe(record["risk_band"], gaps.random(count) >= rates.KYC_GAP_SHARE),
     )
     started = record.with_columns(
         status=pl.lit("pending"), tier=pl.lit(0, dtype=pl.Int64), verified_at=pl.lit(None, dtype=pl.Datetime("us", "UTC")),
@@ -256,9 +262,106 @@ def assessments(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
         pl.repeat("inside", count, dtype=pl.String, eager=True),
         365,
     )
-    trust = pl.Series(np.round(40 + 55 * rng.beta(3, 1.5, count)).astype(np.int64)).cast(pl.String)
-    add(17, "trust", rng.random(count) < 0.9, trust, None)
+    return pl.concat(
+        [
+            *rows,
+            due_diligence(people, ends_at, seed),
+            trust(people, ends_at - rates.RESCORED_AFTER_DAYS * DAY, ends_at, ends_at, seed),
+        ]
+    )
+
+
+def due_diligence(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
+    """What compliance found of people and their counterparties, with `_known`: enhanced due diligence, readiness for the Travel Rule."""
+    rng = generator(seed, "due_diligence", int(people["number"][0]))
+    base = holders(people)
+    count = len(base)
+    watched = np.isin(np.array([row[2] for row in geo.MARKETS])[base["market"].to_numpy()], ("IR", "MM", "VN"))
+    examined = rng.random(count) < np.where(watched, rates.EDD_WATCHED_SHARE, rates.EDD_SHARE)
+    checked = rng.random(count) < rates.TRAVEL_RULE_SHARE
+    opened = base["opened"].to_numpy()
+    found = (
+        ("enhanced_due_diligence", ("refused", "approved"), rates.EDD_APPROVED, examined),
+        ("travel_rule", ("failed", "verified"), rates.TRAVEL_RULE_VERIFIED, checked),
+    )
+    rows = []
+    for place, (kind, results, share, chosen) in enumerate(found):
+        index = np.flatnonzero(chosen)
+        since = np.maximum(opened[index] + HOUR, ends_at - 300 * DAY)
+        at = since + (rng.random(len(index)) * 0.9 * (ends_at - since)).astype(np.int64)
+        result = pick(results, (rng.random(len(index)) < share).astype(int))
+        rows.append(_assessed(base, index, f"{kind}", 18 + place, kind, result, at, at + MINUTE))
     return pl.concat(rows)
+
+
+def trust(people: pl.DataFrame, begin: int, end: int, ends_at: int, seed: int) -> pl.DataFrame:
+    """Trust scores given in [begin, end), with `_known`. Whoever is scored is so every RESCORED_AFTER_DAYS, and keeps their score.
+
+    `ends_at` is when the history ends. A few scores are no number; a few accounts were forgotten for weeks, and are forever.
+    """
+    rng = generator(seed, "trust", int(people["number"][0]))
+    base = holders(people)
+    count = len(base)
+    scored = rng.random(count) < rates.TRUST_SHARE
+    score = pl.Series(np.round(40 + 55 * rng.beta(3, 1.5, count) - 15 * (rng.random(count) < 0.15)).astype(np.int64)).cast(
+        pl.String
+    )
+    trouble = rng.random(count)
+    score = score.set(pl.Series(trouble < rates.TRUST_UNREADABLE_SHARE), "under review")
+    forgotten = trouble >= 1 - rates.TRUST_OLD_SHARE
+    opened = base["opened"].to_numpy() + HOUR
+    since = np.minimum(np.maximum(ends_at - rates.RESCORED_AFTER_DAYS * DAY, opened), ends_at - 1)
+    first = since + (rng.random(count) * (ends_at - since)).astype(np.int64)
+    at = _again(first, begin, end)
+    at = np.where(forgotten & (at == first), np.maximum(opened, first - 45 * DAY), at)
+    index = np.flatnonzero(scored & (at >= 0) & ~(forgotten & (begin >= ends_at)))
+    return _assessed(base, index, f"trust{begin // DAY}", 0, "trust", score.gather(index), at[index], at[index] + MINUTE)
+
+
+def rescored(people: pl.DataFrame, where: pl.DataFrame, begin: int, end: int, ends_at: int, seed: int) -> pl.DataFrame:
+    """The KYC records whose AML band is looked at anew in [begin, end), each as it was at the history's end, with `_known`."""
+    records = kyc_records(people, where, ends_at, seed).sort("_known").unique("kyc_id", keep="last", maintain_order=True)
+    scored = records["risk_scored_at"].cast(pl.Int64).to_numpy()
+    at = np.where(scored < ends_at - (rates.RESCORED_AFTER_DAYS + 1) * DAY, -1, _again(scored, begin, end))
+    index = np.flatnonzero(at >= 0)
+    return records[index].with_columns(
+        risk_scored_at=times(at[index]), source_updated_at=times(at[index]), _known=pl.Series(at[index] + MINUTE)
+    )
+
+
+def _again(first: np.ndarray, begin: int, end: int) -> np.ndarray:
+    """When in [begin, end) what was first done at `first` is done, or done again as it is every RESCORED_AFTER_DAYS; -1 when it is not."""
+    every = rates.RESCORED_AFTER_DAYS * DAY
+    at = first + np.maximum(0, -(-(begin - first) // every)) * every
+    return np.where((at >= begin) & (at < end), at, -1)
+
+
+def _assessed(
+    base: pl.DataFrame,
+    index: np.ndarray,
+    salt: str,
+    place: int,
+    kind: str,
+    result: pl.Series,
+    at: np.ndarray,
+    known: np.ndarray,
+) -> pl.DataFrame:
+    """Assessments of the accounts at `index`, that never expire."""
+    count = len(index)
+    number, is_second = base["number"].to_numpy()[index], base["is_second"].to_numpy()[index]
+    return pl.DataFrame(
+        {
+            "assessment_id": ids("at", number * 64 + place * 2 + is_second, salt),
+            "account_id": base["account"].gather(index),
+            "kind": pl.repeat(kind, count, dtype=pl.String, eager=True),
+            "product_line": pl.repeat(None, count, dtype=pl.String, eager=True),
+            "offer_id": pl.repeat(None, count, dtype=pl.String, eager=True),
+            "result": result,
+            "taken_at": times(at),
+            "expires_at": times(at, np.zeros(count, dtype=bool)),
+            "_known": known,
+        }
+    )
 
 
 def _finish(frame: pl.DataFrame) -> pl.DataFrame:

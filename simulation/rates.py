@@ -79,6 +79,7 @@ KYC_MISSING_SHARE = 0.02
 BIRTH_DATE_MISSING_SHARE = 0.015
 MINOR_SHARE = 0.004
 PEP_SHARE = 0.006
+KYC_GAP_SHARE = 0.003  # of records, each: no nationality, no word on public office, no AML band
 RISK_BANDS = {"low": 0.72, "medium": 0.22, "high": 0.05, "prohibited": 0.01}
 PROFESSIONAL_SHARE = 0.02
 HIT_POTENTIAL_SHARE = 0.004  # of accounts; stays in every daily run until cleared
@@ -109,6 +110,11 @@ CONSENT = {  # channel: granted, denied, granted and later withdrawn; the rest n
     "push": (0.45, 0.15, 0.05),
     "chat": (0.40, 0.10, 0.02),
 }
+THIRD_PARTY = (0.30, 0.15)  # granted, denied
+SHARING_TAKEN_BACK_SHARE = 0.3  # of those who said anything about sharing: the opposite later
+GPC_SHARE = 0.06  # of people in the US: a browser that signals it (Brave, Firefox or an extension)
+SALE_DENIED_SHARE = 0.03
+GLBA_SHARE = 0.04
 PROFILING_GRANTED, PROFILING_DENIED = 0.75, 0.04
 TELEMARKETING_SHARE = 0.25
 SOFT_OPT_IN_SHARE = 0.15
@@ -118,6 +124,15 @@ APPROPRIATENESS_SHARE = {  # of account holders, per product line that asks for 
     "spot": 0.80, "staking": 0.60, "nft": 0.45, "earn_yield": 0.50, "borrow": 0.45, "defi": 0.40, "derivatives": 0.45,
 }  # fmt: skip
 APPROPRIATENESS_PASSED = 0.86
+EDD_SHARE, EDD_WATCHED_SHARE, EDD_APPROVED = (
+    0.02,
+    0.7,
+    0.85,
+)  # of accounts; of those in countries that FATF lists; of those examined
+TRAVEL_RULE_SHARE, TRAVEL_RULE_VERIFIED = 0.85, 0.94
+TRUST_SHARE = 0.93  # of accounts: scored, and again every twentieth day or so
+TRUST_UNREADABLE_SHARE, TRUST_OLD_SHARE = 0.01, 0.03
+RESCORED_AFTER_DAYS = 25  # trust and the AML band are looked at anew, before 30 days make them stale
 
 # --- past offers -----------------------------------------------------------------------------------------------------
 OFFERS_PER_PERSON = 7.0  # in 60 days, at most one a day

@@ -263,6 +263,52 @@ def consents(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
     return pl.concat(rows)
 
 
+def sharing(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
+    """What people said about passing their data on, with `_known`: advertising with others, sale, browser signals, GLBA."""
+    rng = generator(seed, "sharing", int(people["number"][0]))
+    base = people.filter(pl.col("has_contact") | pl.col("has_account"))
+    count = len(base)
+    us = np.array([row[2] == "US" for row in geo.MARKETS])[base["market"].to_numpy()]
+    created = base["created_at"].to_numpy() + 10 * MINUTE
+    draw = rng.random(count)
+    agreed, refused = rates.THIRD_PARTY
+    no_sale, no_glba = us & (rng.random(count) < rates.SALE_DENIED_SHARE), us & (rng.random(count) < rates.GLBA_SHARE)
+    back = rng.random(count) < rates.SHARING_TAKEN_BACK_SHARE
+    said = (
+        ("third_party", "granted", draw < agreed),
+        ("third_party", "denied", draw >= 1 - refused),
+        ("third_party", "withdrawn", (draw < agreed) & (rng.random(count) < rates.SHARING_TAKEN_BACK_SHARE)),
+        ("gpc", "denied", us & (rng.random(count) < rates.GPC_SHARE)),
+        ("sale_or_share", "denied", no_sale),
+        ("sale_or_share", "granted", no_sale & back),
+        ("glba", "denied", no_glba),
+        ("glba", "granted", no_glba & back),
+    )
+    by_contact = base["has_contact"].to_numpy() & (~base["has_account"].to_numpy() | (rng.random(count) < 0.5))
+    rows = []
+    later = np.zeros(count, dtype=np.int64)
+    for place, (purpose, status, who) in enumerate(said):
+        # Each word of one purpose comes after the one before it.
+        later = np.maximum(later, created) + (rng.random(count) * 0.3 * (ends_at - np.maximum(later, created))).astype(np.int64)
+        index = np.flatnonzero(who)
+        rows.append(
+            pl.DataFrame(
+                {
+                    "consent_id": ids("cn", base["number"].to_numpy()[index] * 32 + 21 + place, "consent"),
+                    "contact_id": maybe(base["contact_id"].gather(index), by_contact[index]),
+                    "account_id": maybe(base["account_id"].gather(index), ~by_contact[index]),
+                    "email": pl.repeat(None, len(index), dtype=pl.String, eager=True),
+                    "channel": pl.repeat("web" if purpose == "gpc" else None, len(index), dtype=pl.String, eager=True),
+                    "purpose": pl.repeat(purpose, len(index), dtype=pl.String, eager=True),
+                    "status": pl.repeat(status, len(index), dtype=pl.String, eager=True),
+                    "recorded_at": times(later[index]),
+                    "_known": later[index] + MINUTE,
+                }
+            )
+        )
+    return pl.concat(rows)
+
+
 def preferences(people: pl.DataFrame, ends_at: int, seed: int) -> pl.DataFrame:
     """Recorded preferences, with `_known`: topics, a weekly limit, personalisation switched off."""
     rng = generator(seed, "preferences", int(people["number"][0]))

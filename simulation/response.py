@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -30,6 +31,7 @@ SEEN = {
     "chatbot": 0.30,
 }  # outbound is sent; others must come by
 LOOKUPS = ("account_id", "contact_id", "device_id", "anonymous_id")  # whose person it is, the surest first
+VERSIONED = ("compliance.restrictions", "crm.messages", "compliance.kyc_records")
 ACTIVITY_KEYS = {
     "exchange.trades": "trade_id",
     "exchange.ledger_entries": "entry_id",
@@ -49,7 +51,8 @@ def respond(*, published: Path | None, landing: Path, truth: Path, as_of: dateti
     if not waiting.is_dir():
         known = sorted(instant(int(folder.name)).isoformat() for folder in (truth / "pending").glob("*"))
         raise ValueError(f"the shop has not lived up to {as_of.isoformat()}: it can go on from {', '.join(known) or 'nowhere'}")
-    world = int(json.loads((truth / "planted.json").read_text(encoding="utf-8"))["seed"])
+    planted = json.loads((truth / "planted.json").read_text(encoding="utf-8"))
+    world = int(planted["seed"])
     desk = Landing(landing, truth / "pending" / str(end), as_ofs=[end], seed=world, covered_to=last_covered(landing, begin))
     books = Books(desk, truth, world, tag=f"{begin // DAY}-")
     parts = sorted((truth / "people").glob("part-*.parquet"), key=lambda path: int(path.stem.split("-")[1]))
@@ -82,11 +85,11 @@ def respond(*, published: Path | None, landing: Path, truth: Path, as_of: dateti
         }  # fmt: skip
         for table, frame in made_today.items():
             books.land_activity(table, frame, ACTIVITY_KEYS[table], part, rng, _waiting(waiting, table, part))
-        entities = _records(crowd, begin, end, rng, world, salt)
+        entities = _records(crowd, begin, end, rng, planted, salt)
         entities |= {"crm.messages": messages, "surveys.responses": surveys}
         books.keep(
             "versions",
-            truth_of.versions({table: entities[table] for table in ("compliance.restrictions", "crm.messages")}),
+            truth_of.versions({table: entities[table] for table in VERSIONED}),
             part,
         )
         if part == 0:
@@ -189,9 +192,11 @@ def _keep_seen(path: Path, before: pl.DataFrame, end: int) -> None:
 
 
 def _records(
-    crowd: pl.DataFrame, begin: int, end: int, rng: np.random.Generator, world: int, salt: str
+    crowd: pl.DataFrame, begin: int, end: int, rng: np.random.Generator, planted: dict[str, Any], salt: str
 ) -> dict[str, pl.DataFrame]:
-    """What changes in the silos within a day: some withdraw consent, a few are restricted, everybody is screened."""
+    """What changes in the silos within a day: some withdraw consent, a few are restricted or scored anew, everybody is screened."""
+    world, days, ends_at = (int(planted[name]) for name in ("seed", "days", "ends_at"))
+    where = records.moves(crowd, ends_at - days * DAY, days, world)
     runs, hits = compliance.screening(crowd, [end - 2 * HOUR], world)
     known = crowd.filter(pl.col("has_contact"))
     leaving = known[np.flatnonzero(rng.random(len(known)) < rates.WITHDRAWALS_A_DAY)]
@@ -210,6 +215,8 @@ def _records(
         starts_at=times(at), source_updated_at=times(at), _known=pl.Series(at + MINUTE),
     )  # fmt: skip
     return {
+        "compliance.assessments": compliance.trust(crowd, begin, end, ends_at, world),
+        "compliance.kyc_records": compliance.rescored(crowd, where, begin, end, ends_at, world),
         "compliance.screening_runs": runs,
         "compliance.screening_hits": hits,
         "crm.consents": consents,

@@ -79,7 +79,7 @@ def _records(books: Books, crowd: pl.DataFrame, as_ofs: list[int], days: int, *,
     contacts = records.contacts(crowd, end, seed)
     desk.add("exchange.accounts", accounts)
     desk.add("crm.contacts", contacts)
-    desk.add("crm.consents", records.consents(crowd, end, seed))
+    desk.add("crm.consents", pl.concat([records.consents(crowd, end, seed), records.sharing(crowd, end, seed)]))
     desk.add("crm.preferences", records.preferences(crowd, end, seed))
     links = records.wallet_links(crowd, holders[:hubs], records.hot_wallet(seed), end, seed)
     desk.add("wallets.wallet_links", links)

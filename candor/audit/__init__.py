@@ -50,6 +50,8 @@ RAW_TABLES = [
     "catalogue.creatives",
     "catalogue.approvals",
     "market.prices",
+    "events.events",
+    "surveys.responses",
 ]
 
 

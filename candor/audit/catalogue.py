@@ -21,6 +21,9 @@ RISKY = (
     "is_personal_recommendation",
     "is_significant",
     "is_gambling_style",
+    "is_third_party_share",
+    "is_au_financial_product",
+    "has_personal_price",
 )
 PLAIN = ("leverage", "asset_kind", "interest_payer", "uses_features")
 
@@ -165,7 +168,7 @@ def approvals(raw: Raw, shown: pl.LazyFrame) -> pl.LazyFrame:
 
     `shown` has offer_id, offer_version, creative_id. An approval without creative_id covers every creative of its version. Gives
     o_creative_expires (null unless both approve at as_of), has_white_paper, has_emt_issuer, has_us_venue, has_us_counsel,
-    has_suitability, has_human_review, and uk_route (none without one, null when they name several).
+    has_suitability, has_human_review, has_fair_lending, is_glba_exempt, and uk_route (none without one, null when they name several).
     """
     import polars as pl
 
@@ -191,6 +194,8 @@ def approvals(raw: Raw, shown: pl.LazyFrame) -> pl.LazyFrame:
         "has_us_counsel": signed("us_counsel", "US"),
         "has_suitability": signed("suitability"),
         "has_human_review": signed("human_review"),
+        "has_fair_lending": signed("fair_lending", "US"),
+        "is_glba_exempt": ((kind == "glba_exempt") & (regime.is_null() | regime.is_in(["US", "US-NY"])).fill_null(False)).any(),
     }
     found = (
         shown.unique()

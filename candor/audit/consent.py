@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 STATUS = {"none": 0, "granted": 1, "denied": 2, "withdrawn": 3}
 STATUS_NAMES = {rank: name for name, rank in STATUS.items()}
 PUSHED = ("email", "sms", "push")
+PURPOSES = ("marketing", "soft_opt_in", "telemarketing", "profiling", "third_party", "glba", "gpc", "sale_or_share")
 
 RESTRICTION_FACTS = {
     "embargo": ("u_embargo", 24),
@@ -31,7 +32,11 @@ RESTRICTION_FACTS = {
     "do_not_contact": ("u_dm_objection", 1),
     "profiling_objection": ("u_restricted_profiling", 1),
 }
+# A kind that gives a second fact beside that of RESTRICTION_FACTS.
+ALSO = {"u_dnc": ("do_not_contact", 1)}
 CONSENT_MAX_AGE_HOURS = 1
+HIGH_RISK_RANK = 4
+HARMLESS = ("low", "medium")  # risk classes of a message about an offer that nobody knows
 # An unknown kind of restriction is the gravest: somebody meant to stop this person.
 UNKNOWN_KIND = "fincrime_hold"
 
@@ -129,8 +134,10 @@ def restrictions(
     facts: dict[str, list[str]] = {}
     for kind, (fact, _) in RESTRICTION_FACTS.items():
         facts.setdefault(fact, []).append(kind)
+    facts |= {fact: [kind] for fact, (kind, _) in ALSO.items()}
     held = hits.group_by("person_id").agg(*(pl.col("kind").is_in(kinds).any().alias(fact) for fact, kinds in facts.items()))
     known = {fact: raw.fresh(["compliance.restrictions"], hours) for fact, hours in RESTRICTION_FACTS.values()}
+    known |= {fact: raw.fresh(["compliance.restrictions"], hours) for fact, (_, hours) in ALSO.items()}
     return people.join(held, on="person_id", how="left").select(
         "person_id",
         *((pl.col(fact).fill_null(False) if known[fact] else pl.lit(None, pl.Boolean)).alias(fact) for fact in facts),
@@ -149,7 +156,7 @@ def consents(raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, state
     rows = (
         raw.rows("crm.consents", columns)
         .filter(pl.col("recorded_at") <= raw.as_of)
-        .filter(pl.col("purpose").is_in(["marketing", "soft_opt_in", "telemarketing", "profiling"]))
+        .filter(pl.col("purpose").is_in(PURPOSES))
         .with_columns(
             pl.col("channel").replace("", None),
             pl.col("status").replace_strict(STATUS, default=STATUS["withdrawn"], return_dtype=pl.Int8).alias("status_rank"),
@@ -212,6 +219,9 @@ def consent_facts(
         "u_consent_email": ("marketing", "email"),
         "u_consent_sms": ("marketing", "sms"),
         "u_consent_push": ("marketing", "push"),
+        "u_consent_chat": ("marketing", "chat"),
+        "u_consent_thirdparty": ("third_party", None),
+        "glba": ("glba", None),
         "soft_opt_in": ("soft_opt_in", "email"),
         "tcpa": ("telemarketing", "sms"),
         "profiling": ("profiling", None),
@@ -239,6 +249,7 @@ def consent_facts(
         .agg(pl.col("unsubscribed_at").max())
     )
     facts = facts.join(granted, on="person_id", how="left").join(unsubscribed, on="person_id", how="left")
+    facts = facts.join(_ever_opted_out_of_sale(rows), on="person_id", how="left")
     facts = facts.join(_personalisation_off(raw, identifiers), on="person_id", how="left")
     unsub = pl.col("unsubscribed_at").is_not_null() & ~(pl.col("granted_at") > pl.col("unsubscribed_at")).fill_null(False)
 
@@ -251,13 +262,24 @@ def consent_facts(
 
     return facts.select(
         "person_id",
-        *(name_of(column) for column in ("u_consent_email", "u_consent_sms", "u_consent_push")),
+        *(name_of(column) for column in statuses if column.startswith("u_consent_")),
+        known(pl.col("is_opted_out_of_sale").fill_null(False), when=fresh).alias("u_gpc"),
+        known(pl.col("glba") >= STATUS["denied"], when=fresh).alias("u_glba_optout"),
         known(pl.col("soft_opt_in") == STATUS["granted"], when=fresh).alias("u_soft_opt_in"),
         known(pl.col("tcpa") == STATUS["granted"], when=fresh).alias("u_tcpa_pewc"),
         known(unsub, when=fresh and raw.fresh(["crm.messages"], CONSENT_MAX_AGE_HOURS)).alias("u_unsub_email"),
         (pl.col("profiling") >= STATUS["denied"]).alias("profiling_refused"),
         pl.col("is_off").fill_null(False).alias("personalisation_off"),
     )
+
+
+def _ever_opted_out_of_sale(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """(person_id, is_opted_out_of_sale = true) of everybody with any signal, or any no to sale or sharing, however long ago."""
+    import polars as pl
+
+    is_signal = pl.col("purpose") == "gpc"
+    is_no = (pl.col("purpose") == "sale_or_share") & (pl.col("status_rank") >= STATUS["denied"])
+    return rows.filter(is_signal | is_no).select("person_id", pl.lit(True).alias("is_opted_out_of_sale")).unique()
 
 
 def _personalisation_off(raw: Raw, identifiers: pl.DataFrame) -> pl.LazyFrame:
@@ -277,36 +299,59 @@ def _personalisation_off(raw: Raw, identifiers: pl.DataFrame) -> pl.LazyFrame:
     return pl.concat(found).unique().with_columns(pl.lit(True).alias("is_off"))
 
 
-def contact_counts(raw: Raw, identifiers: pl.DataFrame, decisions: pl.DataFrame, people: pl.LazyFrame) -> pl.LazyFrame:
-    """One row per person: u_contacts_24h, u_contacts_7d. `decisions`: what earlier runs published for the pushed channels."""
+def contact_counts(
+    raw: Raw, identifiers: pl.DataFrame, decisions: pl.DataFrame, people: pl.LazyFrame, ranks: pl.LazyFrame
+) -> pl.LazyFrame:
+    """One row per person: u_contacts_24h, u_contacts_7d, u_highrisk_30d. `ranks`: offer_id, rank of the offers that the shop knows.
+
+    `decisions`: what earlier runs published for the pushed channels.
+    """
     import polars as pl
 
+    windows = {"u_contacts_24h": 24, "u_contacts_7d": 168, "u_highrisk_30d": 720}
     if not raw.fresh(["crm.messages"], CONSENT_MAX_AGE_HOURS):
-        unknown = pl.lit(None, pl.Int64)
-        return people.select("person_id", unknown.alias("u_contacts_24h"), unknown.alias("u_contacts_7d"))
+        return people.select("person_id", *(pl.lit(None, pl.Int64).alias(name) for name in windows))
     messages = (
         raw.current(
             "crm.messages",
             ["message_id"],
-            ["contact_id", "is_promotion", "sent_at"],
+            ["contact_id", "is_promotion", "sent_at", "offer_id", "risk_class"],
             only=of_kind(identifiers, "contact_id").select("contact_id"),
         )
         .filter("is_promotion")
         .join(of_kind(identifiers, "contact_id"), on="contact_id", how="inner")
-        .select("person_id", pl.col("message_id").alias("contact"), pl.col("sent_at").alias("at"))
-        .unique()
+        .join(ranks, on="offer_id", how="left")
+        .select(
+            "person_id",
+            pl.col("message_id").alias("contact"),
+            pl.col("sent_at").alias("at"),
+            pl.when(pl.col("rank").is_not_null())
+            .then(pl.col("rank") >= HIGH_RISK_RANK)
+            .otherwise(~pl.col("risk_class").is_in(HARMLESS).fill_null(False))
+            .alias("is_high_risk"),
+        )
+        # Contents that tie at one instant are one message, of the worse kind.
+        .group_by("person_id", "contact", "at")
+        .agg(pl.col("is_high_risk").any())
     )
     carried = raw.rows("crm.messages", ["decision_id"]).drop_nulls().unique()
-    decided = decisions.lazy().join(carried, on="decision_id", how="anti")
-    contacts = pl.concat([messages, decided.select("person_id", pl.col("decision_id").alias("contact"), "at")]).filter(
-        pl.col("at") <= raw.as_of
-    )
-    counted = contacts.group_by("person_id").agg(
-        *(
-            (pl.col("at") > raw.as_of - timedelta(hours=hours)).sum().cast(pl.Int64).alias(name)
-            for name, hours in (("u_contacts_24h", 24), ("u_contacts_7d", 168))
+    decided = (
+        decisions.lazy()
+        .join(carried, on="decision_id", how="anti")
+        .join(ranks, on="offer_id", how="left")
+        .select(
+            "person_id",
+            pl.col("decision_id").alias("contact"),
+            "at",
+            (pl.col("rank") >= HIGH_RISK_RANK).fill_null(True).alias("is_high_risk"),
         )
     )
-    return people.join(counted, on="person_id", how="left").with_columns(
-        pl.col("u_contacts_24h").fill_null(0), pl.col("u_contacts_7d").fill_null(0)
-    )
+    contacts = pl.concat([messages, decided]).filter(pl.col("at") <= raw.as_of)
+
+    def within(name: str) -> pl.Expr:
+        recent = pl.col("at") > raw.as_of - timedelta(hours=windows[name])
+        counted = recent & pl.col("is_high_risk") if name == "u_highrisk_30d" else recent
+        return counted.sum().cast(pl.Int64).alias(name)
+
+    counts = contacts.group_by("person_id").agg(*(within(name) for name in windows))
+    return people.join(counts, on="person_id", how="left").with_columns(pl.col(name).fill_null(0) for name in windows)

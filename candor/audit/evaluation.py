@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from candor.audit import catalogue, consent, markets, moments, people, reasons, screening
+from candor.audit import assessments, catalogue, consent, feedback, markets, moments, people, reasons, screening
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,6 +35,7 @@ def wide_rows(given: Inputs, held: pl.DataFrame, settings: Settings, context: An
         _with_disclosures(given.staged)
         .lazy()
         .join(facts, on="person_id", how="left")
+        .join(given.penalties.lazy(), on="decision_id", how="left")
         .join(catalogue.offers(raw, book.brand), on="offer_id", how="left")
         .join(catalogue.creatives(raw, book.brand), on="creative_id", how="left")
         .join(catalogue.approvals(raw, shown), on=["offer_id", "offer_version", "creative_id"], how="left")
@@ -98,6 +99,8 @@ def _person_facts(
     known = given.identifiers.lazy().select("person_id", pl.lit(True).alias("is_known_person")).unique()
     stated = people.own_words(raw, given.identifiers, accounts)
     claimed = people.claimed_wallets(raw, given.identifiers)
+    products = book.product_frame().lazy().select("product_line", pl.col("m_rank").alias("rank"))
+    ranks = catalogue.offers(raw, book.brand).select("offer_id", "product_line").join(products, on="product_line")
     parts = [
         known,
         given.stages.lazy(),
@@ -106,11 +109,15 @@ def _person_facts(
         people.made_for_testing(raw, accounts, stated),
         people.kyc_facts(raw, records, accounts),
         people.regimes(raw, book, accounts, records, given.identifiers, given.phone_numbers),
+        people.exposure(raw, records),
+        people.countries(raw, book, accounts, records, stated, given.phone_numbers),
         people.risk_profile(raw, given.identifiers),
+        assessments.facts(raw, given.identifiers, everybody),
         screening.facts(raw, given.identifiers, accounts, everybody, claimed),
         consent.restrictions(raw, given.identifiers, providers, everybody, stated, claimed),
         consent.consent_facts(raw, given.identifiers, providers, everybody, stated),
-        consent.contact_counts(raw, given.identifiers, given.past_decisions, everybody),
+        consent.contact_counts(raw, given.identifiers, given.past_decisions, everybody, ranks),
+        feedback.counts(raw, given.identifiers, providers, everybody, stated),
     ]
     facts = everybody
     for part in parts:

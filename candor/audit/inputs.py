@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
 # One wide row per staged offer takes about 4 KB while it is judged, and people have seven: 200,000 people are some 6 GB.
 PEOPLE_AT_A_TIME = 200_000
-DECISION_COLUMNS = ["decision_id", "batch_seq", "person_id", "channel", "is_promotion", "is_chosen", "send_after", "as_of"]
+DECISION_COLUMNS = [
+    "decision_id",
+    "batch_seq",
+    "person_id",
+    "offer_id",
+    "channel",
+    "is_promotion",
+    "is_chosen",
+    "send_after",
+    "as_of",
+]
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,8 @@ class Inputs:
     stages: pl.DataFrame  # person_id, u_stage
     arms: pl.DataFrame  # person_id, arm, batch_seq
     withheld: pl.DataFrame  # person_id of those drawn to get no promotions this quarter
-    past_decisions: pl.DataFrame  # person_id, decision_id, at: pushed promotions that earlier runs published
+    past_decisions: pl.DataFrame  # person_id, decision_id, offer_id, at: pushed promotions that earlier runs published
+    penalties: pl.DataFrame  # decision_id, penalty_bp: what the run took off each staged offer's rank
     phone_numbers: pl.DataFrame
     deliveries: pl.DataFrame  # pinned to this run
     all_deliveries: pl.DataFrame
@@ -88,6 +99,7 @@ def read(connection: duckdb.DuckDBPyConnection, run: Run, *, people_at_a_time: i
             .join(wanted, on="person_id", how="semi")
             .unique(),
             past_decisions=_past_decisions(connection, run, wanted, between),
+            penalties=_penalties(connection, staged, between),
             phone_numbers=phone_numbers,
             deliveries=deliveries.join(pins, on="delivery_id", how="semi"),
             all_deliveries=deliveries,
@@ -130,6 +142,15 @@ def holders(connection: duckdb.DuckDBPyConnection, run: Run, offers: list[str]) 
     )
 
 
+def _penalties(connection: duckdb.DuckDBPyConnection, staged: pl.DataFrame, between: tuple[str, str]) -> pl.DataFrame:
+    """(decision_id, penalty_bp) of the staged offers, the least of any that the ledger has twice."""
+    import polars as pl
+
+    ledger = _table(connection, "decisions", "ledger", ["decision_id", "penalty_bp"], between)
+    ledger = ledger.join(staged.select("decision_id").unique(), on="decision_id", how="semi")
+    return ledger.group_by("decision_id").agg(pl.col("penalty_bp").cast(pl.Int64).min())
+
+
 def _past_decisions(
     connection: duckdb.DuckDBPyConnection, run: Run, people: pl.DataFrame, between: tuple[str, str]
 ) -> pl.DataFrame:
@@ -139,14 +160,21 @@ def _past_decisions(
     from candor.audit.rules import PUSHED
 
     if not _exists(connection, "state", "decisions"):  # nothing was ever published
-        return pl.DataFrame(schema={"person_id": pl.String, "decision_id": pl.String, "at": pl.Datetime("us")})
+        return pl.DataFrame(
+            schema={"person_id": pl.String, "decision_id": pl.String, "offer_id": pl.String, "at": pl.Datetime("us")}
+        )
     return (
         _table(connection, "state", "decisions", DECISION_COLUMNS, between)
         .filter(pl.col("batch_seq") < run.batch_seq, pl.col("is_chosen"), pl.col("is_promotion").fill_null(True))
         .filter(pl.col("channel").is_in(PUSHED))
         .join(people, on="person_id", how="semi")
         # A channel without a window sends when the run is published.
-        .select("person_id", "decision_id", pl.col("send_after").fill_null(pl.col("as_of")).cast(pl.Datetime("us")).alias("at"))
+        .select(
+            "person_id",
+            "decision_id",
+            "offer_id",
+            pl.col("send_after").fill_null(pl.col("as_of")).cast(pl.Datetime("us")).alias("at"),
+        )
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from candor.audit.clocks import is_zone
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 NEVER = "1900-01-01T00:00:00"
 RISK_PROFILES = ("unknown", "conservative", "moderate", "aggressive")
 JURISDICTION_MAX_AGE_HOURS = 720
+AML_MAX_AGE_HOURS = 720
+EXPOSURE_MAX_AGE_HOURS = 24
+# The last is the worst.
+AML_BANDS = ("low", "medium", "high", "prohibited")
+EXPOSURES = ("none", "domestic", "international", "rca", "foreign")
 # The longest life documented lasted 122 years.
 OLDEST_AGE_YEARS = 123
 
@@ -46,24 +52,27 @@ def accounts(raw: Raw, identifiers: pl.DataFrame) -> pl.DataFrame:
         "closed_at",
         "is_test",
     ]
-    owned = of_kind(identifiers, "account_id")
+    owned = of_kind(identifiers, "account_id", None, "is_weak")
     rows = raw.current("exchange.accounts", ["account_id"], given, only=owned.select("account_id"))
     is_open = pl.col("closed_at").is_null() | (pl.col("closed_at") > raw.as_of)
     return owned.join(rows, on="account_id", how="inner").with_columns(is_open.alias("is_open")).collect()
 
 
 def own_words(raw: Raw, identifiers: pl.DataFrame, accounts: pl.DataFrame) -> pl.LazyFrame:
-    """(person_id, email, phone, country_code) that the person's accounts and contacts state themselves.
+    """(person_id, email, phone, country_code, is_weak) that the person's accounts and contacts state themselves.
 
     Identity may have given such an address to somebody else (a recycled number, a family's mailbox). What restricts still counts.
     """
     import polars as pl
 
-    owned = of_kind(identifiers, "contact_id")
+    owned = of_kind(identifiers, "contact_id", None, "is_weak")
     given = ["email", "phone", "country_code"]
     contacts = raw.current("crm.contacts", ["contact_id"], given, only=owned.select("contact_id"))
     return pl.concat(
-        [accounts.lazy().select("person_id", *given), owned.join(contacts, on="contact_id").select("person_id", *given)]
+        [
+            accounts.lazy().select("person_id", *given, "is_weak"),
+            owned.join(contacts, on="contact_id").select("person_id", *given, "is_weak"),
+        ]
     ).unique()
 
 
@@ -106,8 +115,9 @@ def kyc_records(raw: Raw, accounts: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     given = ["account_id", "tier", "status", "verified_at", "expires_at", "birth_date", "residence_country", "residence_region"]
-    rows = raw.current("compliance.kyc_records", ["kyc_id"], [*given, "client_class"])
-    owned = accounts.lazy().filter("is_open").select("person_id", "account_id").unique()
+    given += ["client_class", "nationality", "risk_band", "risk_scored_at", "pep"]
+    rows = raw.current("compliance.kyc_records", ["kyc_id"], given)
+    owned = accounts.lazy().filter("is_open").select("person_id", "account_id", "is_weak").unique()
     records = rows.join(owned.select("account_id").unique(), on="account_id", how="semi").with_columns(
         pl.col("verified_at").fill_null(pl.lit(NEVER).str.to_datetime(time_unit="us")).alias("verified_or_never")
     )
@@ -149,6 +159,94 @@ def kyc_facts(raw: Raw, records: pl.DataFrame, accounts: pl.DataFrame) -> pl.Laz
     births = births.filter(~pl.col("birth_date").dt.to_string("%Y-%m-%d").is_in(placeholders), pl.col("birth_date") >= oldest)
     youngest = births.group_by("person_id").agg(pl.col("birth_date").max().alias("u_dob"))
     return youngest.join(facts, on="person_id", how="full", coalesce=True)
+
+
+def exposure(raw: Raw, records: pl.DataFrame) -> pl.LazyFrame:
+    """One row per person with an open account: u_aml_band and u_pep, the worst of all their records; null where one does not say."""
+    import polars as pl
+
+    scored = pl.col("risk_scored_at")
+    in_time = (scored <= raw.as_of) & (raw.as_of - scored <= timedelta(hours=AML_MAX_AGE_HOURS))
+    found = {
+        "u_aml_band": (pl.when(in_time).then("risk_band"), AML_BANDS, AML_MAX_AGE_HOURS),
+        "u_pep": (pl.col("pep"), EXPOSURES, EXPOSURE_MAX_AGE_HOURS),
+    }
+    aggregated = []
+    for name, (said, order, hours) in found.items():
+        rank = said.replace_strict({value: place for place, value in enumerate(order)}, default=None, return_dtype=pl.Int8)
+        is_fresh = raw.fresh(["compliance.kyc_records"], hours)
+        worst = pl.when(pl.lit(is_fresh) & (rank.null_count() == 0)).then(rank.max())
+        aggregated.append(worst.replace_strict(dict(enumerate(order)), default=None, return_dtype=pl.String).alias(name))
+    return records.lazy().group_by("person_id").agg(aggregated)
+
+
+def countries(
+    raw: Raw,
+    rulebook: Rulebook,
+    accounts: pl.DataFrame,
+    records: pl.DataFrame,
+    stated: pl.LazyFrame,
+    phone_numbers: pl.DataFrame,
+) -> pl.LazyFrame:
+    """One row per person with an open account: u_country_conflict and u_fatf, null where unknown."""
+    import polars as pl
+
+    opened, known = accounts.lazy().filter("is_open"), records.lazy()
+    valid = phone_numbers.lazy().filter("is_valid").select("raw", "country", "phone_country").unique()
+    phones = (
+        stated.filter(~pl.col("is_weak"))
+        .select("person_id", pl.col("phone").alias("raw"), pl.col("country_code").fill_null("").alias("country"))
+        .join(valid, on=["raw", "country"], how="inner")
+        .select("person_id", pl.col("phone_country").alias("country"), pl.lit(None, pl.String).alias("region"))
+    )
+    sure = ~pl.col("is_weak")
+    named = pl.concat(
+        [
+            opened.filter(sure).select(
+                "person_id", pl.col("country_code").alias("country"), pl.col("region_code").alias("region")
+            ),
+            known.filter(sure).select(
+                "person_id", pl.col("residence_country").alias("country"), pl.col("residence_region").alias("region")
+            ),
+            phones,
+        ]
+    )
+    differ = named.group_by("person_id").agg(
+        pl.any_horizontal(*(pl.col(name).drop_nulls().n_unique() > 1 for name in ("country", "region"))).alias("differs")
+    )
+    said = opened.group_by("person_id").agg(
+        pl.col("country_code").is_null().any().alias("is_homeless"),
+        (sure & (pl.col("pending_country").is_not_null() | pl.col("pending_region").is_not_null())).any().alias("moves"),
+        pl.col("country_code", "pending_country"),
+    )
+    recorded = known.group_by("person_id").agg(
+        pl.col("nationality").is_null().any().alias("is_stateless"), pl.col("residence_country", "nationality")
+    )
+    lists = rulebook.fatf_at(raw.as_of)
+    everywhere = pl.concat_list("country_code", "pending_country", "residence_country", "nationality")
+    tables = ["exchange.accounts", "compliance.kyc_records"]
+    is_listed = len(lists) == 2 and raw.fresh(tables, EXPOSURE_MAX_AGE_HOURS)
+    is_told = raw.fresh(tables, JURISDICTION_MAX_AGE_HOURS)
+    worst = (
+        pl.when(everywhere.list.set_intersection(lists.get("CFA", [])).list.len() > 0)
+        .then(pl.lit("CFA"))
+        .when(everywhere.list.set_intersection(lists.get("IM", [])).list.len() > 0)
+        .then(pl.lit("IM"))
+        .otherwise(pl.lit("none"))
+    )
+    return (
+        said.join(recorded, on="person_id", how="left")
+        .join(differ, on="person_id", how="left")
+        .select(
+            "person_id",
+            pl.when(pl.lit(is_told) & ~pl.col("is_homeless"))
+            .then(pl.col("moves") | pl.col("differs").fill_null(False))
+            .alias("u_country_conflict"),
+            pl.when(pl.lit(is_listed) & ~pl.col("is_homeless") & ~pl.col("is_stateless").fill_null(True))
+            .then(worst)
+            .alias("u_fatf"),
+        )
+    )
 
 
 def zones(accounts: pl.DataFrame) -> pl.DataFrame:
@@ -245,7 +343,7 @@ def risk_profile(raw: Raw, identifiers: pl.DataFrame) -> pl.LazyFrame:
 
     rank = {name: position for position, name in enumerate(RISK_PROFILES)}
     return (
-        _latest_assessments(raw, identifiers, "risk_profile", [])
+        latest_assessments(raw, identifiers, "risk_profile", [])
         .with_columns(pl.col("result").replace_strict(rank, default=0, return_dtype=pl.Int8).alias("boldness"))
         .group_by("person_id")
         .agg(pl.col("boldness").min())
@@ -261,16 +359,19 @@ def appropriateness(raw: Raw, identifiers: pl.DataFrame, validity_days: int) -> 
     import polars as pl
 
     return (
-        _latest_assessments(raw, identifiers, "appropriateness", ["product_line"], validity_days=validity_days)
+        latest_assessments(raw, identifiers, "appropriateness", ["product_line"], validity_days=validity_days)
         .group_by("person_id", "product_line")
         .agg(pl.when((pl.col("result") == "passed").all()).then(pl.lit("passed")).otherwise(pl.lit("failed")).alias("u_approp"))
     )
 
 
-def _latest_assessments(
+def latest_assessments(
     raw: Raw, identifiers: pl.DataFrame, kind: str, by: list[str], *, validity_days: int | None = None
 ) -> pl.LazyFrame:
-    """Of each account (and `by`) the latest assessment taken up to as_of and not expired then; ties by id."""
+    """Of each account (and `by`) the latest assessment taken up to as_of and not expired then; ties by id.
+
+    `is_weak`: only likeness makes the account the person's.
+    """
     import polars as pl
 
     columns = ["assessment_id", "account_id", "kind", "product_line", "result", "taken_at", "expires_at"]
@@ -280,7 +381,7 @@ def _latest_assessments(
     rows = (
         raw.rows("compliance.assessments", columns)
         .filter(pl.col("kind") == kind)
-        .join(of_kind(identifiers, "account_id"), on="account_id", how="inner")
+        .join(of_kind(identifiers, "account_id", None, "is_weak"), on="account_id", how="inner")
         .filter(pl.col("taken_at") <= raw.as_of)
         .filter(expires.is_null() | (expires > raw.as_of))
     )

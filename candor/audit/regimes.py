@@ -5,7 +5,7 @@ A rule holds from its legal instant on, at the planned delivery. Instants are na
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from candor.audit.rules import Check
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TOKENS = ("emt", "art")
 ROUTES = ("authorised", "s21_approved", "mlr_registered", "exempt")
+CATEGORIES = ("restricted", "hnw", "sophisticated", "certified_sophisticated")
 BUREAU = ("bureau_score", "bureau_inquiries", "affiliate_eligibility_score")
 INDIA_WORDS = ("word_currency", "word_securities", "word_custodian", "word_depositories")
 
@@ -85,11 +86,20 @@ def _united_kingdom() -> list[Check]:
     without_mlr = col("planned") >= datetime(2027, 10, 24, 23)  # noqa: DTZ001
     named = col("uk_route").is_in(ROUTES)
     gb = _in("GB") & _since(2023, 10, 7, 23)
+    direct, asked_at = gb & _retail() & col("is_direct_offer"), col("valid_from")
     return [
         Check("UK-001", "UK_NO_S21_ROUTE", "a lawful route of the promotion, named and in date", "catalogue.approvals",
               gb & (col("m_rank") >= 1), named & ~(without_mlr & (col("uk_route") == "mlr_registered"))),
         Check("UK-006", "UK_APPROPRIATENESS", "no direct offer before appropriateness is passed", "u_approp",
-              gb & _retail() & col("is_direct_offer"), col("u_approp") == "passed"),
+              direct, col("u_approp") == "passed"),
+        Check("UK-004", "UK_COOLING_OFF", "24 hours after a first-time investor asked for the direct offer", "u_dofp_requested_at, u_first_time",
+              direct & col("u_first_time"), asked_at - col("u_dofp_requested_at") >= timedelta(hours=24)),
+        Check("UK-004", "UK_COOLING_OFF_NOT_RECONFIRMED", "and after they said yes again", "u_dofp_reconfirmed, u_first_time",
+              direct & col("u_first_time"), col("u_dofp_reconfirmed")),
+        Check("UK-005", "UK_NOT_CATEGORISED", "the client said within a year what kind of investor they are", "u_uk_cat, u_uk_cat_at",
+              direct, col("u_uk_cat").is_in(CATEGORIES) & (col("u_uk_cat_at") > asked_at.dt.offset_by("-1y"))),
+        Check("UK-005", "UK_NO_PERSONAL_RISK_WARNING", "a first-time investor was warned in person", "u_prw_shown, u_first_time",
+              direct, col("u_prw_shown") | ~col("u_first_time")),
     ]  # fmt: skip
 
 
@@ -98,6 +108,8 @@ def _united_states() -> list[Check]:
 
     col = pl.col
     retail, line = _in("US") & _retail(), col("product_line")
+    credit = _in("US") & ((line == "borrow") | col("is_credit"))
+    shared = _in("US") & (col("rule_channel") == "third_party_ad") & col("is_third_party_share")
     return [
         _text("US-001", "NY_LICENCE_LEGEND", "the BitLicense legend in New York", _in("US-NY") & _since(2015, 6, 24, 4) & (col("m_rank") >= 1)),
         Check("US-002", "US_OFF_EXCHANGE_LEVERAGE", "leverage only on a regulated venue", "catalogue.approvals",
@@ -107,8 +119,14 @@ def _united_states() -> list[Check]:
         Check("US-004", "US_STABLECOIN_YIELD", "an issuer pays no yield on its stablecoin", "interest_payer",
               _in("US") & _since(2027, 1, 18, 5) & (col("asset_kind") == "emt") & col("pays_interest"),
               col("interest_payer").fill_null("none") != "issuer"),
+        Check("US-005", "US_PROHIBITED_BASIS", "credit that a review of fair lending passed", "catalogue.approvals",
+              credit, col("has_fair_lending")),
+        _text("US-009", "NY_ALGO_PRICE", "that an algorithm set the price by personal data",
+              _in("US-NY") & _since(2025, 11, 10, 5) & col("has_personal_price") & ~col("is_glba_exempt").fill_null(False)),
         Check("US-005", "US_CONSUMER_REPORT_MARKETING", "credit is not offered by what a credit bureau says", "uses_features",
-              _in("US") & ((line == "borrow") | col("is_credit")), col("uses_features").list.set_intersection(list(BUREAU)).list.len() == 0),
+              credit, col("uses_features").list.set_intersection(list(BUREAU)).list.len() == 0),
+        Check("US-008", "US_GPC_OPTOUT", "not shared with others after an opt-out from sale or sharing", "u_gpc", shared, ~col("u_gpc")),
+        Check("US-008", "US_GLBA_OPTOUT", "not shared with others after a GLBA opt-out", "u_glba_optout", shared, ~col("u_glba_optout")),
     ]  # fmt: skip
 
 
@@ -122,11 +140,15 @@ def _elsewhere() -> list[Check]:
     dubai = _in("AE") & _since(2024, 9, 30, 20) & (rank >= 1)
     india = _in("IN") & _since(2022, 3, 31, 18, 30) & (rank >= 1)
     hong_kong = _in("HK") & _since(2023, 5, 31, 16) & (rank >= 2)
+    australia = _in("AU") & _retail() & (rank >= 2) & col("is_au_financial_product")
     singapore = _in("SG") & _since(2025, 6, 18, 16) & _retail() & ((rank >= 2) | (incentive != "none"))
     return [
         Check("CA-001", "CA_GAMBLING_STYLE", "no play and no prizes", "is_gambling_style, incentive", canada,
               ~col("is_gambling_style") & ~incentive.is_in(["monetary", "nonmonetary", "referral"])),
         Check("CA-001", "CA_LEVERAGE", "no credit and no leverage", "is_credit, leverage", canada, plain),
+        Check("AU-001", "AU_OUTSIDE_TMD", "inside the target market of a financial product", "u_au_tmd_fit", australia, col("u_au_tmd_fit")),
+        Check("AU-001", "AU_HAWKING", "nobody is spoken to about a financial product unless they agreed to it", "u_consent_chat",
+              australia & (col("rule_channel") == "chatbot"), col("u_consent_chat") == "granted"),
         Check("AE-001", "AE_ANONYMITY_COIN", "no coins that hide their owners", "asset_kind", dubai, col("asset_kind") != "aec"),
         _text("AE-001", "VARA_DISCLAIMER", "the regulator's disclaimer", dubai),
         _text("AE-001", "VARA_AD_LABEL", "an advertisement says that it is", dubai),
@@ -134,11 +156,13 @@ def _elsewhere() -> list[Check]:
         Check("IN-001", "IN_BANNED_TERMS", "without the words currency, securities, custodian, depositories", "o_pressure", india,
               col("o_pressure").list.set_intersection(list(INDIA_WORDS)).list.len() == 0),
         Check("HK-001", "HK_GIFT_BAN", "no gifts", "incentive", hong_kong, incentive.is_in(["none", "fee_discount"])),
+        Check("HK-002", "HK_KNOWLEDGE", "knows what they are offered", "u_hk_knowledge", hong_kong, col("u_hk_knowledge")),
         Check("HK-002", "HK_PI_ONLY", "derivatives for professionals only", "u_client_class", hong_kong,
               (line != "derivatives") | (col("u_client_class") == "professional")),
         Check("SG-001", "SG_PUBLIC_PROMO", "not in public", "channel",
               _in("SG") & _since(2022, 1, 16, 16) & (rank >= 1), ~col("rule_channel").is_in(["third_party_ad", "public_ad"])),
         _text("SG-002", "SG_RISK_WARNING", "the risk warning", singapore),
+        Check("SG-002", "SG_RISK_AWARENESS", "passed the risk-awareness assessment", "u_risk_awareness", singapore, col("u_risk_awareness")),
         Check("SG-002", "SG_INCENTIVE_BAN", "no incentive", "incentive", singapore, incentive == "none"),
         Check("SG-002", "SG_CREDIT_LEVERAGE", "no credit and no leverage", "is_credit, leverage", singapore, plain),
         Check("SG-002", "SG_LEND_STAKE", "no lending and no staking", "product_line", singapore, ~line.is_in(["staking", "earn_yield"])),

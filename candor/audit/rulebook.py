@@ -45,8 +45,14 @@ class Rulebook:
     market_basket: list[dict[str, Any]]
     promotions_per_education: dict[str, float | None]  # by lifecycle stage; None, or no stage at all: no limit
     sensitive_features: list[str]
+    fatf: list[dict[str, Any]]  # the lists of fatf.yml, instants read
     leaves_out: dict[str, str]  # rules of the pack that the shop leaves out, with its reasons
     content_hash: str
+
+    def fatf_at(self, when: datetime) -> dict[str, list[str]]:
+        """The countries of each list that holds then, by the list's name."""
+        holding = [row for row in self.fatf if row["from"] <= when and (row["to"] is None or when < row["to"])]
+        return {row["list"]: row["countries"] for row in holding}
 
     def product_frame(self) -> pl.DataFrame:
         """One row per product line: m_rank, m_min_kyc, m_approp, m_vol_max, m_profiles, m_stages."""
@@ -110,6 +116,7 @@ def load(folder: Path, shop: str) -> Rulebook:
         sensitive_features=list(shop_tables["sensitive_features"]),
         market_basket=shop_tables.get("market_basket") or [],
         promotions_per_education=shop_tables.get("promotions_per_education") or {},
+        fatf=_fatf(folder / "fatf.yml"),
         leaves_out=_leaves_out(shop_tables, pack_file["rules"], f"shops/{shop}.yml"),
         content_hash=digest,
     )
@@ -127,6 +134,16 @@ def _leaves_out(shop_tables: dict[str, Any], rules: list[dict[str, Any]], file: 
                 hint="a shop may leave out only rules about product lines that it does not have",
             )
     return dict(left_out)
+
+
+def _fatf(path: Path) -> list[dict[str, Any]]:
+    """The lists; none without the file, so that nobody's standing is known."""
+    if not path.is_file():
+        return []
+    return [
+        {**row, "from": instant(row["from"]), "to": None if row["to"] is None else instant(row["to"])}
+        for row in _read(path)["lists"]
+    ]
 
 
 def instant(text: Any) -> datetime:

@@ -168,7 +168,20 @@ def _financial_crime() -> list[Check]:
         Check("FC-003", "FC_LIST_INCOMPLETE", "the sanctions list was read whole", "c_list_parse_complete", always,
               col("c_list_parse_complete"), RESTRICTED),
         Check("FC-004", "FC_EMBARGO", "not in embargoed territory", "u_embargo", always, ~col("u_embargo"), RESTRICTED),
+        Check("FC-005", "FC_FATF_CFA", "nobody of a country under a call for action without approved due diligence", "u_fatf, u_edd_approved",
+              promotion, (col("u_fatf") != "CFA") | col("u_edd_approved"), RESTRICTED),
+        Check("FC-005", "FC_FATF_IM", "rank 3 and more to people of monitored countries only on the highest tier", "u_fatf, u_kyc_tier",
+              promotion, (col("u_fatf") != "IM") | (col("m_rank") < 3) | (col("u_kyc_tier") >= 2), RESTRICTED),
+        Check("FC-006", "FC_PEP_EDD", "office holders only after due diligence, British ones of low risk aside", "u_pep, u_edd_approved, u_aml_band",
+              promotion & ((col("m_rank") >= 3) | (col("o_incentive") != "none")),
+              (col("u_pep") == "none") | col("u_edd_approved")
+              | ((col("u_pep") == "domestic") & col("u_regimes").list.contains("GB").fill_null(False) & (col("u_aml_band") == "low")),
+              RESTRICTED),
+        Check("FC-008", "FC_AML_BAND", "a risk band that is low or medium, scored within 30 days", "u_aml_band", promotion,
+              col("u_aml_band").is_in(["low", "medium"]), RESTRICTED),
         Check("FC-007", "FC_ADVERSE_MEDIA", "no unresolved adverse media", "u_adverse_media", promotion, ~col("u_adverse_media"), RESTRICTED),
+        Check("FC-010", "FC_TRAVEL_RULE", "no transfer that the Travel Rule would stop", "u_travel_ready",
+              promotion & col("requires_transfer"), col("u_travel_ready")),
         Check("FC-009", "FC_RESTRICTED_HOLD", "no fincrime hold", "u_fincrime_hold", promotion, ~col("u_fincrime_hold"), RESTRICTED),
     ]  # fmt: skip
 
@@ -200,6 +213,9 @@ def _jurisdiction() -> list[Check]:
     return [
         Check("JUR-001", "JUR_UNKNOWN", "every country signal has a known regime", "u_regimes", always,
               col("u_regimes").is_not_null() & (col("u_regimes").list.len() > 0)),
+        Check("JUR-002", "JUR_CONFLICT", "rank 2 and more, and incentives, wait while countries disagree or a move is pending",
+              "u_country_conflict", col("o_is_promotion") & ((col("m_rank") >= 2) | (col("o_incentive") != "none")),
+              ~col("u_country_conflict")),
         Check("JUR-003", "JUR_NO_PERMISSION", "each regime permits the product for the client class", "u_perm_regimes, permissions", always,
               col("d_perm_missing") == 0),
         Check("UK-002", "UK_INCENTIVE_BAN", "no incentive to invest for UK retail", "o_incentive, m_rank",
@@ -209,6 +225,7 @@ def _jurisdiction() -> list[Check]:
         Check("UK-007", "UK_DERIVATIVES_BAN", "no crypto derivatives to UK retail", "product_line",
               gb_retail & (col("product_line") == "derivatives"), pl.lit(False)),
         Check("US-006", "US_TCPA_NO_CONSENT", "prior express written consent to marketing texts", "u_tcpa_pewc", us_text, col("u_tcpa_pewc")),
+        Check("US-006", "US_DNC", "no marketing text to anybody on a do-not-contact list", "u_dnc", us_text, ~col("u_dnc")),
         Check("US-007", "US_QUIET_HOURS", "texts only in the hours of every zone", "u_tzs, quiet_hours", us_text, col("d_quiet_us") == 0),
     ]  # fmt: skip
 
@@ -234,6 +251,8 @@ def _privacy() -> list[Check]:
         .then(col("u_consent_sms") == "granted")
         .when(col("rule_channel") == "push")
         .then(col("u_consent_push") == "granted")
+        .when(col("rule_channel") == "third_party_ad")
+        .then(col("u_consent_thirdparty") == "granted")
         .otherwise(pl.lit(None, pl.Boolean))
     )
     return [
@@ -264,6 +283,21 @@ def _protection() -> list[Check]:
     ]  # fmt: skip
 
 
+def _penalty() -> pl.Expr:
+    """Basis points that the promotion must have lost, what is not known included."""
+    import polars as pl
+
+    col = pl.col
+    kept = {
+        3000: col("u_dismiss_30d") < 3,
+        2500: col("u_neg_fb_30d") == 0,
+        2000: col("u_trust") >= 40,
+        1500: (col("product_line") != "spot") | (col("c_vol_rank") < 2),
+    }
+    lost = [pl.when(is_kept.fill_null(False)).then(0).otherwise(points) for points, is_kept in kept.items()]
+    return pl.min_horizontal(pl.sum_horizontal(lost), pl.lit(9000))
+
+
 def _brand() -> list[Check]:
     import polars as pl
 
@@ -272,6 +306,8 @@ def _brand() -> list[Check]:
     return [
         Check("BRD-001", "BRD_FREQ_CAP", "fewer than 1 pushed promotion in 24 h and 3 in 7 days before it", "u_contacts_24h, u_contacts_7d",
               pushed, (col("u_contacts_24h") < 1) & (col("u_contacts_7d") < 3)),
+        Check("BRD-001", "BRD_HIGHRISK_CAP", "no promotion of rank 4 or more in 30 days before another", "u_highrisk_30d",
+              promotion & (col("m_rank") >= 4), col("u_highrisk_30d") < 1),
         Check("BRD-001", "BRD_JOINT_PUSH_CAP", "one pushed promotion per person in this run", "decisions.staged_offers", pushed,
               col("pushed_promotions") <= 1),
         Check("ARB", "ARB_ONE_OFFER_PER_LINE", "one promotion of a product line per person, the same in every channel",
@@ -283,6 +319,8 @@ def _brand() -> list[Check]:
               col("o_total_cap").is_not_null(), col("holders") <= col("o_total_cap")),
         Check("BRD-001", "BRD_QUIET_HOURS", "sent between 08:00 and 21:00 in every zone", "u_tzs, quiet_hours",
               promotion & col("channel").is_in(["sms", "push"]), col("d_quiet_house") == 0),
+        Check("BRD-002", "BRD_NOT_DEMOTED", "ranked lower by at least what dismissals, bad answers, low trust and markets take off",
+              "u_dismiss_30d, u_neg_fb_30d, u_trust, c_vol_rank, decisions.ledger", promotion, col("penalty_bp") >= _penalty()),
         Check("BRD-003", "BRD_MANIPULATIVE", "no pressure in the creative", "o_pressure", always,
               col("o_pressure").list.set_intersection(PRESSURE).list.len() == 0),
         Check("BRD-004", "BRD_NOT_APPROVED", "approved by compliance and brand", "o_creative_approved", promotion,

@@ -17,6 +17,8 @@ BUILT_IN = MATRIX_FACTS | DERIVED_FACTS | CONTEXT_FACTS
 PLACE_FACTS = frozenset({"u_regimes", "u_perm_regimes", "u_client_class", "u_tzs"})
 # Person facts that also need a product line to be known.
 PRODUCT_FACTS = frozenset({"u_approp"})
+# What offers of one class have in common besides the product line (eligibility.offer_classes).
+CLASS_FACTS = frozenset({"o_is_promotion", "o_incentive", "o_is_dofp", "o_requires_transfer", "o_au_fin_product"})
 
 # Key columns of the hits of each grain, with their types.
 KEYS: dict[str, dict[str, str]] = {
@@ -27,10 +29,14 @@ KEYS: dict[str, dict[str, str]] = {
     "offer_x_regime": {"creative_id": "varchar", "place_id": "varchar"},
 }
 GRAINS = tuple(KEYS)  # of the daily run
-# Everything at once: one case is one row. The daily run has no such grain; a check there must wait for its facts.
+# Everything at once: one case is one row. The daily run judges pairs last, only those that nothing else speaks against.
 PAIR = "pair"
 KEYS[PAIR] = {"person_id": "varchar", "creative_id": "varchar"}
 ALL_GRAINS = (*GRAINS, PAIR)
+# What needs a place or a planned delivery besides the pair; the daily run has judged it at its own grain before pairs are made.
+NOT_OF_PAIRS = PRODUCT_FACTS | {
+    "o_ends_at", "c_vol_rank", "d_perm_missing", "d_channel_ok", "d_quiet_us_violations", "d_quiet_house_violations",
+}  # fmt: skip
 
 
 def known_at(grain: str, fact: str, dictionary: frozenset[str]) -> bool:
@@ -44,12 +50,7 @@ def known_at(grain: str, fact: str, dictionary: frozenset[str]) -> bool:
     if grain == "user":
         return of_person or fact in {"o_is_promotion", "u_is_test", "u_is_withheld"}
     if grain == "user_x_product":
-        return (
-            of_person
-            or fact in PRODUCT_FACTS
-            or kind == "m_"
-            or fact in {"o_is_promotion", "o_incentive", "o_is_dofp", "c_vol_rank"}
-        )
+        return of_person or fact in PRODUCT_FACTS or kind == "m_" or fact in CLASS_FACTS or fact == "c_vol_rank"
     if grain == "user_x_channel":
         return (
             of_person

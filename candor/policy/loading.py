@@ -13,13 +13,15 @@ from candor.errors import PolicyError
 from candor.policy import specs
 from candor.policy.brand import read_brand
 from candor.policy.drivers import read_explanations
-from candor.policy.grains import PAIR
+from candor.policy.fatf import FILE as FATF_FILE
+from candor.policy.fatf import read_fatf
+from candor.policy.grains import NOT_OF_PAIRS, PAIR
 from candor.policy.identity_overrides import FILE, read_overrides
 from candor.policy.model import Fact, Policy, ProductLine, Silo
-from candor.policy.packs import FACT_NAME, in_parts, read_pack
+from candor.policy.packs import FACT_NAME, facts_read, in_parts, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
 from candor.policy.texts import FILE as TEXTS_FILE
-from candor.policy.texts import read_texts, tellable
+from candor.policy.texts import read_texts, untellable
 from candor.policy.worth import check_objectives, education_ratio, incentive_budget
 
 _OTHERS = ("channels", "limits", "objectives", "experiments", "owners", "silos", "brand", "explanations")
@@ -35,6 +37,8 @@ def read_files(folder: Path, shop: str, problems: Problems) -> dict[str, Node | 
         nodes["identity_overrides"] = read(folder / FILE, problems)
     if (folder / TEXTS_FILE).is_file():  # without them everybody gets the constant sentence
         nodes["texts"] = read(folder / TEXTS_FILE, problems)
+    if (folder / FATF_FILE).is_file():  # without it nobody's standing is known, which holds
+        nodes["fatf"] = read(folder / FATF_FILE, problems)
     return nodes
 
 
@@ -65,7 +69,8 @@ def load(folder: Path, shop: str) -> Policy:
     roles = _table(others["owners"], "owners", "role", specs.ROLE, problems, key="roles")
     role_names = {str(node.get("role")) for node in roles}
     overrides = read_overrides(nodes.get("identity_overrides"), role_names, problems)
-    customer_texts, constant_text = read_texts(nodes.get("texts"), tellable(pack_node), problems)
+    customer_texts, constant_text = read_texts(nodes.get("texts"), untellable(pack_node), problems)
+    fatf = read_fatf(nodes.get("fatf"), problems)
     silos = _silos(others["silos"], facts, role_names, problems)
     experiments = _experiments(others["experiments"], problems)
     brand = read_brand(others["brand"], problems)
@@ -79,10 +84,10 @@ def load(folder: Path, shop: str) -> Policy:
     )
     daily, waiting = in_parts(rules, facts)
     for rule in daily:
-        if rule.grain == PAIR:
+        for fact in sorted(facts_read(rule) & NOT_OF_PAIRS) if rule.grain == PAIR else ():
             codes = ", ".join(check.code for check in rule.checks)
             problems.add(
-                str(pack_file), None, f"rule {rule.rule_id}", f"the daily run has no grain pair, and {codes} waits for no fact"
+                str(pack_file), None, f"rule {rule.rule_id}", f"{codes} reads {fact}, which no pair of the daily run has"
             )
     if problems.found:
         count = len(problems.found)
@@ -138,6 +143,7 @@ def load(folder: Path, shop: str) -> Policy:
         identity_overrides=overrides,
         texts=customer_texts,
         constant_text=constant_text,
+        fatf=fatf,
     )
 
 

@@ -12,6 +12,7 @@ from candor.policy.texts import CONSTANT
 if TYPE_CHECKING:
     from candor.identity.overrides import Override
     from candor.policy.brand import Brand
+    from candor.policy.fatf import FatfList
 from candor.policy.drivers import Explanations
 
 
@@ -148,6 +149,7 @@ class Policy:
     explanations: Explanations
     market_basket: tuple[tuple[str, float, str], ...] = ()  # asset, weight, interval of its bars
     silos: tuple[Silo, ...] = ()
+    fatf: tuple[FatfList, ...] = ()
     identity_overrides: tuple[Override, ...] = ()  # of all time; which hold depends on the run's as_of
     texts: Mapping[str, str] = field(default_factory=dict)  # what a customer is told, by code
     constant_text: str = CONSTANT  # and for everything else

@@ -198,11 +198,19 @@ def in_parts(rules: Iterable[Rule], facts: Mapping[str, Fact]) -> tuple[tuple[Ru
     return tuple(daily), tuple(waiting)
 
 
+def facts_read(rule: Rule) -> frozenset[str]:
+    """The facts that the rule's own expressions read, without those of its scope."""
+    return _facts_in(rule.when, *(check.require for check in rule.checks), *(duty.condition for duty in rule.obligations))
+
+
+def _facts_in(*expressions: str | None) -> frozenset[str]:
+    bare = " ".join(re.sub(r"'(?:[^']|'')*'", "''", text) for text in expressions if text is not None)
+    return frozenset(FACT_NAME.findall(bare))
+
+
 def _awaited(facts: Mapping[str, Fact], *expressions: str | None) -> tuple[str, ...]:
     """The facts that `expressions` read and that the daily run does not know yet."""
-    bare = " ".join(re.sub(r"'(?:[^']|'')*'", "''", text) for text in expressions if text is not None)
-    needed = set(FACT_NAME.findall(bare))
-    return tuple(sorted(name for name in needed if name in facts and facts[name].awaits is not None))
+    return tuple(sorted(name for name in _facts_in(*expressions) if name in facts and facts[name].awaits is not None))
 
 
 def _read_facts(

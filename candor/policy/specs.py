@@ -77,6 +77,7 @@ SOURCE = {
     "text_sha256": text,
 }
 SOURCE_OPTIONAL = ("url", "seen", "text_sha256")
+FATF = {"list": one_of("CFA", "IM"), "from": moment, "to": nullable(moment), "source": text, "countries": texts}
 FACT = {
     "type": one_of("string", "bool", "int", "number", "instant", "date", "strings"),
     "domain": listing,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor.errors import PolicyError
 from candor.policy import compiling, rulebook
-from candor.policy.grains import GRAINS
+from candor.policy.grains import ALL_GRAINS
 from candor.policy.loading import load
 from candor.policy.model import Policy
 
@@ -74,6 +74,7 @@ TABLES = {
     "outcome_kinds": "product_line varchar, kind varchar",
     "regime_map": "residence varchar, regimes varchar[], permission_regime varchar",
     "permissions": "regime varchar, client_class varchar, product_line varchar, valid_from timestamp, valid_to timestamp",
+    "fatf_countries": "list varchar, country varchar, valid_from timestamp, valid_to timestamp",
     "quiet_hours": "regime varchar, iso_weekday integer, opens_minute integer, closes_minute integer",
     "email_optout_regimes": "regime varchar",
     "channels": "channel varchar, rule_channel varchar, slots integer, is_push boolean, has_window boolean",
@@ -118,6 +119,9 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
             (regime, client_class, product, valid_from, valid_to)
             for regime, client_class, products, valid_from, valid_to in policy.permissions
             for product in products
+        ],
+        "fatf_countries": [
+            (one.name, country, one.valid_from, one.valid_to) for one in policy.fatf for country in one.countries
         ],
         # The margin is taken off here, once: whatever reads this table sends early enough.
         "quiet_hours": [
@@ -186,7 +190,10 @@ def install_tables(connection: duckdb.DuckDBPyConnection, policy: Policy) -> Non
 def dbt_vars(settings: Settings, run: Run) -> dict[str, Any]:
     """What the eligibility models are compiled with: the SQL of each grain's rules, of the policy the run is pinned to."""
     policy = for_run(settings, run)
-    return {"compiled_rules": {grain: compiling.grain_sql(policy, grain) for grain in GRAINS}, "policy_version": policy.version}
+    return {
+        "compiled_rules": {grain: compiling.grain_sql(policy, grain) for grain in ALL_GRAINS},
+        "policy_version": policy.version,
+    }
 
 
 def explain(code: str, policy: Policy | None = None) -> dict[str, Any]:

@@ -12,10 +12,11 @@ FILE = "texts.yml"
 CONSTANT = "This offer isn't available to you right now."
 
 
-def read_texts(node: Node | None, tellable: Collection[str], problems: Problems) -> tuple[Mapping[str, str], str]:
+def read_texts(node: Node | None, untellable: Collection[str], problems: Problems) -> tuple[Mapping[str, str], str]:
     """(sentence by code, the sentence for everything else). Every problem is noted with its line.
 
-    `tellable` holds the codes of the pack's safe rules: a sentence for another code would tell what may not be told.
+    `untellable` holds the codes of the pack's rules that are not safe: a sentence for one would tell what may not be told. One for a code
+    that no rule gives is never said; it may wait there for a rule, or outlive one.
     """
     if node is None:
         return MappingProxyType({}), CONSTANT
@@ -29,19 +30,19 @@ def read_texts(node: Node | None, tellable: Collection[str], problems: Problems)
     for code, sentence in listed.items():
         if complaint := nullable(text)(sentence):
             problems.add(FILE, listed.lines[code], code, complaint)
-        if code not in tellable:
-            problems.add(FILE, listed.lines[code], code, "is no code of a safe rule of the pack, so nobody may be told of it")
+        if code in untellable:
+            problems.add(FILE, listed.lines[code], code, "is a code of a rule that is not safe, so nobody may be told of it")
     kept = {code: sentence for code, sentence in listed.items() if sentence is not None}
     return MappingProxyType(kept), str(node.get("otherwise"))
 
 
-def tellable(pack: Node | None) -> frozenset[str]:
-    """The codes of the checks of the pack's safe rules, those included that a shop leaves out."""
+def untellable(pack: Node | None) -> frozenset[str]:
+    """The codes of the checks of the pack's rules that are internal or restricted, those included that a shop leaves out."""
     listed = pack.get("rules") if pack is not None else None
     return frozenset(
         str(check["code"])
         for rule in (listed if isinstance(listed, list) else [])
-        if isinstance(rule, Node) and rule.get("vis") == "safe"
+        if isinstance(rule, Node) and rule.get("vis") != "safe"
         for check in (rule.get("checks") or [])
         if isinstance(check, Node) and "code" in check
     )

@@ -108,6 +108,15 @@
     (select value from {{ source('policy', 'limits') }} where name = '{{ name }}')
 {%- endmacro %}
 
+{#- Whether some account that is surely the person's has an assessment of that kind, and all accounts that have one say `yes`. -#}
+{% macro all_say(kind, yes) -%}
+    coalesce(
+        bool_and(result = '{{ yes }}') filter (where kind = '{{ kind }}')
+        and bool_or(not is_weak) filter (where kind = '{{ kind }}'),
+        false
+    )
+{%- endmacro %}
+
 {#- `seen` unless the fact is stale, then null: older than its max age, or never known whole. -#}
 {% macro unless_stale(fact, expression) -%}
     case when fresh_facts.fresh['{{ fact }}'] then {{ expression }} end

@@ -18,6 +18,8 @@ from tests.integration.conftest import DAY, Shop
 
 # The models judge these at the planned delivery, cases at their instant: they have a test of their own below.
 PLANNED = {"BRD_QUIET_HOURS", "US_QUIET_HOURS", "ENG_NO_SEND_WINDOW"}
+# The models judge these among pairs that nothing else speaks against; they have a test of their own, too.
+OF_PAIRS = {"AU_HAWKING", "US_GPC_OPTOUT", "US_GLBA_OPTOUT"}
 LIVE = replace(load(PROJECT_ROOT / "policy", "crypto"), waiting=())
 CREATIVES_EACH = 6
 
@@ -87,6 +89,8 @@ left join vault.eligibility.int_person_kyc as kyc on person_facts.person_id = ky
 left join vault.eligibility.person_product_facts as approp
     on person_facts.person_id = approp.person_id and offer_facts.product_line = approp.product_line
 where true
+"""
+SOME_OF_EACH = f"""
 qualify row_number() over (
     partition by person_facts.person_id order by hash(person_facts.person_id || offer_facts.creative_id)
 ) <= {CREATIVES_EACH}
@@ -121,7 +125,7 @@ group by placed.case_id
 
 
 def plain(codes: Any) -> set[str]:
-    return {code for code in codes or () if code.removesuffix("_UNKNOWN") not in PLANNED}
+    return {code for code in codes or () if code.removesuffix("_UNKNOWN") not in PLANNED | OF_PAIRS}
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +138,7 @@ def day(shop: Shop) -> Any:
 
 
 def test_the_day_asked_as_cases_gets_the_codes_of_the_models(day: Any) -> None:
-    asked = day.execute(CASES).to_arrow_table()
+    asked = day.execute(CASES + SOME_OF_EACH).to_arrow_table()
     ids = [case_id.split("/") for case_id in asked["case_id"].to_pylist()]
     day.register("asked", asked.select(["case_id"]).append_column("person_id", pa.array([person for person, _ in ids]))
                  .append_column("creative_id", pa.array([creative for _, creative in ids])))  # fmt: skip
@@ -153,6 +157,28 @@ def test_the_day_asked_as_cases_gets_the_codes_of_the_models(day: Any) -> None:
         "HK_GIFT_BAN_UNKNOWN",
     ):
         assert code in seen, "the day has nobody of whom this is said"
+
+
+def test_pairs_that_nothing_else_speaks_against_get_the_codes_of_the_models(day: Any) -> None:
+    pairs = "select person_id, creative_id from vault.eligibility.int_candidates_dated where c_channel = 'chatbot'"
+    asked = day.execute(f"{CASES} and (person_facts.person_id, offer_facts.creative_id) in ({pairs})").to_arrow_table()
+    got = {
+        row["case_id"]: OF_PAIRS & {code.removesuffix("_UNKNOWN") for code in row["codes"]}
+        for row in evaluation.evaluate_rows(LIVE, asked)
+    }
+    found = day.execute(
+        "select dated.person_id || '/' || dated.creative_id, list(hits.code) from vault.eligibility.int_candidates_dated as dated "
+        "inner join vault.eligibility.pair_hits as hits using (person_id, offer_id, channel) group by all"
+    ).fetchall()
+    expected = {case: OF_PAIRS & {code.removesuffix("_UNKNOWN") for code in codes} for case, codes in found}
+    assert len(got) > 100
+    assert {case: codes for case, codes in got.items() if codes != expected.get(case, set())} == {}
+    assert {"AU_HAWKING"} in got.values(), "nobody in Australia is spared a chat"
+    kept = {
+        f"{person}/{creative}"
+        for person, creative in day.execute("select person_id, creative_id from eligibility.candidates").fetchall()
+    }
+    assert {case for case, codes in got.items() if codes} & kept == set()
 
 
 def test_the_regimes_of_the_day_are_those_of_the_cases(day: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -57,12 +56,6 @@ def without_rule(folder: Path, rule_id: str) -> None:
     kept = [rule for rule in rules if not rule.startswith(f"{rule_id}\n")]
     assert len(kept) == len(rules) - 1
     path.write_text("\n- id: ".join([head, *kept]), encoding="utf-8")
-    # What customers are told of its codes goes with it: a text of no rule is a mistake.
-    (removed,) = set(rules) - set(kept)
-    codes = re.findall(r"code: (\w+)", removed)
-    texts = folder / "texts.yml"
-    said = texts.read_text(encoding="utf-8").splitlines(keepends=True)
-    texts.write_text("".join(line for line in said if line.strip().split(":")[0] not in codes), encoding="utf-8")
 
 
 @pytest.fixture

@@ -7,6 +7,14 @@ dated as (
 
 ),
 
+pair_blocks as (
+
+    select distinct person_id, offer_id, channel
+    from {{ ref('pair_hits') }}
+    where effect in ('BLOCK', 'HOLD')
+
+),
+
 segments as (
 
     select * from {{ ref('person_segments') }}
@@ -37,6 +45,15 @@ user_channel_penalties as (
     from {{ ref('user_channel_hits') }}
     where effect = 'DEMOTE'
     group by person_id, rule_channel, is_promotion
+
+),
+
+pair_penalties as (
+
+    select person_id, offer_id, channel, sum(penalty_bp) as penalty_bp
+    from {{ ref('pair_hits') }}
+    where effect = 'DEMOTE'
+    group by person_id, offer_id, channel
 
 ),
 
@@ -77,6 +94,7 @@ candidates as (
             + coalesce(user_product_penalties.penalty_bp, 0)
             + coalesce(all_channel_penalties.penalty_bp, 0) + coalesce(kind_channel_penalties.penalty_bp, 0)
             + coalesce(offer_penalties.penalty_bp, 0) + coalesce(offer_regime_penalties.penalty_bp, 0)
+            + coalesce(pair_penalties.penalty_bp, 0)
         )::integer as penalty_bp,
         dated.send_after,
         dated.send_before,
@@ -109,12 +127,24 @@ candidates as (
         and dated.c_channel = kind_channel_penalties.rule_channel
         and dated.o_is_promotion = kind_channel_penalties.is_promotion
 
+    left join pair_penalties
+        on dated.person_id = pair_penalties.person_id
+        and dated.offer_id = pair_penalties.offer_id
+        and dated.channel = pair_penalties.channel
+
+    left join pair_blocks
+        on dated.person_id = pair_blocks.person_id
+        and dated.offer_id = pair_blocks.offer_id
+        and dated.channel = pair_blocks.channel
+
     left join offer_penalties
         on dated.creative_id = offer_penalties.creative_id
 
     left join offer_regime_penalties
         on dated.creative_id = offer_regime_penalties.creative_id
         and dated.place_id = offer_regime_penalties.place_id
+
+    where pair_blocks.person_id is null
 
 )
 

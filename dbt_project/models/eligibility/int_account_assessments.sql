@@ -16,6 +16,12 @@ person_identifiers as (
 
 ),
 
+evidence_classes as (
+
+    select * from {{ ref('evidence_classes') }}
+
+),
+
 -- An appropriateness test without an expiry of its own lasts as long as the policy's limit says.
 assessments_valid as (
 
@@ -38,16 +44,23 @@ latest as (
         assessments_valid.account_id,
         assessments_valid.kind,
         case when assessments_valid.kind = 'appropriateness' then assessments_valid.product_line end as product_line,
-        arg_max(assessments_valid.result, (assessments_valid.taken_at, assessments_valid.assessment_id)) as result
+        coalesce(bool_or(evidence_classes.is_weak), false) as is_weak,
+        arg_max(assessments_valid.result, (assessments_valid.taken_at, assessments_valid.assessment_id)) as result,
+        max(assessments_valid.taken_at) as taken_at
 
     from assessments_valid
 
     inner join person_identifiers
         on assessments_valid.account_id = person_identifiers.identifier
 
-    where assessments_valid.kind in ('risk_profile', 'appropriateness')
+    left join evidence_classes
+        on person_identifiers.evidence_rank = evidence_classes.evidence_rank
 
-    group by all
+    group by
+        person_identifiers.person_id,
+        assessments_valid.account_id,
+        assessments_valid.kind,
+        case when assessments_valid.kind = 'appropriateness' then assessments_valid.product_line end
 
 )
 

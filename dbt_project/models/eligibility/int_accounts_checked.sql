@@ -15,6 +15,12 @@ person_identifiers as (
 
 ),
 
+evidence_classes as (
+
+    select * from {{ ref('evidence_classes') }}
+
+),
+
 kyc_records as (
 
     select * from {{ ref('stg_compliance__kyc_records') }}
@@ -53,12 +59,20 @@ accounts_checked as (
         {{ birth_date_of_age('kyc_current') }} as kyc_birth_date_of_age,
         kyc_current.residence_country as kyc_country,
         kyc_current.residence_region as kyc_region,
-        kyc_current.client_class
+        kyc_current.client_class,
+        kyc_current.nationality as kyc_nationality,
+        kyc_current.risk_band as kyc_risk_band,
+        kyc_current.risk_scored_at as kyc_risk_scored_at,
+        kyc_current.pep as kyc_pep,
+        coalesce(evidence_classes.is_weak, false) as is_weak
 
     from accounts
 
     inner join person_identifiers
         on accounts.account_id = person_identifiers.identifier
+
+    left join evidence_classes
+        on person_identifiers.evidence_rank = evidence_classes.evidence_rank
 
     left join kyc_current
         on accounts.account_id = kyc_current.account_id

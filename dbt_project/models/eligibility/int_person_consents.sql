@@ -42,13 +42,14 @@ consents_by_subject as (
         channel,
         status,
         recorded_at,
-        case status when 'granted' then 1 when 'denied' then 2 else 3 end as severity
+        -- The signal of a browser is a no, whatever the row calls it.
+        case when purpose <> 'gpc' and status = 'granted' then 1 when status = 'withdrawn' then 3 else 2 end as severity
 
     from consents
 
 ),
 
--- A row without a channel is about all of them. Profiling has no channel.
+-- A row without a channel is about all of them. Only marketing has channels that mean something of their own.
 consents_by_channel as (
 
     select
@@ -57,8 +58,8 @@ consents_by_channel as (
         purpose,
         unnest(
             case
-                when purpose = 'profiling' then ['any']
-                when channel is null then ['email', 'sms', 'push']
+                when purpose in ('profiling', 'third_party', 'glba', 'gpc', 'sale_or_share') then ['any']
+                when channel is null then ['email', 'sms', 'push', 'chat']
                 else [channel]
             end
         ) as channel,
@@ -76,7 +77,11 @@ consents_latest as (
         subject,
         purpose,
         channel,
-        arg_max(severity, (recorded_at, severity)) as severity
+        -- No later word takes back an opt-out from sale or sharing: it was stored, and it stays.
+        case
+            when purpose in ('gpc', 'sale_or_share') then max(severity)
+            else arg_max(severity, (recorded_at, severity))
+        end as severity
 
     from consents_by_channel
 

@@ -26,6 +26,21 @@ zone_dates as (
 
 ),
 
+-- A band is as old as its score, not as its row; one from the future is none.
+accounts_banded as (
+
+    select
+        *,
+        case
+            when kyc_risk_scored_at <= {{ as_of() }} and kyc_risk_scored_at >= {{ as_of() }} - interval 720 hour
+                then list_position(['low', 'medium', 'high', 'prohibited'], kyc_risk_band)
+        end as band,
+        list_position(['none', 'domestic', 'international', 'rca', 'foreign'], kyc_pep) as exposure
+
+    from accounts
+
+),
+
 grouped as (
 
     select
@@ -50,9 +65,17 @@ grouped as (
             when bool_and(coalesce(accounts.client_class = 'professional', false)) filter (where accounts.is_open) then 'professional'
             when bool_and(coalesce(accounts.client_class = 'institutional', false)) filter (where accounts.is_open) then 'institutional'
             else 'retail'
-        end as client_class
+        end as client_class,
+        case
+            when bool_and(accounts.band is not null) filter (where accounts.is_open)
+                then ['low', 'medium', 'high', 'prohibited'][max(accounts.band) filter (where accounts.is_open)]
+        end as aml_band,
+        case
+            when bool_and(accounts.exposure is not null) filter (where accounts.is_open)
+                then ['none', 'domestic', 'international', 'rca', 'foreign'][max(accounts.exposure) filter (where accounts.is_open)]
+        end as pep
 
-    from accounts
+    from accounts_banded as accounts
 
     left join zone_dates
         on accounts.time_zone_std = zone_dates.zone

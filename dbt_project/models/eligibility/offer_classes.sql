@@ -15,6 +15,8 @@ offer_classes as (
         o_is_promotion,
         o_incentive,
         o_is_dofp,
+        o_requires_transfer,
+        o_au_fin_product,
         any_value(m_product) as m_product,
         any_value(m_rank) as m_rank,
         any_value(m_min_kyc) as m_min_kyc,
@@ -26,7 +28,7 @@ offer_classes as (
 
     from offer_facts
 
-    group by offer_class, product_line, o_is_promotion, o_incentive, o_is_dofp
+    group by offer_class, product_line, o_is_promotion, o_incentive, o_is_dofp, o_requires_transfer, o_au_fin_product
 
 )
 

@@ -93,6 +93,8 @@ creative_approvals as (
         bool_or(approvals.kind = 'us_counsel' and coalesce(approvals.regime, 'US') = 'US') as has_us_counsel,
         bool_or(approvals.kind = 'suitability') as has_suitability,
         bool_or(approvals.kind = 'human_review') as has_human_review,
+        bool_or(approvals.kind = 'fair_lending' and coalesce(approvals.regime, 'US') = 'US') as has_fair_lending,
+        bool_or(approvals.kind = 'glba_exempt' and coalesce(approvals.regime, 'US') in ('US', 'US-NY')) as is_glba_exempt,
         list(distinct split_part(approvals.evidence, ':', 1)) filter (
             where approvals.kind = 'uk_route' and coalesce(approvals.regime, 'GB') = 'GB'
         ) as uk_routes
@@ -158,6 +160,8 @@ offer_facts as (
         coalesce(creative_approvals.has_us_counsel, false) as o_us_counsel_ok,
         coalesce(creative_approvals.has_suitability, false) as o_suitability_done,
         coalesce(creative_approvals.has_human_review, false) as o_human_review,
+        not coalesce(creative_approvals.has_fair_lending, false) as o_prohibited_basis,
+        coalesce(creative_approvals.is_glba_exempt, false) as o_glba_exempt,
         case len(coalesce(creative_approvals.uk_routes, []))
             when 0 then 'none'
             when 1 then creative_approvals.uk_routes[1]
@@ -170,7 +174,13 @@ offer_facts as (
         matrix.profiles as m_profiles,
         matrix.stages as m_stages,
         concat_ws(
-            ':', offers.product_line, coalesce(offers.is_promotion, true), offers.incentive, offers.is_direct_offer
+            ':',
+            offers.product_line,
+            coalesce(offers.is_promotion, true),
+            offers.incentive,
+            coalesce(offers.is_direct_offer::varchar, '?'),
+            coalesce(offers.requires_transfer::varchar, '?'),
+            coalesce(offers.is_au_financial_product::varchar, '?')
         ) as offer_class
 
     from offers

@@ -50,7 +50,7 @@ person_channel_facts as (
     select
         person_facts.person_id,
         channels.rule_channel,
-        {{ channel_ok('channels.rule_channel', 'places.is_email_opt_out', 'person_facts') }} as d_channel_ok,
+        {{ channel_ok('channels.rule_channel', 'places.is_email_opt_out', 'person_facts', 'person_facts.u_consent_thirdparty') }} as d_channel_ok,
         case
             when not channels.has_window then 0
             when not send_windows.is_zone_known then null

@@ -20,6 +20,12 @@ regimes as (
 
 ),
 
+countries as (
+
+    select * from {{ ref('int_person_countries') }}
+
+),
+
 screenings as (
 
     select * from {{ ref('int_person_screenings') }}
@@ -55,6 +61,12 @@ contacts_counted as (
 
 ),
 
+feedback as (
+
+    select * from {{ ref('int_person_feedback') }}
+
+),
+
 consents as (
 
     select
@@ -62,6 +74,10 @@ consents as (
         max(status) filter (where purpose = 'marketing' and channel = 'email') as consent_email,
         max(status) filter (where purpose = 'marketing' and channel = 'sms') as consent_sms,
         max(status) filter (where purpose = 'marketing' and channel = 'push') as consent_push,
+        max(status) filter (where purpose = 'marketing' and channel = 'chat') as consent_chat,
+        max(status) filter (where purpose = 'third_party') as consent_thirdparty,
+        max(status) filter (where purpose = 'glba') as glba,
+        bool_or(purpose in ('gpc', 'sale_or_share') and status in ('denied', 'withdrawn')) as is_opted_out_of_sale,
         max(status) filter (where purpose = 'soft_opt_in' and channel = 'email') as soft_opt_in,
         max(status) filter (where purpose = 'telemarketing' and channel = 'sms') as telemarketing,
         max(status) filter (where purpose = 'profiling') as profiling
@@ -85,6 +101,18 @@ risk_profiles as (
     where kind = 'risk_profile'
 
     group by person_id
+
+),
+
+assessments as (
+
+    select * from {{ ref('int_person_assessments') }}
+
+),
+
+direct_offers as (
+
+    select * from {{ ref('int_person_direct_offers') }}
 
 ),
 
@@ -132,6 +160,7 @@ gathered as (
             'u_self_excluded': ['self_exclusion'],
             'u_erasure': ['erasure'],
             'u_dm_objection': ['objection', 'do_not_contact'],
+            'u_dnc': ['do_not_contact'],
         }.items() -%}
         {{ unless_stale(fact, "coalesce(list_has_any(restrictions.kinds, " ~ kinds ~ "), false)") }} as {{ fact }},
         {% endfor -%}
@@ -151,20 +180,47 @@ gathered as (
         kyc.tzs as u_tzs,
         {{ unless_stale('u_regimes', 'regimes.regimes') }} as u_regimes,
         {{ unless_stale('u_perm_regimes', 'regimes.permission_regimes') }} as u_perm_regimes,
+        {{ unless_stale('u_aml_band', 'kyc.aml_band') }} as u_aml_band,
+        {{ unless_stale('u_pep', 'kyc.pep') }} as u_pep,
+        {{ unless_stale('u_fatf', 'countries.fatf') }} as u_fatf,
+        {{ unless_stale('u_country_conflict', 'countries.is_country_conflict') }} as u_country_conflict,
         coalesce(kyc.client_class, 'retail') as u_client_class,
         case
             when risk_profiles.person_id is null then 'unknown'
             when risk_profiles.is_known then ['unknown', 'conservative', 'moderate', 'aggressive'][risk_profiles.caution + 1]
         end as u_risk_profile,
+        {% for fact, seen in {
+            'u_risk_awareness': 'coalesce(assessments.is_risk_aware, false)',
+            'u_hk_knowledge': 'coalesce(assessments.is_knowledgeable, false)',
+            'u_prw_shown': 'coalesce(assessments.is_warned, false)',
+            'u_edd_approved': 'coalesce(assessments.is_edd_approved, false)',
+            'u_au_tmd_fit': 'assessments.is_inside_target_market',
+            'u_travel_ready': 'assessments.is_travel_ready',
+            'u_uk_cat': "case when assessments.person_id is null then 'none' else assessments.uk_category end",
+            'u_uk_cat_at': 'assessments.uk_categorised_at',
+            'u_dofp_requested_at': 'assessments.requested_at',
+            'u_dofp_reconfirmed': 'coalesce(assessments.is_reconfirmed, false)',
+            'u_first_time': 'direct_offers.person_id is null',
+            'u_trust': 'assessments.trust',
+        }.items() -%}
+        {{ unless_stale(fact, seen) }} as {{ fact }},
+        {% endfor -%}
         people.lifecycle_stage as u_stage,
         {{ unless_stale('u_consent_email', "coalesce(consents.consent_email, 'none')") }} as u_consent_email,
         {{ unless_stale('u_consent_sms', "coalesce(consents.consent_sms, 'none')") }} as u_consent_sms,
         {{ unless_stale('u_consent_push', "coalesce(consents.consent_push, 'none')") }} as u_consent_push,
+        {{ unless_stale('u_consent_chat', "coalesce(consents.consent_chat, 'none')") }} as u_consent_chat,
+        {{ unless_stale('u_consent_thirdparty', "coalesce(consents.consent_thirdparty, 'none')") }} as u_consent_thirdparty,
+        {{ unless_stale('u_gpc', 'coalesce(consents.is_opted_out_of_sale, false)') }} as u_gpc,
+        {{ unless_stale('u_glba_optout', "coalesce(consents.glba in ('denied', 'withdrawn'), false)") }} as u_glba_optout,
         {{ unless_stale('u_soft_opt_in', "coalesce(consents.soft_opt_in = 'granted', false)") }} as u_soft_opt_in,
         {{ unless_stale('u_tcpa_pewc', "coalesce(consents.telemarketing = 'granted', false)") }} as u_tcpa_pewc,
         {{ unless_stale('u_unsub_email', 'coalesce(objections.is_unsubscribed, false)') }} as u_unsub_email,
         {{ unless_stale('u_contacts_24h', 'coalesce(contacts_counted.contacts_24h, 0)') }} as u_contacts_24h,
-        {{ unless_stale('u_contacts_7d', 'coalesce(contacts_counted.contacts_7d, 0)') }} as u_contacts_7d
+        {{ unless_stale('u_contacts_7d', 'coalesce(contacts_counted.contacts_7d, 0)') }} as u_contacts_7d,
+        {{ unless_stale('u_highrisk_30d', 'coalesce(contacts_counted.high_risk_30d, 0)') }} as u_highrisk_30d,
+        {{ unless_stale('u_dismiss_30d', 'coalesce(feedback.dismissals_30d, 0)') }} as u_dismiss_30d,
+        {{ unless_stale('u_neg_fb_30d', 'coalesce(feedback.bad_answers_30d, 0)') }} as u_neg_fb_30d
 
     from people
 
@@ -181,6 +237,9 @@ gathered as (
     left join regimes
         on people.person_id = regimes.person_id
 
+    left join countries
+        on people.person_id = countries.person_id
+
     left join screenings
         on people.person_id = screenings.person_id
 
@@ -193,11 +252,20 @@ gathered as (
     left join contacts_counted
         on people.person_id = contacts_counted.person_id
 
+    left join feedback
+        on people.person_id = feedback.person_id
+
     left join consents
         on people.person_id = consents.person_id
 
     left join risk_profiles
         on people.person_id = risk_profiles.person_id
+
+    left join assessments
+        on people.person_id = assessments.person_id
+
+    left join direct_offers
+        on people.person_id = direct_offers.person_id
 
 ),
 

@@ -52,6 +52,19 @@ def prices(*moves: float) -> list[dict[str, Any]]:
 CALM = prices()
 
 
+ASSESSED = [
+    ("risk_awareness", "passed", NOW - timedelta(days=30)),
+    ("knowledge_test", "passed", NOW - timedelta(days=30)),
+    ("target_market", "inside", NOW - timedelta(days=30)),
+    ("travel_rule", "verified", NOW - timedelta(days=30)),
+    ("uk_category", "high_net_worth", NOW - timedelta(days=300)),
+    ("personal_risk_warning", "shown", NOW - timedelta(days=30)),
+    ("direct_offer_request", "requested", NOW - timedelta(hours=48)),
+    ("direct_offer_reconfirmed", "reconfirmed", NOW - timedelta(hours=24)),
+    ("trust", "40", NOW - timedelta(days=29)),
+]
+
+
 def _person(name: str, country: str, region: str | None, zone: str, phone: str) -> dict[str, list[dict[str, Any]]]:
     account, contact, email = f"ac-{name}", f"co-{name}", f"{name}@example.com"
     consent = {"contact_id": contact, "account_id": None, "email": None, "status": "granted", "recorded_at": LONG_AGO}
@@ -95,6 +108,10 @@ def _person(name: str, country: str, region: str | None, zone: str, phone: str) 
                 "birth_date": date(1985, 5, 5),
                 "residence_country": country,
                 "residence_region": region,
+                "nationality": country,
+                "risk_band": "medium",
+                "risk_scored_at": NOW - timedelta(days=29),
+                "pep": "none",
                 "tier": 2,
                 "status": "verified",
                 "client_class": "retail",
@@ -121,6 +138,17 @@ def _person(name: str, country: str, region: str | None, zone: str, phone: str) 
                 }
                 for line in ("spot", "derivatives", "staking")
             ),
+            *(
+                {
+                    **taken,
+                    "assessment_id": f"as-{name}-{kind}",
+                    "kind": kind,
+                    "product_line": None,
+                    "result": result,
+                    "taken_at": at,
+                }
+                for kind, result, at in ASSESSED
+            ),
         ],
     }
 
@@ -144,6 +172,9 @@ def _catalogue() -> dict[str, list[dict[str, Any]]]:
                 "is_personal_recommendation": False,
                 "is_significant": False,
                 "is_gambling_style": False,
+                "is_third_party_share": False,
+                "is_au_financial_product": False,
+                "has_personal_price": False,
                 "uses_features": [],
                 "brand_values": ["transparency"],
                 "target_market": "adults with an account",
@@ -186,6 +217,7 @@ def _catalogue() -> dict[str, list[dict[str, Any]]]:
                 ("brand", None, ""),
                 ("uk_route", "GB", "authorised:"),
                 ("white_paper", "EEA", ""),
+                ("fair_lending", "US", ""),
             )
         ],
         "market.prices": CALM,
@@ -207,6 +239,8 @@ EMPTY = (
     "crm.messages",
     "compliance.screening_hits",
     "compliance.restrictions",
+    "events.events",
+    "surveys.responses",
 )
 
 
@@ -225,6 +259,9 @@ class World:
     withheld: list[tuple[str, str]] = field(default_factory=list)  # person, quarter
     staged: list[dict[str, Any]] = field(default_factory=list)
     phones: list[tuple[str, str]] = field(default_factory=list)
+    penalties: dict[str, int] = field(
+        default_factory=dict
+    )  # person: what the run took off the rank of their offers; else nothing
     policy: Callable[[Path], None] = field(default_factory=lambda: _as_it_is)
     learns_first: bool = False  # whether the shop's ratio of promotions to education holds
 
@@ -358,6 +395,11 @@ class World:
             .with_columns(pl.col("send_after", "send_before").cast(pl.Datetime("us")), pl.col("offer_version").cast(pl.Int64))
             .head(len(self.staged)),
         }
+        tables["decisions.ledger"] = pl.DataFrame(
+            [(row["decision_id"], row["person_id"], self.penalties.get(row["person_id"], 0)) for row in self.staged],
+            schema={"decision_id": text, "person_id": text, "penalty_bp": pl.Int32},
+            orient="row",
+        )
         if self.past:
             tables["state.decisions"] = pl.DataFrame(self.past)
         for name, frame in tables.items():
@@ -400,6 +442,7 @@ class World:
             if value in other.likely
         }
         self.stages |= {person + suffix: stage for person, stage in other.stages.items()}
+        self.penalties |= {person + suffix: points for person, points in other.penalties.items()}
         self.arms += [(person + suffix, arm) for person, arm in other.arms]
         self.withheld += [(person + suffix, quarter) for person, quarter in other.withheld]
         self.past += [_renamed(row, suffix) for row in other.past]

@@ -62,7 +62,7 @@ def test_a_restricted_reason_is_neutral_everywhere_but_in_the_restricted_file(wo
         world.audited()
     open_texts = [str(refused.value)] + [path.read_text() for path in world.settings.reports_dir.glob("*/*.json")]
     for text in open_texts:
-        assert "FC_" not in text
+        assert "FC_" not in text.replace("FC_TRAVEL_RULE", "")  # the one rule of financial crime that the firm may talk about
         assert "fincrime" not in text
         assert "ELIG_NA" in text
     assert report(world)["checks"]["ELIG_NA"]["violations"] == 2

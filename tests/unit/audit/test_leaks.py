@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -132,6 +133,137 @@ def lives(country, *leaks, region=None):
             one(world)
 
     return leak
+
+
+def turned_down(times, name="offer_dismissed", **changes):
+    row = {"event_name": name, "occurred_at": NOW - DAY, "account_id": "ac-gb", "device_id": None, "anonymous_id": None}
+    return both(
+        *(
+            lambda world, n=n: world.add("events.events", **{**row, "event_id": f"e-{name}-{n}", **changes})
+            for n in range(times)
+        )
+    )
+
+
+def answered(kind, score, scale_max=5, **changes):
+    row = {"response_id": f"r-{kind}-{score}", "account_id": "ac-gb", "email": None, "anonymous_id": None, "kind": kind}
+    when = {"score": Decimal(score), "scale_max": Decimal(scale_max), "submitted_at": NOW - DAY}
+    return lambda world: world.add("surveys.responses", **{**row, **when, **changes})
+
+
+def demoted_by(points):
+    return lambda world: world.penalties.update({"p-gb": points})
+
+
+def nft(*leaks):
+    """The offer is of rank 4, and p-gb may have it."""
+    return both(product("nft"), edit("compliance.assessments", "as-gb-spot", product_line="nft"), *leaks)
+
+
+def promoted_before(line="nft", **changes):
+    """Weeks ago p-gb was mailed an offer of that product line."""
+    row = {"offer_id": "offer-before", "sent_at": NOW - 29 * DAY}
+    known = lambda world: world.add(  # noqa: E731
+        "catalogue.offers",
+        **{**world.tables["catalogue.offers"][0], "offer_id": "offer-before", "product_line": line},
+    )
+    return both(known, message(**{**row, **changes}))
+
+
+def assessed(kind, /, **changes):
+    return edit("compliance.assessments", f"as-gb-{kind}", **changes)
+
+
+def unassessed(kind):
+    return assessed(kind, kind="something_else")
+
+
+def second_assessment(kind, result, **changes):
+    """Another account of p-gb was assessed as well."""
+
+    def leak(world):
+        world.identifiers.append(("p-gb", "account_id", "ac-two"))
+        row = next(row for row in world.tables["compliance.assessments"] if row["assessment_id"] == f"as-gb-{kind}")
+        row = {**row, "assessment_id": f"as-two-{kind}", "account_id": "ac-two", "result": result, **changes}
+        world.add("compliance.assessments", **row)
+
+    return leak
+
+
+def direct(*leaks):
+    """A direct offer in London."""
+    return both(offer(is_direct_offer=True), *leaks)
+
+
+def accepted(**changes):
+    row = {"event_id": "e-yes", "event_name": "offer_accepted", "occurred_at": NOW - 90 * DAY, "account_id": "ac-gb"}
+    return lambda world: world.add("events.events", **{**row, "offer_id": "spot1", **changes})
+
+
+def transfer(*leaks):
+    return both(offer(requires_transfer=True), *leaks)
+
+
+def australian_product(*leaks):
+    return lives("AU", offer(is_au_financial_product=True), *leaks)
+
+
+def stale_assessments(hours):
+    return feed("compliance.assessments", extracted_at=NOW - hours * HOUR)
+
+
+def kyc(**changes):
+    return edit("compliance.kyc_records", "ky-gb", **changes)
+
+
+def rank_three(*leaks):
+    return both(product("staking"), *leaks)
+
+
+def due_diligence(result):
+    row = {"assessment_id": "as-gb-edd", "account_id": "ac-gb", "kind": "enhanced_due_diligence", "result": result}
+    return lambda world: world.add("compliance.assessments", **row, taken_at=NOW - DAY)
+
+
+def phone_of(country, number, **changes):
+    """A contact of p-gb gives a number of another country."""
+
+    def leak(world):
+        world.phones.append((number, country))
+        row = {"contact_id": "co-gb", "phone": number, "country_code": country, "source_updated_at": NOW - DAY}
+        world.add("crm.contacts", **{**row, **changes})
+
+    return leak
+
+
+def exempt(**changes):
+    def leak(world):
+        row = next(row for row in world.tables["catalogue.approvals"] if row["kind"] == "brand")
+        world.add(
+            "catalogue.approvals", **{**row, "approval_id": "ap-glba", "kind": "glba_exempt", "regime": "US-NY", **changes}
+        )
+
+    return leak
+
+
+def shown_as(rule_channel):
+    """What the rules call the channel that everything is shown in."""
+    return policy_text("channels.yml", "channel: web,     rule_channel: inapp", f"channel: web, rule_channel: {rule_channel}")
+
+
+def consent(purpose, status, **changes):
+    row = {"consent_id": f"c-{purpose}-{status}", "contact_id": "co-gb", "purpose": purpose, "status": status}
+    return lambda world: world.add("crm.consents", **{**row, "channel": None, "recorded_at": NOW - DAY, **changes})
+
+
+def shared_with_others(*leaks):
+    """The offer goes to New York by an advertisement of somebody else, to which they agreed."""
+    agreed = consent("third_party", "granted", contact_id="co-ny")
+    return both(shown_as("third_party_ad"), offer(is_third_party_share=True), agreed, *leaks)
+
+
+def spoken_about_in_australia(*leaks):
+    return lives("AU", shown_as("chatbot"), offer(is_au_financial_product=True), *leaks)
 
 
 def markets(bars):
@@ -268,10 +400,66 @@ LEAKS = {
     "adverse_media": (GB_WEB, restrict("adverse_media"), {"FC_ADVERSE_MEDIA"}),
     "fincrime_hold": (GB_WEB, restrict("fincrime_hold"), {"FC_RESTRICTED_HOLD"}),
     "restriction_of_a_kind_nobody_knows": (GB_WEB, restrict("court_order_77"), {"FC_RESTRICTED_HOLD"}),
+    "aml_band_high": (GB_WEB, kyc(risk_band="high"), {"FC_AML_BAND"}),
+    "aml_band_of_another_account": (
+        GB_WEB,
+        both(second_account(), kyc_of_second_account(risk_band="prohibited")),
+        {"FC_AML_BAND"},
+    ),
+    "aml_band_of_31_days_ago": (
+        GB_WEB,
+        kyc(risk_scored_at=NOW - 30 * DAY - timedelta(seconds=1)),
+        {"FC_AML_BAND_UNKNOWN"},
+    ),
+    "aml_band_of_the_future": (GB_WEB, kyc(risk_scored_at=NOW + timedelta(seconds=1)), {"FC_AML_BAND_UNKNOWN"}),
+    "aml_band_never_scored": (GB_WEB, kyc(risk_band=None), {"FC_AML_BAND_UNKNOWN"}),
+    "office_holder_abroad": (GB_WEB, rank_three(kyc(pep="foreign", risk_band="low")), {"FC_PEP_EDD"}),
+    "office_holders_wife": (GB_WEB, rank_three(kyc(pep="rca"), due_diligence("refused")), {"FC_PEP_EDD"}),
+    "british_office_holder_of_medium_risk": (GB_WEB, rank_three(kyc(pep="domestic")), {"FC_PEP_EDD"}),
+    "office_holder_in_another_account": (
+        GB_WEB,
+        rank_three(second_account(), kyc_of_second_account(pep="international")),
+        {"FC_PEP_EDD"},
+    ),
+    "nobody_asked_about_public_office": (GB_WEB, rank_three(kyc(pep=None)), {"FC_PEP_EDD_UNKNOWN"}),
+    "citizen_of_a_country_under_a_call_for_action": (GB_WEB, kyc(nationality="KP"), {"FC_FATF_CFA"}),
+    "due_diligence_refused": (GB_WEB, both(kyc(nationality="KP"), due_diligence("refused")), {"FC_FATF_CFA"}),
+    "citizen_of_nowhere": (GB_WEB, kyc(nationality=None), {"FC_FATF_CFA_UNKNOWN"}),
+    "citizen_of_a_monitored_country_of_tier_one": (
+        GB_WEB,
+        rank_three(kyc(nationality="VN", tier=1)),
+        {"FC_FATF_IM", "KYC_TIER_LOW"},
+    ),
+    "citizen_of_a_country_that_the_list_came_to_name": (
+        GB_WEB,
+        both(
+            kyc(nationality="PT"),
+            policy_text(
+                "fatf.yml",
+                r'countries: \["IR", "KP", "MM"\]',
+                'countries: ["IR", "KP", "MM", "PT"]',
+            ),
+        ),
+        {"FC_FATF_CFA"},
+    ),
+    "no_list_holds": (
+        GB_WEB,
+        policy_text("fatf.yml", "to: null", 'to: "2026-11-23T15:00:00Z"'),
+        {"FC_FATF_CFA_UNKNOWN"},
+    ),
+    "accounts_known_yesterday": (
+        GB_WEB,
+        feed("exchange.accounts", extracted_at=NOW - 25 * HOUR),
+        {"FC_FATF_CFA_UNKNOWN"},
+    ),
     # verification and age
     "tier_too_low": (GB_WEB, both(product("staking"), edit("compliance.kyc_records", "ky-gb", tier=1)), {"KYC_TIER_LOW"}),
     "verification_rejected": (GB_WEB, edit("compliance.kyc_records", "ky-gb", status="rejected"), {"KYC_TIER_LOW"}),
-    "second_open_account_unverified": (GB_WEB, both(second_account()), {"KYC_TIER_LOW"}),
+    "second_open_account_unverified": (
+        GB_WEB,
+        both(second_account()),
+        {"KYC_TIER_LOW", "FC_AML_BAND_UNKNOWN", "FC_FATF_CFA_UNKNOWN"},
+    ),
     "kyc_expires_exactly_now": (
         GB_WEB,
         edit("compliance.kyc_records", "ky-gb", expires_at=NOW),
@@ -331,7 +519,7 @@ LEAKS = {
     "country_not_in_the_map": (
         GB_WEB,
         edit("exchange.accounts", "ac-gb", pending_country="BR"),
-        {"JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN"},
+        {"JUR_CONFLICT", "JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN"},
     ),
     "phone_number_of_a_country_not_in_the_map": (
         GB_WEB,
@@ -344,8 +532,20 @@ LEAKS = {
     "moving_to_where_the_product_is_not_permitted": (
         GB_WEB,
         both(product("staking"), edit("exchange.accounts", "ac-gb", pending_country="HK")),
-        {"JUR_NO_PERMISSION"},
+        {"JUR_CONFLICT", "JUR_NO_PERMISSION"},
     ),
+    "moving_within_the_country": (
+        GB_WEB,
+        edit("exchange.accounts", "ac-gb", pending_region="GB-SCT"),
+        {"JUR_CONFLICT"},
+    ),
+    "identity_papers_of_another_country": (GB_WEB, kyc(residence_country="DE"), {"JUR_CONFLICT"}),
+    "papers_of_another_state": (
+        NY_WEB,
+        edit("compliance.kyc_records", "ky-ny", residence_region="US-FL"),
+        {"JUR_CONFLICT"},
+    ),
+    "a_number_of_another_country": (GB_WEB, phone_of("DE", "+4915112345678"), {"JUR_CONFLICT"}),
     "not_permitted_for_professionals": (
         GB_WEB,
         both(
@@ -363,7 +563,13 @@ LEAKS = {
     "legend_left_out_where_nobody_knows_who_must_see_it": (
         GB_WEB,
         both(edit("exchange.accounts", "ac-gb", pending_country="BR"), disclosures("NY_LICENCE_LEGEND", "UK_RISK_WARNING")),
-        {"JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN", "DISC_MISSING_NY_LICENCE_LEGEND", "DISC_MISSING_UK_RISK_WARNING"},
+        {
+            "JUR_CONFLICT",
+            "JUR_UNKNOWN",
+            "JUR_NO_PERMISSION_UNKNOWN",
+            "DISC_MISSING_NY_LICENCE_LEGEND",
+            "DISC_MISSING_UK_RISK_WARNING",
+        },
     ),
     "german_derivatives_with_a_present": (
         GB_WEB,
@@ -429,6 +635,53 @@ LEAKS = {
         NY_SMS,
         edit("crm.consents", "ny-telemarketing", status="denied"),
         {"US_TCPA_NO_CONSENT"},
+    ),
+    "us_text_to_somebody_on_a_do_not_contact_list": (
+        NY_SMS,
+        restrict("do_not_contact", account_id="ac-ny"),
+        {"US_DNC", "PRV_OBJECTED"},
+    ),
+    "us_text_while_nobody_knows_the_lists": (
+        NY_SMS,
+        feed("compliance.restrictions", extracted_at=NOW - 2 * HOUR),
+        unknown(STALE_1H | {"US_DNC"}),
+    ),
+    "shared_with_others_without_consent": (
+        NY_WEB,
+        shared_with_others(consent("third_party", "denied", contact_id="co-ny", recorded_at=NOW - HOUR)),
+        {"PRV_NO_CHANNEL_CONSENT"},
+    ),
+    "shared_with_others_long_after_a_browser_signal": (
+        NY_WEB,
+        shared_with_others(consent("gpc", "granted", contact_id="co-ny", recorded_at=NOW - 900 * DAY)),
+        {"US_GPC_OPTOUT"},
+    ),
+    "shared_with_others_although_sale_was_denied_once": (
+        NY_WEB,
+        shared_with_others(
+            consent("sale_or_share", "denied", contact_id=None, email="NY@example.com", recorded_at=NOW - 90 * DAY),
+            consent("sale_or_share", "granted", contact_id=None, email="ny@example.com"),
+        ),
+        {"US_GPC_OPTOUT"},
+    ),
+    "shared_with_others_after_a_glba_opt_out": (
+        NY_WEB,
+        shared_with_others(consent("glba", "denied", contact_id="co-ny")),
+        {"US_GLBA_OPTOUT"},
+    ),
+    "shared_with_others_while_consents_are_two_hours_old": (
+        NY_WEB,
+        shared_with_others(feed("crm.consents", extracted_at=NOW - 2 * HOUR)),
+        unknown({"US_GPC_OPTOUT", "US_GLBA_OPTOUT", "PRV_NO_CHANNEL_CONSENT", "PRV_OBJECTED"}),
+    ),
+    "hawked_in_australia": (GB_WEB, spoken_about_in_australia(), {"AU_HAWKING"}),
+    "hawked_in_australia_after_a_withdrawal": (
+        GB_WEB,
+        spoken_about_in_australia(
+            consent("marketing", "granted", channel="chat", recorded_at=NOW - 9 * DAY),
+            consent("marketing", "withdrawn", channel="chat"),
+        ),
+        {"AU_HAWKING"},
     ),
     "us_text_at_seven_in_the_morning": (
         NY_SMS,
@@ -557,6 +810,54 @@ LEAKS = {
     "promoted_an_hour_ago": (GB_EMAIL, message(sent_at=NOW - HOUR), {"BRD_FREQ_CAP"}),
     "promoted_three_times_this_week": (GB_EMAIL, contacted(3), {"BRD_FREQ_CAP"}),
     "yesterdays_decision_not_yet_seen_as_message": (GB_EMAIL, past_decision(), {"BRD_FREQ_CAP"}),
+    "high_risk_after_high_risk_four_weeks_before": (GB_WEB, nft(promoted_before()), {"BRD_HIGHRISK_CAP"}),
+    "high_risk_after_an_offer_nobody_knows": (
+        GB_WEB,
+        nft(message(offer_id="gone", sent_at=NOW - 29 * DAY)),
+        {"BRD_HIGHRISK_CAP"},
+    ),
+    "high_risk_after_a_decision_that_no_message_reports": (
+        GB_WEB,
+        nft(promoted_before(sent_at=NOW - 60 * DAY), past_decision(offer_id="offer-before", send_after=NOW - 20 * DAY)),
+        {"BRD_HIGHRISK_CAP"},
+    ),
+    "high_risk_while_messages_were_never_whole": (
+        GB_WEB,
+        nft(feed("crm.messages", is_complete=False)),
+        {"BRD_HIGHRISK_CAP_UNKNOWN"},
+    ),
+    "three_dismissals_and_not_demoted": (
+        GB_WEB,
+        both(turned_down(2), turned_down(1, "offer_not_relevant"), demoted_by(2999)),
+        {"BRD_NOT_DEMOTED"},
+    ),
+    "dismissed_in_a_browser_of_theirs_and_not_demoted": (
+        GB_WEB,
+        both(
+            lambda world: world.identifiers.append(("p-gb", "anonymous_id", "an-gb")),
+            turned_down(3, account_id=None, anonymous_id="an-gb"),
+        ),
+        {"BRD_NOT_DEMOTED"},
+    ),
+    "bad_answers_of_each_kind_and_not_demoted": (
+        GB_WEB,
+        both(answered("csat", 2), answered("relevance", 1), answered("intrusiveness", 4), demoted_by(2400)),
+        {"BRD_NOT_DEMOTED"},
+    ),
+    "bad_answer_from_an_address_they_gave_and_not_demoted": (
+        GB_WEB,
+        both(
+            lambda world: world.identifiers.remove(("p-gb", "email", "gb@example.com")),
+            answered("csat", 1, account_id=None, email=" GB@example.com"),
+        ),
+        {"BRD_NOT_DEMOTED"},
+    ),
+    "dismissals_unknown_and_not_demoted": (
+        GB_WEB,
+        feed("events.events", extracted_at=NOW - 25 * HOUR),
+        {"BRD_NOT_DEMOTED"},
+    ),
+    "answers_unknown_and_not_demoted": (GB_WEB, feed("surveys.responses", is_complete=False), {"BRD_NOT_DEMOTED"}),
     "sent_at_ten_in_the_evening": (GB_PUSH, row(send_after=NOW + 6 * HOUR, send_before=NOW + 7 * HOUR), {"BRD_QUIET_HOURS"}),
     "window_reaches_past_the_last_hour": (
         GB_PUSH,
@@ -590,9 +891,108 @@ LEAKS = {
     "a_route_nobody_knows": (GB_WEB, edit("catalogue.approvals", "ap-uk_route", evidence="handshake:1"), {"UK_NO_S21_ROUTE"}),
     "direct_offer_without_appropriateness": (
         GB_WEB,
-        both(offer(is_direct_offer=True), edit("compliance.assessments", "as-gb-spot", result="failed")),
+        direct(edit("compliance.assessments", "as-gb-spot", result="failed")),
         {"UK_APPROPRIATENESS", "SUI_APPROPRIATENESS"},
     ),
+    "direct_offer_23_hours_after_it_was_asked_for": (
+        GB_WEB,
+        direct(assessed("direct_offer_request", taken_at=NOW - 24 * HOUR + timedelta(seconds=1))),
+        {"UK_COOLING_OFF", "UK_COOLING_OFF_NOT_RECONFIRMED"},
+    ),
+    "direct_offer_nobody_asked_for": (
+        GB_WEB,
+        direct(unassessed("direct_offer_request")),
+        {"UK_COOLING_OFF_UNKNOWN", "UK_COOLING_OFF_NOT_RECONFIRMED"},
+    ),
+    "direct_offer_confirmed_before_the_cooling_off_ended": (
+        GB_WEB,
+        direct(assessed("direct_offer_reconfirmed", taken_at=NOW - 24 * HOUR - timedelta(seconds=1))),
+        {"UK_COOLING_OFF_NOT_RECONFIRMED"},
+    ),
+    "direct_offer_confirmed_in_the_future": (
+        GB_WEB,
+        direct(assessed("direct_offer_reconfirmed", taken_at=NOW + timedelta(seconds=1))),
+        {"UK_COOLING_OFF_NOT_RECONFIRMED"},
+    ),
+    "direct_offer_after_somebody_said_no_thanks": (
+        GB_WEB,
+        direct(assessed("direct_offer_reconfirmed", result="declined")),
+        {"UK_COOLING_OFF_NOT_RECONFIRMED"},
+    ),
+    "direct_offer_to_somebody_who_said_a_year_ago_what_they_are": (
+        GB_WEB,
+        direct(assessed("uk_category", taken_at=datetime(2025, 11, 23, 15))),  # noqa: DTZ001  naive UTC
+        {"UK_NOT_CATEGORISED"},
+    ),
+    "direct_offer_to_somebody_of_a_category_that_is_none": (
+        GB_WEB,
+        direct(assessed("uk_category", result="lucky")),
+        {"UK_NOT_CATEGORISED"},
+    ),
+    "direct_offer_to_somebody_whose_accounts_differ": (
+        GB_WEB,
+        direct(second_assessment("uk_category", "restricted")),
+        {"UK_NOT_CATEGORISED_UNKNOWN"},
+    ),
+    "direct_offer_to_somebody_never_categorised": (GB_WEB, direct(unassessed("uk_category")), {"UK_NOT_CATEGORISED"}),
+    "direct_offer_without_the_warning": (GB_WEB, direct(unassessed("personal_risk_warning")), {"UK_NO_PERSONAL_RISK_WARNING"}),
+    "direct_offer_accepted_only_by_a_likely_account": (
+        GB_WEB,
+        direct(
+            lambda world: world.identifiers.append(("p-gb", "account_id", "ac-two")),
+            likely("ac-two"),
+            accepted(account_id="ac-two"),
+            unassessed("personal_risk_warning"),
+        ),
+        {"UK_NO_PERSONAL_RISK_WARNING"},
+    ),
+    "direct_offer_while_nobody_knows_of_earlier_ones": (
+        GB_WEB,
+        direct(
+            accepted(),
+            unassessed("personal_risk_warning"),
+            demoted_by(3000),
+            feed("events.events", extracted_at=NOW - 25 * HOUR),
+        ),
+        {"UK_NO_PERSONAL_RISK_WARNING_UNKNOWN"},
+    ),
+    "direct_offer_on_assessments_of_yesterday": (
+        GB_WEB,
+        direct(stale_assessments(25)),
+        unknown({"UK_COOLING_OFF", "UK_COOLING_OFF_NOT_RECONFIRMED", "UK_NOT_CATEGORISED", "UK_NO_PERSONAL_RISK_WARNING"}),
+    ),
+    "transfer_that_the_travel_rule_stops": (GB_WEB, transfer(assessed("travel_rule", result="failed")), {"FC_TRAVEL_RULE"}),
+    "transfer_nobody_checked": (GB_WEB, transfer(unassessed("travel_rule")), {"FC_TRAVEL_RULE_UNKNOWN"}),
+    "transfer_checked_only_for_a_likely_account": (
+        GB_WEB,
+        transfer(likely("ac-gb"), demoted_by(2000)),
+        {"FC_TRAVEL_RULE_UNKNOWN"},
+    ),
+    "transfer_stopped_for_a_likely_account": (
+        GB_WEB,
+        transfer(likely("ac-two"), second_assessment("travel_rule", "failed")),
+        {"FC_TRAVEL_RULE"},
+    ),
+    "outside_the_target_market": (GB_WEB, australian_product(assessed("target_market", result="outside")), {"AU_OUTSIDE_TMD"}),
+    "target_market_never_asked": (GB_WEB, australian_product(unassessed("target_market")), {"AU_OUTSIDE_TMD_UNKNOWN"}),
+    "knowledge_test_failed_in_hong_kong": (GB_WEB, lives("HK", assessed("knowledge_test", result="failed")), {"HK_KNOWLEDGE"}),
+    "knowledge_test_failed_by_another_account": (
+        GB_WEB,
+        lives("HK", second_assessment("knowledge_test", "failed")),
+        {"HK_KNOWLEDGE"},
+    ),
+    "not_aware_of_risk_in_singapore": (GB_WEB, lives("SG", unassessed("risk_awareness")), {"SG_RISK_AWARENESS"}),
+    "awareness_of_risk_expired": (GB_WEB, lives("SG", assessed("risk_awareness", expires_at=NOW)), {"SG_RISK_AWARENESS"}),
+    "awareness_of_risk_known_yesterday": (
+        GB_WEB,
+        lives("SG", stale_assessments(25)),
+        {"SG_RISK_AWARENESS_UNKNOWN"},
+    ),
+    "low_trust_and_not_demoted": (GB_WEB, both(assessed("trust", result="39.99"), demoted_by(1999)), {"BRD_NOT_DEMOTED"}),
+    "trust_of_last_month_and_not_demoted": (GB_WEB, assessed("trust", taken_at=NOW - 30 * DAY), {"BRD_NOT_DEMOTED"}),
+    "trust_that_is_no_number_and_not_demoted": (GB_WEB, assessed("trust", result="high"), {"BRD_NOT_DEMOTED"}),
+    "more_trust_than_there_is_and_not_demoted": (GB_WEB, assessed("trust", result="101"), {"BRD_NOT_DEMOTED"}),
+    "little_trust_in_another_account_and_not_demoted": (GB_WEB, second_assessment("trust", "12"), {"BRD_NOT_DEMOTED"}),
     "recommended_to_them_without_suitability": (GB_WEB, offer(is_personal_recommendation=True), {"ADVICE_NO_SUITABILITY"}),
     "significant_and_seen_by_nobody": (GB_WEB, offer(is_significant=True), {"PRV_AUTOMATED_DECISION"}),
     "chosen_by_something_sensitive": (GB_WEB, offer(uses_features=["health_flag"]), {"PRV_SENSITIVE_FEATURE"}),
@@ -656,6 +1056,28 @@ LEAKS = {
         offer(is_credit=True, uses_features=["bureau_inquiries"]),
         {"US_CONSUMER_REPORT_MARKETING"},
     ),
+    "credit_that_no_review_of_fair_lending_passed": (
+        NY_WEB,
+        both(offer(is_credit=True), edit("catalogue.approvals", "ap-fair_lending", kind="legal")),
+        {"US_PROHIBITED_BASIS"},
+    ),
+    "credit_whose_review_of_fair_lending_ended": (
+        NY_WEB,
+        both(offer(is_credit=True), edit("catalogue.approvals", "ap-fair_lending", valid_to=NOW)),
+        {"US_PROHIBITED_BASIS"},
+    ),
+    "credit_reviewed_for_another_country": (
+        NY_WEB,
+        both(offer(is_credit=True), edit("catalogue.approvals", "ap-fair_lending", regime="GB")),
+        {"US_PROHIBITED_BASIS"},
+    ),
+    "price_of_an_algorithm_in_new_york": (NY_WEB, offer(has_personal_price=True), {"DISC_MISSING_NY_ALGO_PRICE"}),
+    "price_of_an_algorithm_by_an_entity_exempt_elsewhere": (
+        NY_WEB,
+        both(offer(has_personal_price=True), exempt(regime="US-TX")),
+        {"DISC_MISSING_NY_ALGO_PRICE"},
+    ),
+    "price_that_nobody_says_who_set": (NY_WEB, offer(has_personal_price=None), {"DISC_MISSING_NY_ALGO_PRICE"}),
     "prizes_in_ontario": (GB_WEB, lives("CA", offer(is_gambling_style=True), region="CA-ON"), {"CA_GAMBLING_STYLE"}),
     "credit_in_ontario": (GB_WEB, lives("CA", offer(is_credit=True), region="CA-ON"), {"CA_LEVERAGE"}),
     "hidden_owners_in_dubai": (GB_WEB, lives("AE", offer(asset_kind="aec"), region="AE-DU"), {"AE_ANONYMITY_COIN"}),
@@ -802,7 +1224,7 @@ LEAKS = {
     "accounts_known_31_days_ago": (
         GB_WEB,
         feed("exchange.accounts", extracted_at=NOW - 31 * DAY),
-        {"JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN"},
+        {"JUR_CONFLICT_UNKNOWN", "FC_FATF_CFA_UNKNOWN", "JUR_UNKNOWN", "JUR_NO_PERMISSION_UNKNOWN"},
     ),
 }
 
@@ -862,6 +1284,64 @@ HARMLESS = {
         ),
     ),
     "no_indian_words_elsewhere": (GB_WEB, edit("catalogue.creatives", "cr-web", pressure_flags=["word_currency"])),
+    "shared_with_others_who_agreed": (NY_WEB, shared_with_others(consent("sale_or_share", "granted", contact_id="co-ny"))),
+    "shared_again_after_a_glba_opt_out_was_taken_back": (
+        NY_WEB,
+        shared_with_others(
+            consent("glba", "denied", contact_id="co-ny", recorded_at=NOW - 9 * DAY),
+            consent("glba", "granted", contact_id="co-ny"),
+        ),
+    ),
+    "spoken_to_in_australia_by_consent": (GB_WEB, spoken_about_in_australia(consent("marketing", "granted", channel="chat"))),
+    "spoken_to_in_australia_by_consent_to_everything": (GB_WEB, spoken_about_in_australia(consent("marketing", "granted"))),
+    "direct_offer_to_somebody_who_accepted_one_before": (
+        GB_WEB,
+        direct(
+            accepted(),
+            *(unassessed(kind) for kind in ("direct_offer_request", "direct_offer_reconfirmed", "personal_risk_warning")),
+        ),
+    ),
+    "direct_offer_a_day_after_it_was_asked_for": (GB_WEB, direct()),
+    "category_said_again_since": (
+        GB_WEB,
+        direct(
+            assessed("uk_category", taken_at=NOW - 400 * DAY),
+            lambda world: world.add(
+                "compliance.assessments",
+                assessment_id="as-gb-again",
+                account_id="ac-gb",
+                kind="uk_category",
+                result="restricted",
+                taken_at=NOW - DAY,
+            ),
+        ),
+    ),
+    "transfer_of_somebody_ready": (GB_WEB, transfer()),
+    "inside_the_target_market": (GB_WEB, australian_product()),
+    "low_trust_and_demoted": (GB_WEB, both(assessed("trust", result="12"), demoted_by(2000))),
+    "trust_unknown_and_demoted": (GB_WEB, both(unassessed("trust"), demoted_by(2000))),
+    "aml_band_of_exactly_30_days_ago": (GB_WEB, kyc(risk_scored_at=NOW - 30 * DAY)),
+    "british_office_holder_of_low_risk": (GB_WEB, rank_three(kyc(pep="domestic", risk_band="low"))),
+    "office_holder_after_due_diligence": (GB_WEB, rank_three(kyc(pep="foreign"), due_diligence("approved"))),
+    "office_holder_and_rank_two": (GB_WEB, kyc(pep="foreign")),
+    "citizen_of_a_listed_country_after_due_diligence": (GB_WEB, both(kyc(nationality="KP"), due_diligence("approved"))),
+    "citizen_of_a_monitored_country_of_tier_two": (GB_WEB, rank_three(kyc(nationality="VN"))),
+    "citizen_of_a_monitored_country_and_rank_two": (GB_WEB, kyc(nationality="VN", tier=1)),
+    "a_number_of_another_country_in_a_likely_contact": (
+        GB_WEB,
+        both(
+            lambda world: world.identifiers.append(("p-gb", "contact_id", "co-two")),
+            likely("co-two"),
+            phone_of("DE", "+4915112345678", contact_id="co-two"),
+        ),
+    ),
+    "moving_and_a_lesson": (
+        GB_WEB,
+        both(product("fiat_wallet"), edit("exchange.accounts", "ac-gb", pending_region="GB-SCT")),
+    ),
+    "reviewed_credit": (NY_WEB, offer(is_credit=True)),
+    "price_of_an_algorithm_by_an_exempt_entity": (NY_WEB, both(offer(has_personal_price=True), exempt())),
+    "price_of_an_algorithm_elsewhere": (GB_WEB, offer(has_personal_price=True)),
     "cleared_hit": (GB_WEB, hit("cleared", account_id="ac-gb")),
     "hit_of_an_earlier_screening": (GB_WEB, hit("confirmed", "sr-old", account_id="ac-gb")),
     "restriction_resolved_since": (
@@ -896,6 +1376,24 @@ HARMLESS = {
         GB_EMAIL,
         both(past_decision(send_after=NOW - 5 * HOUR), message(decision_id="old1", sent_at=NOW - 2 * DAY)),
     ),
+    "high_risk_after_high_risk_31_days_before": (GB_WEB, nft(promoted_before(sent_at=NOW - 30 * DAY))),
+    "high_risk_after_a_plain_promotion": (GB_WEB, nft(promoted_before("staking"))),
+    "high_risk_after_an_offer_nobody_knows_of_low_risk": (
+        GB_WEB,
+        nft(message(offer_id="gone", risk_class="low", sent_at=NOW - 29 * DAY)),
+    ),
+    "plain_promotion_after_high_risk": (GB_WEB, promoted_before()),
+    "two_dismissals_and_an_old_one": (
+        GB_WEB,
+        both(turned_down(2), turned_down(1, "offer_not_relevant", occurred_at=NOW - 30 * DAY)),
+    ),
+    "one_dismissal_received_three_times": (GB_WEB, turned_down(3, event_id="again")),
+    "three_dismissals_and_demoted": (GB_WEB, both(turned_down(3), demoted_by(3000))),
+    "answers_that_are_not_bad": (
+        GB_WEB,
+        both(answered("csat", 3), answered("relevance", 3), answered("intrusiveness", 3), answered("nps", 0, 10)),
+    ),
+    "bad_answer_of_last_quarter": (GB_WEB, answered("csat", 1, submitted_at=NOW - 30 * DAY)),
     "promoted_twice_this_week": (GB_EMAIL, contacted(2)),
     "window_ends_with_the_last_permitted_minute": (GB_PUSH, row(send_before=NOW + 5 * HOUR + timedelta(minutes=50))),
     "phone_number_of_the_same_country_without_region": (NY_SMS, lambda world: None),

@@ -27,6 +27,7 @@ def warehouse(staged: list[tuple[str | None, str]]) -> duckdb.DuckDBPyConnection
             person_id varchar, identifier_kind varchar, identifier varchar, evidence_rank tinyint default 0
         );
         create table identity.evidence_classes as select 10 as evidence_rank, true as is_weak;
+        create table decisions.ledger (person_id varchar, decision_id varchar, penalty_bp integer);
         create table core.people (person_id varchar, lifecycle_stage varchar);
         create table state.arms (person_id varchar, arm varchar, batch_seq bigint);
         create table state.pins (as_of timestamp, delivery_id varchar);

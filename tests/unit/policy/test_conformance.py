@@ -13,8 +13,9 @@ import yaml
 
 from candor.errors import UsageError
 from candor.policy import compiling, conformance, evaluation, load
-from candor.policy.grains import GRAINS
+from candor.policy.grains import ALL_GRAINS
 from candor.policy.model import Policy
+from candor.policy.packs import in_parts
 
 HERE = Path(__file__).parent
 POLICY = load(HERE.parents[2] / "policy", "crypto")
@@ -192,22 +193,35 @@ def test_outside_its_dates_the_pack_blocks_everything(instant: str, judged: str,
     assert ("PACK_OUT_OF_DATE" in got["codes"]) is expected
 
 
+def waiting_for(*names: str) -> Policy:
+    """The policy as it would be if these facts still awaited their feeds."""
+    facts = {**POLICY.facts, **{name: dataclasses.replace(POLICY.facts[name], awaits="a feed") for name in names}}
+    daily, waiting = in_parts((*POLICY.rules, *POLICY.waiting), facts)
+    return dataclasses.replace(POLICY, rules=daily, waiting=waiting, facts=facts)
+
+
 def test_the_daily_run_is_judged_by_the_same_selects_without_those_that_wait() -> None:
-    complete = compiling.complete(POLICY)
-    assert {rule for rule in complete.rules if not rule.waits_for} == set(POLICY.rules)
-    waiting = {fact for rule in POLICY.waiting for fact in rule.waits_for}
-    assert waiting == {name for name, fact in POLICY.facts.items() if fact.awaits} - {"u_consent_thirdparty"}
-    daily = "\n".join(compiling.grain_sql(POLICY, grain) for grain in GRAINS)
-    assert "o_asset_kind" in daily
-    assert [fact for fact in sorted(waiting) if f"{fact} " in daily or f"{fact})" in daily] == []
+    policy = waiting_for("o_asset_kind", "u_trust")
+    complete = compiling.complete(policy)
+    assert {rule for rule in complete.rules if not rule.waits_for} == set(policy.rules)
+    assert {fact for rule in policy.waiting for fact in rule.waits_for} == {"o_asset_kind", "u_trust"}
+    daily = "\n".join(compiling.grain_sql(policy, grain) for grain in ALL_GRAINS)
+    assert "u_dismiss_30d < 3" in daily
+    assert "o_asset_kind" not in daily
+    assert "u_trust" not in daily
 
 
 def test_a_later_change_of_facts_changes_what_a_rule_waits_for() -> None:
-    facts = {**POLICY.facts, "o_asset_kind": dataclasses.replace(POLICY.facts["o_asset_kind"], awaits=None)}
-    from candor.policy.packs import in_parts
+    def codes(policy: Policy) -> set[str]:
+        return {check.code for rule in policy.rules for check in rule.checks}
 
-    daily, _ = in_parts((*POLICY.rules, *POLICY.waiting), facts)
-    assert "AE_ANONYMITY_COIN" in {check.code for rule in daily for check in rule.checks}
+    assert codes(POLICY) - codes(waiting_for("u_dnc")) == {"US_DNC"}
+    assert "US_DNC" in {check.code for rule in waiting_for("u_dnc").waiting for check in rule.checks}
+
+
+def test_nothing_waits_any_more() -> None:
+    assert POLICY.waiting == ()
+    assert [name for name, fact in POLICY.facts.items() if fact.awaits] == []
 
 
 def test_a_file_that_expects_something_else_is_answered_with_the_difference(tmp_path: Path) -> None:

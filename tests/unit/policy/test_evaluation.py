@@ -144,7 +144,7 @@ def test_a_table_that_cannot_be_read_is_refused_and_says_why(small: Path, select
         (["explain", "UK_INCENTIVE_BAN"], 0, "No incentive to invest"),
         (["explain", "uk-001"], 0, "v2: Lawful promotion route (from 25 Oct 2027)"),
         (["explain", "UK_INCENTVE_BAN"], 2, "did you mean UK_INCENTIVE_BAN"),
-        (["check"], 0, "wait for facts that the daily run does not know yet"),
+        (["check"], 0, "checks and disclosures of 60 rules judge the daily run"),
         (["facts"], 0, "u_kyc_tier"),
     ],
     ids=lambda value: " ".join(value[:1]) if isinstance(value, list) else None,

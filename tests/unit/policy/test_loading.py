@@ -56,23 +56,26 @@ WRONG = [
     ),
     pytest.param(
         "silos.yml",
-        "{table: surveys.responses, when_late: degrade, late_after_hours: 26, needed_for: []",
-        "{table: surveys.responses, when_late: degrade, late_after_hours: 26, needed_for: [facts]",
+        "{table: catalogue.past_assignments, when_late: degrade, late_after_hours: 26, needed_for: []",
+        "{table: catalogue.past_assignments, when_late: degrade, late_after_hours: 26, needed_for: [facts]",
         "no fact with a max_age_hours is made of it",
         id="silo_without_facts",
     ),
     pytest.param(
         "silos.yml", "needed_for: [stages]", "needed_for: [stage]", "knows no stage", id="silo_needed_for_nothing_known"
     ),
+    pytest.param(
+        "fatf.yml", '"IR", "KP"', '"IRN", "KP"', "a country is two capitals (ISO 3166-1), is 'IRN'", id="fatf_country"
+    ),
+    pytest.param(
+        "fatf.yml", "- list: IM", "- list: CFA", "holds at the same time as CFA from 2026-06-19", id="fatf_lists_overlap"
+    ),
+    pytest.param("fatf.yml", "to: null", 'to: "2026-06-19T00:00:00Z"', "must be later than from", id="fatf_list_never_holds"),
+    pytest.param(
+        "fatf.yml", "- list: IM", "- list: grey", "list must be one of CFA, IM, is 'grey'", id="fatf_list_nobody_knows"
+    ),
     pytest.param("silos.yml", "late_after_hours: 26", "late_after_hours: 0", "must be at least 1, is 0", id="silo_always_late"),
     pytest.param("silos.yml", "owner: data", "owner: nobody", "owner must be a role of owners.yml", id="silo_without_owner"),
-    pytest.param(
-        "texts.yml",
-        "  KYC_EXPIRED:",
-        "  KYC_EXPIRD:",
-        "KYC_EXPIRD: is no code of a safe rule of the pack",
-        id="text_for_no_code",
-    ),
     pytest.param(
         "texts.yml", "  KYC_EXPIRED:", "  FC_EMBARGO:", "so nobody may be told of it", id="text_for_a_restricted_code"
     ),
