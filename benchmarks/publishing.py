@@ -167,7 +167,7 @@ def _bare(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -
         serving.execute("drop index offers_by_run")
     began = time.time()
     with store.transaction(settings) as serving:
-        publish._load_offers(connection, serving, run, "")
+        serving.load("offers", publish._staged_rows(connection))
     return time.time() - began
 
 

@@ -1,4 +1,4 @@
-"""The serving store: its tables, and the one transaction in which a run goes live.
+"""The serving store: its tables, and the transactions in which runs are loaded and go live.
 
 A file of SQLite or a database of PostgreSQL, by CANDOR_SERVING_URL; `candor.publishing.dialects` has what differs. Instants are text in UTC,
 `2026-11-23T15:00:00Z`, which compares as time.
@@ -7,6 +7,7 @@ A file of SQLite or a database of PostgreSQL, by CANDOR_SERVING_URL; `candor.pub
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -125,12 +126,28 @@ class Store:
             cursor.execute(self._dialect.placeholders(sql), parameters)
             return cursor.fetch_arrow_table()
 
-    def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> None:
-        """Append `data`, whose columns are those of `table`: texts and 64-bit integers only, anything else ADBC writes in its own way."""
+    def load(self, table: str, data: pa.Table | pa.RecordBatchReader, *, is_last: bool = True) -> None:
+        """Append `data`, whose columns are those of `table`: texts and 64-bit integers only, anything else ADBC writes in its own way.
+
+        When more of the same follows in other transactions, `is_last` is false, and `analyse` is called after the last.
+        """
         with self._connection.cursor() as cursor:
             cursor.adbc_ingest(table, data, mode="append")
+        if is_last:
+            self.analyse(table)
+
+    def analyse(self, table: str) -> None:
+        """Let the database see what size `table` has now."""
         for statement in self._dialect.loaded(table):
             self.execute(statement)
+
+    def delete_some(self, table: str, condition: str, parameters: tuple[Any, ...], at_most: int) -> int:
+        """Delete at most so many of the rows for which `condition` holds; gives their number."""
+        row = self._dialect.row
+        some = f"select {row} from {table} where {condition} limit {at_most}"
+        with self._connection.cursor() as cursor:
+            cursor.execute(self._dialect.placeholders(f"delete from {table} where {row} in ({some}) returning 1"), parameters)
+            return len(cursor.fetchall())
 
 
 def check(settings: Settings) -> None:
@@ -167,6 +184,22 @@ def _transaction(dialect: Dialect, *, has_tables: bool) -> Iterator[Store]:
             connection.rollback()
             raise
         connection.commit()
+
+
+def only_publisher(settings: Settings) -> AbstractContextManager[None]:
+    """Wait until nobody else publishes or rolls back, and keep others waiting until it is left. Other writers, and readers, go on."""
+    return dialects.of(settings).only_publisher()
+
+
+def let_others_in() -> None:
+    """Between two transactions of many: time enough for a writer that waits to begin."""
+    time.sleep(dialects.POLL_S * 3)
+
+
+def analyse(settings: Settings, table: str) -> None:
+    """Let the database see what size `table` has now, keeping no writer waiting."""
+    with reading(settings) as store:
+        store.analyse(table)
 
 
 @contextmanager
