@@ -44,7 +44,7 @@ REVOCABLE = (
 INSTANT_COLUMNS = ("valid_from", "valid_until", "send_after", "send_before")
 
 # Rows written or dropped in one transaction: well under half a second, which is what another writer waits.
-CHUNK_ROWS = 20_000
+CHUNK_ROWS = 25_000
 
 # The runs that have rows in `offers`, each found by one look into the index, and whether their rows may be shown.
 RUNS_WITH_ROWS = """
@@ -196,20 +196,19 @@ def instant_text(instant: datetime) -> str:
     return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def drop_rows_of_no_run(settings: Settings) -> int:
-    """Drop the rows of runs that were pruned, or whose publisher was killed, some at a time; gives their number. For the only publisher."""
+def drop_rows_of_no_run(settings: Settings) -> None:
+    """Drop the rows of runs that were pruned, or whose publisher was killed, some at a time. For the only publisher."""
     with store.reading(settings) as reader:
         dropped_runs = [run_id for (run_id,) in reader.rows(RUNS_WITH_ROWS)]
-    dropped = 0
-    for run_id in dropped_runs:
-        while True:
-            with store.transaction(settings) as serving:
-                count = serving.delete_some("offers", "run_id = ?", (run_id,), CHUNK_ROWS)
-            dropped += count
-            if count < CHUNK_ROWS:
-                break
-            store.let_others_in()
-    return dropped
+    if not dropped_runs:
+        return
+    with store.writing(settings) as writer:
+        for run_id in dropped_runs:
+            are_left = True
+            while are_left:
+                with writer.transaction() as serving:
+                    are_left = serving.delete_some("offers", "run_id = ?", (run_id,), CHUNK_ROWS)
+                store.let_others_in()
 
 
 def _drop_lookups_of_no_run(settings: Settings) -> None:
@@ -245,10 +244,11 @@ def _load_offers(connection: duckdb.DuckDBPyConnection, settings: Settings, run:
             return False
         serving.execute("update runs set has_offers = 0 where run_id = ?", (run.run_id,))
     drop_rows_of_no_run(settings)
-    for batch in _staged_rows(connection):
-        with store.transaction(settings) as serving:
-            serving.load("offers", pa.Table.from_batches([batch]), is_last=False)
-        store.let_others_in()
+    with store.writing(settings) as writer:
+        for batch in _staged_rows(connection):
+            with writer.transaction() as serving:
+                serving.load("offers", pa.Table.from_batches([batch]), is_last=False)
+            store.let_others_in()
     store.analyse(settings, "offers")
     return True
 

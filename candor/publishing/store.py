@@ -141,13 +141,32 @@ class Store:
         for statement in self._dialect.loaded(table):
             self.execute(statement)
 
-    def delete_some(self, table: str, condition: str, parameters: tuple[Any, ...], at_most: int) -> int:
-        """Delete at most so many of the rows for which `condition` holds; gives their number."""
+    def delete_some(self, table: str, condition: str, parameters: tuple[Any, ...], at_most: int) -> bool:
+        """Delete at most so many of the rows for which `condition` holds; gives whether any are left."""
         row = self._dialect.row
-        some = f"select {row} from {table} where {condition} limit {at_most}"
-        with self._connection.cursor() as cursor:
-            cursor.execute(self._dialect.placeholders(f"delete from {table} where {row} in ({some}) returning 1"), parameters)
-            return len(cursor.fetchall())
+        self.execute(
+            f"delete from {table} where {row} in (select {row} from {table} where {condition} limit {at_most})", parameters
+        )
+        return bool(self.rows(f"select 1 from {table} where {condition} limit 1", parameters))
+
+
+class Writer:
+    """One connection for many write transactions, each open to other writers as soon as it has ended."""
+
+    def __init__(self, connection: Any, dialect: Dialect) -> None:
+        self._connection = connection
+        self._dialect = dialect
+
+    @contextmanager
+    def transaction(self) -> Iterator[Store]:
+        """A write transaction: committed on leaving, undone when anything was raised."""
+        try:
+            self._dialect.lock(self._connection, has_tables=True)
+            yield Store(self._connection, self._dialect)
+        except BaseException:
+            self._connection.rollback()
+            raise
+        self._connection.commit()
 
 
 def check(settings: Settings) -> None:
@@ -164,26 +183,26 @@ def prepare(settings: Settings) -> None:
         present = {name for (name,) in Store(connection, dialect).rows(dialect.names)}
     if present.issuperset(NAMES):
         return
-    with _transaction(dialect, has_tables=False) as store:
+    with dialect.connect(autocommit=False) as connection:
+        dialect.lock(connection, has_tables=False)
         for statement in statements:
-            store.execute(statement)
-
-
-def transaction(settings: Settings) -> AbstractContextManager[Store]:
-    """A write transaction on the prepared store: committed on leaving, undone when anything was raised. One writer at a time."""
-    return _transaction(dialects.of(settings), has_tables=True)
+            Store(connection, dialect).execute(statement)
+        connection.commit()
 
 
 @contextmanager
-def _transaction(dialect: Dialect, *, has_tables: bool) -> Iterator[Store]:
+def writing(settings: Settings) -> Iterator[Writer]:
+    """The prepared store for many write transactions, one after the other."""
+    dialect = dialects.of(settings)
     with dialect.connect(autocommit=False) as connection:
-        try:
-            dialect.lock(connection, has_tables=has_tables)
-            yield Store(connection, dialect)
-        except BaseException:
-            connection.rollback()
-            raise
-        connection.commit()
+        yield Writer(connection, dialect)
+
+
+@contextmanager
+def transaction(settings: Settings) -> Iterator[Store]:
+    """A write transaction on the prepared store: committed on leaving, undone when anything was raised. One writer at a time."""
+    with writing(settings) as writer, writer.transaction() as store:
+        yield store
 
 
 def only_publisher(settings: Settings) -> AbstractContextManager[None]:
