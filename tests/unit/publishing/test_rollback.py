@@ -145,7 +145,8 @@ def test_the_next_run_goes_live_as_ever_and_ends_the_masks(world):
         run = runs.pin(connection, AS_OF + timedelta(days=1), policy_version="v1")
         connection.execute("update decisions.staged_offers set title = 'Next', run_id = ?", [run.run_id])
         result = publish.publish_to_store(connection, world.settings, run, {"staged_hash": "next"}, {})
-    assert result["is_current"] and result["suppressions_ended"] == 1
+    assert result["is_current"]
+    assert result["suppressions_ended"] == 1
     assert ask(world, SHOWN) == [("Next", *row[1:]) for row in WHOLE]
     assert (
         rollback.run(SOON, world.settings, to=ask(world, "select run_id from runs order by as_of limit 1")[0][0])["rows_masked"]
