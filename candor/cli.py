@@ -124,6 +124,28 @@ def revoke(as_of: AsOf) -> None:
 
 
 @app.command()
+def rollback(
+    as_of: AsOf,
+    to: Annotated[str | None, typer.Option(help="The run to go back to. Default: the one before.", show_default=False)] = None,
+) -> None:
+    """Make an earlier run live again, without whatever of it may not be shown any more by what is known now."""
+    from candor import revocations
+    from candor.publishing import rollback as rolling_back
+
+    instant = runs.parse_as_of(as_of)
+    done = rolling_back.run(instant, to=to)
+    revoked = revocations.run(instant)
+    _say(f"run {done['run_id']} of {done['decided_as_of']} is live in place of {done['rolled_back_from']}")
+    _say(
+        f"  {done['rows_judged']:,} offers judged again by what is known at {instant:%Y-%m-%dT%H:%M:%SZ}, {done['rows_expired']:,} had run out"
+    )
+    codes = ", ".join(f"{code} {count:,}" for code, count in done["masked_by_code"].items())
+    _say(f"  {done['rows_masked']:,} masked{f': {codes}' if codes else ''}")
+    _say(f"  {done['suppressions_again']:,} suppressions hold again, {revoked['suppressions_added']:,} were added")
+    _say(f"  {done['offers_live']:,} offers of {done['people_with_offers']:,} people are live")
+
+
+@app.command()
 def status() -> None:
     """What is being served, and the last runs."""
     from candor.reporting import print_status

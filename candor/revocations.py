@@ -155,8 +155,8 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
     store.prepare(settings)
     folders, problems = find(settings.landing_dir, load_contract(), until=warehouse.utc(as_of), tables=TABLES)
     while True:
-        with store.transaction(settings) as serving:
-            current, unread = _unread(serving, settings, folders)
+        with store.reading(settings) as reader:
+            current, unread = _unread(reader, settings, folders)
         if current is None:
             return {"run_id": None, "deliveries_read": 0, "suppressions_added": 0}
         with warehouse.scratch(settings) as connection:

@@ -25,9 +25,9 @@ from candor.errors import AuditFailed
 from candor.warehouse import connect, utc
 
 if TYPE_CHECKING:
-    import duckdb
     import polars as pl
 
+    from candor.audit.raw import Raw
     from candor.settings import Settings
 
 log = logging.getLogger("candor")
@@ -62,6 +62,7 @@ class Context:
     as_of: datetime
     run_id: str
     rulebook: rulebooks.Rulebook
+    decided_as_of: datetime | None = None  # of rows of an earlier run, which are judged by what is known at as_of
 
 
 def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         rules = rulebooks.load(settings.state_dir / "policy" / pinned.policy_version, settings.shop)
         context = Context(utc(as_of), pinned.run_id, rules)
         listed = checks(context)
-        capped = _capped_offers(connection, pinned, settings, context)
+        capped = _capped_offers(pinned_raw(connection, pinned, settings), context)
         held = holders(connection, pinned, capped)
         verdict = _judge(read(connection, pinned), held, settings, context, listed)
     found, counts, rows = verdict.found, verdict.counts, verdict.rows
@@ -120,11 +121,10 @@ class _Verdict:
     people: int
 
 
-def _capped_offers(connection: duckdb.DuckDBPyConnection, run: runs.Run, settings: Settings, context: Context) -> list[str]:
+def _capped_offers(raw: Raw, context: Context) -> list[str]:
     """The offers of which the raw catalogue has so many places and no more."""
     import polars as pl
 
-    raw = pinned_raw(connection, run, settings)
     raw.check_complete(["catalogue.offers"])
     listed = (
         catalogue.offers(raw, context.rulebook.brand).filter(pl.col("o_total_cap").is_not_null()).select("offer_id").collect()

@@ -49,7 +49,8 @@ def wide_rows(given: Inputs, held: pl.DataFrame, settings: Settings, context: An
             how="left",
         )
         .with_columns(
-            pl.col("send_after").fill_null(context.as_of).alias("planned"),
+            # Nothing is sent before now, whatever window an earlier run gave it.
+            pl.max_horizontal(pl.col("send_after").fill_null(context.as_of), pl.lit(context.as_of)).alias("planned"),
             pl.col("u_approp").fill_null("not_taken"),
             pl.lit(markets.vol_rank(raw, book), pl.Int64).alias("c_vol_rank"),
             pl.col("rule_channel").is_not_null().alias("is_known_channel"),

@@ -53,20 +53,29 @@ class Inputs:
         return Raw(settings, as_of, self.deliveries, self.all_deliveries)
 
 
-def read(connection: duckdb.DuckDBPyConnection, run: Run, *, people_at_a_time: int = PEOPLE_AT_A_TIME) -> Iterator[Inputs]:
+def read(
+    connection: duckdb.DuckDBPyConnection,
+    run: Run,
+    *,
+    people_at_a_time: int = PEOPLE_AT_A_TIME,
+    rows_of: tuple[str, str] = ("decisions", "staged_offers"),
+    pinned: pl.DataFrame | None = None,
+) -> Iterator[Inputs]:
     """Everything the audit needs, in parts that have all rows of their persons and together every staged row; at least one part.
 
-    Raises AuditFailed when a staged row is in no part.
+    `rows_of` (schema, table) has the rows when they are not those that are staged, and `pinned` the deliveries that count when they are
+    not those of the run. Raises AuditFailed when a staged row is in no part.
     """
     import polars as pl
 
-    ids = _table(connection, "decisions", "staged_offers", ["person_id", "decision_id"])
+    ids = _table(connection, *rows_of, ["person_id", "decision_id"])
     twice = ids.filter(pl.col("decision_id").is_duplicated()).select("decision_id").unique()
     people = ids.select(pl.col("person_id").drop_nulls().unique().sort())
     rows = ids.height
     del ids
-    pins = _table(connection, "state", "pins").filter(pl.col("as_of") == run.as_of.replace(tzinfo=None))
     deliveries = _table(connection, "state", "deliveries")
+    if pinned is None:
+        pinned = _pinned(connection, run, deliveries)
     phone_numbers = _table(connection, "state", "phone_numbers", ["raw", "country", "phone_std", "phone_country", "is_valid"])
     weak = _table(connection, "identity", "evidence_classes", ["evidence_rank", "is_weak"]).filter("is_weak")["evidence_rank"]
     weak = weak.cast(pl.Int8)
@@ -75,7 +84,7 @@ def read(connection: duckdb.DuckDBPyConnection, run: Run, *, people_at_a_time: i
     for start in range(0, max(len(people), 1), people_at_a_time):
         wanted = people.slice(start, people_at_a_time)
         between = (wanted["person_id"][0], wanted["person_id"][-1]) if wanted.height else ("", "")
-        staged = _table(connection, "decisions", "staged_offers", between=between)
+        staged = _table(connection, *rows_of, between=between)
         read_rows += staged.height
         identifiers = _table(
             connection,
@@ -101,7 +110,7 @@ def read(connection: duckdb.DuckDBPyConnection, run: Run, *, people_at_a_time: i
             past_decisions=_past_decisions(connection, run, wanted, between),
             penalties=_penalties(connection, staged, between),
             phone_numbers=phone_numbers,
-            deliveries=deliveries.join(pins, on="delivery_id", how="semi"),
+            deliveries=pinned,
             all_deliveries=deliveries,
         )
     if read_rows != rows:
@@ -113,21 +122,31 @@ def read(connection: duckdb.DuckDBPyConnection, run: Run, *, people_at_a_time: i
 
 def pinned_raw(connection: duckdb.DuckDBPyConnection, run: Run, settings: Settings) -> Raw:
     """The raw rows of the deliveries that the run is pinned to."""
+    deliveries = _table(connection, "state", "deliveries")
+    return Raw(settings, run.as_of.replace(tzinfo=None), _pinned(connection, run, deliveries), deliveries)
+
+
+def _pinned(connection: duckdb.DuckDBPyConnection, run: Run, deliveries: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     pins = _table(connection, "state", "pins").filter(pl.col("as_of") == run.as_of.replace(tzinfo=None))
-    deliveries = _table(connection, "state", "deliveries")
-    return Raw(settings, run.as_of.replace(tzinfo=None), deliveries.join(pins, on="delivery_id", how="semi"), deliveries)
+    return deliveries.join(pins, on="delivery_id", how="semi")
 
 
-def holders(connection: duckdb.DuckDBPyConnection, run: Run, offers: list[str]) -> pl.DataFrame:
+def holders(
+    connection: duckdb.DuckDBPyConnection,
+    run: Run,
+    offers: list[str],
+    *,
+    rows_of: tuple[str, str] = ("decisions", "staged_offers"),
+) -> pl.DataFrame:
     """One row per offer of `offers`: how many people hold a place of it once this run is published, those of earlier runs included."""
     import polars as pl
 
     aliases = pl.DataFrame(schema={"person_id": pl.String, "surviving_person_id": pl.String})
     if _exists(connection, "identity", "person_aliases"):
         aliases = _table(connection, "identity", "person_aliases", ["person_id", "surviving_person_id"])
-    given = [_table(connection, "decisions", "staged_offers", ["offer_id", "person_id"], offers=offers)]
+    given = [_table(connection, *rows_of, ["offer_id", "person_id"], offers=offers)]
     if _exists(connection, "state", "decisions"):
         columns = ["offer_id", "person_id", "batch_seq", "is_chosen", "arm"]
         past = _table(connection, "state", "decisions", columns, offers=offers)

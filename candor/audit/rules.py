@@ -118,7 +118,7 @@ def _row_checks(context: Any) -> list[Check]:
     planned_to = col("valid_until")
     return [
         Check("ROW", "ROW_OTHER_RUN", "the row is of this run, valid from its instant on", "run_id, valid_from", always,
-              (col("run_id") == context.run_id) & (col("valid_from") == context.as_of)),
+              (col("run_id") == context.run_id) & (col("valid_from") == (context.decided_as_of or context.as_of))),
         Check("ROW", "ROW_TWICE", "no decision id twice", "decision_id", always, ~col("is_twice")),
         Check("ROW", "ROW_UNKNOWN_PERSON", "identity knows the person", "identity.person_identifiers", always, col("is_known_person")),
         Check("ROW", "ROW_HELD_OUT", "the person was drawn as treated, under every key merged into theirs", "state.arms", always,

@@ -226,6 +226,12 @@ def _kinds(policies: tuple[Policy, Policy]) -> dict[str, dict[str, Kind]]:
                 lambda row: f"creatives in {row['language']} with such words", ("flag", "language", "pattern"),
             ),
         },
+        "fatf": {
+            "lists": Kind(
+                lambda row: f"{row['list']} from {row['from']}", EITHER, {"source": _UNSAID, "countries": widening(RESTRICTS)},
+                lambda row: f"people of the countries of {row['list']}", ("list", "from"),
+            )
+        },
         # What is said of decisions changes none of them.
         "explanations": {
             "sentences": Kind(lambda row: row["language"], NOTHING, {"sentence": _UNSAID, "and": _UNSAID}, lambda row: "", ("language",)),
@@ -281,6 +287,7 @@ def _changes(then: Mapping[str, Node | None], now: Mapping[str, Node | None], po
         "brand",
         "explanations",
         "texts",
+        "fatf",
         "identity_overrides",
     ):
         old, new = then.get(file) or Node(), now.get(file) or Node()

@@ -6,8 +6,12 @@ their own copies of SQLite, and two copies in one process on one file undo each 
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import re
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
 # How long a writer waits for another writer: longer than publishing millions of rows takes on a busy machine.
 LOCK_TIMEOUT_MS = 600_000
 
+# How often a writer of SQLite looks whether it may begin. SQLite has no queue: who waits must find the moment between two transactions.
+POLL_S = 0.01
+
 # A server that does not answer is unreachable after this long, unless the URL says otherwise.
 CONNECT_TIMEOUT_S = 10
 
@@ -33,6 +40,7 @@ class Dialect(Protocol):
     now: str  # the present instant, as the store writes instants
     make_view: str  # how a view is made that may be there
     names: str  # a query for the names of what is in the store
+    row: str  # what names a row of a table as long as it is not written
 
     def connect(self, *, autocommit: bool) -> Any:
         """An ADBC connection. Raises CandorError, without the password, when there is none to be had."""
@@ -45,6 +53,9 @@ class Dialect(Protocol):
 
     def lock(self, connection: Any, *, has_tables: bool) -> None:
         """Wait until no other writer is at work, and keep others waiting until the transaction ends. Readers never wait."""
+
+    def only_publisher(self) -> AbstractContextManager[None]:
+        """Wait until nobody else is in it. Whoever is killed has left it."""
 
     def placeholders(self, sql: str) -> str:
         """`sql`, whose parameters are written `?`, as the database wants it."""
@@ -75,6 +86,7 @@ class SQLite:
     now = "strftime('%Y-%m-%dT%H:%M:%SZ', 'now')"
     make_view = "create view if not exists"
     names = "select name from sqlite_master"
+    row = "rowid"
 
     def connect(self, *, autocommit: bool) -> Any:
         from adbc_driver_sqlite import dbapi
@@ -93,8 +105,38 @@ class SQLite:
 
     def lock(self, connection: Any, *, has_tables: bool) -> None:
         # SQLite does not wait when a reading transaction turns into a writing one after somebody else wrote: it writes, nothing, at once.
-        if has_tables:
-            _wait(connection, "delete from runs where false")
+        # Its own waiting sleeps up to 100 ms, longer than a publisher leaves between two of its transactions.
+        if not has_tables:
+            return
+        _run(connection, f"pragma busy_timeout = {int(POLL_S * 1000)}")
+        give_up = time.monotonic() + LOCK_TIMEOUT_MS / 1000
+        while True:
+            try:
+                _run(connection, "delete from runs where false")
+            except Exception as error:
+                if "locked" not in str(error):
+                    raise
+                if time.monotonic() > give_up:
+                    raise _waited_too_long() from error
+                connection.rollback()
+            else:
+                break
+        _run(connection, f"pragma busy_timeout = {LOCK_TIMEOUT_MS}")
+
+    @contextmanager
+    def only_publisher(self) -> Iterator[None]:
+        give_up = time.monotonic() + LOCK_TIMEOUT_MS / 1000
+        with self.file.with_name(f"{self.file.name}.publisher").open("w") as held:
+            while True:
+                try:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    if time.monotonic() > give_up:
+                        raise _waited_too_long() from error
+                    time.sleep(POLL_S)
+                else:
+                    break
+            yield
 
     def placeholders(self, sql: str) -> str:
         return sql
@@ -117,6 +159,7 @@ class PostgreSQL:
         inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
         where pg_namespace.nspname = current_schema()
     """
+    row = "ctid"
 
     def connect(self, *, autocommit: bool) -> Any:
         from adbc_driver_postgresql import dbapi
@@ -138,14 +181,23 @@ class PostgreSQL:
         self.connect(autocommit=True).close()
 
     def lock(self, connection: Any, *, has_tables: bool) -> None:
+        self._wait(connection, "candor serving store ")
+
+    @contextmanager
+    def only_publisher(self) -> Iterator[None]:
+        with self.connect(autocommit=False) as connection:
+            self._wait(connection, "candor publisher ")
+            yield
+            connection.rollback()
+
+    def _wait(self, connection: Any, lock: str) -> None:
+        """Take the lock of that name, which ends with the transaction; who waited longest is next."""
         # Under read committed what is read after the wait is what the other writer committed.
         _run(connection, "set transaction isolation level read committed")
         _run(connection, f"set local lock_timeout = {LOCK_TIMEOUT_MS}")
         # The server notices within a second that a writer was killed, also in the middle of a long statement, and lets the next one in.
         _run(connection, "set local client_connection_check_interval = 1000")
-        _wait(
-            connection, "select pg_advisory_xact_lock(hashtextextended('candor serving store ' || current_schema(), 0))::text"
-        )
+        _wait(connection, f"select pg_advisory_xact_lock(hashtextextended('{lock}' || current_schema(), 0))::text")
 
     def placeholders(self, sql: str) -> str:
         numbers = itertools.count(1)
@@ -185,7 +237,11 @@ def _wait(connection: Any, sql: str) -> None:
     except dbapi.Error as error:
         if "lock" not in str(error):
             raise
-        raise CandorError(
-            f"another writer has held the lock of the serving store for {LOCK_TIMEOUT_MS / 1000:g} seconds",
-            hint="see whether a publisher hangs; nothing was written and yesterday's offers are still live, so call again",
-        ) from error
+        raise _waited_too_long() from error
+
+
+def _waited_too_long() -> CandorError:
+    return CandorError(
+        f"another writer has held the lock of the serving store for {LOCK_TIMEOUT_MS / 1000:g} seconds",
+        hint="see whether a publisher hangs; nothing was written and yesterday's offers are still live, so call again",
+    )

@@ -1,8 +1,9 @@
-"""Publish one run: files, memory of what was decided, and last the serving store in one transaction.
+"""Publish one run: files, memory of what was decided, its rows in the serving store, and last the pointer in one transaction.
 
-The order is chosen for a kill at any point. Files nobody points to yet do no harm. The run's entry in the chain stands before anybody sees
-an offer of it. `state.decisions` counts against frequency caps before
-the first customer can see an offer, never after. The store's single commit is the moment the run is live.
+The order is chosen for a kill at any point. Files nobody points to yet do no harm, nor do rows of a run that is not in `runs`: they are
+loaded a few at a time, so that a withdrawal that lands beside it waits for one such transaction and not for all, and the next publisher drops
+what a killed one left. The run's entry in the chain stands before anybody sees an offer of it. `state.decisions` counts against frequency
+caps before the first customer can see an offer, never after. The one commit that moves the pointer is the moment the run is live.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from candor import runs
 from candor import settings as settings_module
@@ -40,7 +43,26 @@ REVOCABLE = (
 )
 
 INSTANT_COLUMNS = ("valid_from", "valid_until", "send_after", "send_before")
-BATCH_ROWS = 100_000
+
+# Rows written or dropped in one transaction: well under half a second, which is what another writer waits.
+CHUNK_ROWS = 25_000
+
+# The runs that have rows in `offers`, each found by one look into the index, and whether their rows may be shown.
+RUNS_WITH_ROWS = """
+with recursive found (run_id) as (
+
+    select min(run_id) from offers
+    union all
+    select (select min(offers.run_id) from offers where offers.run_id > found.run_id)
+    from found
+    where found.run_id is not null
+
+)
+
+select found.run_id
+from found
+where found.run_id is not null and found.run_id not in (select run_id from runs where has_offers = 1)
+"""
 
 
 def run(as_of: datetime, settings: Settings | None = None, *, make_current: bool | None = None) -> dict[str, Any]:
@@ -120,47 +142,55 @@ def publish_to_store(
     counts: dict[str, int],
     make_current: bool | None = None,
 ) -> dict[str, Any]:
-    """Make the staged rows the run's offers, and the run the current one, in one transaction of the serving store."""
+    """Make the staged rows the run's offers, and the run the current one; readers see the run before or the whole run after."""
     rows, people, model_version = connection.execute(
         "select count(*), count(distinct person_id), max(model_version) from decisions.staged_offers"
     ).fetchall()[0]
     as_of = instant_text(run.as_of)
     store.prepare(settings)
-    with store.transaction(settings) as serving:
-        _load_offers(connection, serving, run, audit["staged_hash"])
-        now_current = serving.rows("select run_id, as_of from runs where is_current = 1")
-        becomes_current = make_current
-        if becomes_current is None:
-            becomes_current = not now_current or now_current[0][1] <= as_of
-        stays_current = not becomes_current and bool(now_current) and now_current[0][0] == run.run_id
-        if becomes_current:
-            serving.execute("update runs set is_current = 0 where is_current = 1")
-        serving.execute("delete from runs where run_id = ?", (run.run_id,))
-        serving.execute(
-            "insert into runs values (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, null)",
-            (
-                run.run_id,
-                as_of,
-                instant_text(datetime.now(UTC)),
-                int(becomes_current or stays_current),
-                rows,
-                people,
-                json.dumps(counts, sort_keys=True),
-                json.dumps(audit, sort_keys=True),
-                audit["staged_hash"],
-                model_version or run.champion_version,
-                run.policy_version,
-            ),
-        )
-        lookups = {"lookups_added": 0, "lookups_ended": 0}
-        ended = 0
-        if becomes_current:
-            for table, query in LOOKUPS.items():
-                for name, count in _change_lookups(connection, serving, run, table, query).items():
-                    lookups[name] += count
-            _remember_deliveries(connection, serving, run)
-            ended = _end_suppressions(serving, run)
-            _prune(serving)
+    with store.only_publisher(settings):
+        drop_rows_of_no_run(settings)
+        are_loaded = _load_offers(connection, settings, run, audit["staged_hash"])
+        changes = {table: _lookup_changes(connection, settings, run, table, query) for table, query in LOOKUPS.items()}
+        with store.transaction(settings) as serving:
+            if not are_loaded:
+                _replace_live_offers(connection, serving, run)
+            now_current = serving.rows("select run_id, as_of from runs where is_current = 1")
+            becomes_current = make_current
+            if becomes_current is None:
+                becomes_current = not now_current or now_current[0][1] <= as_of
+            stays_current = not becomes_current and bool(now_current) and now_current[0][0] == run.run_id
+            if becomes_current:
+                serving.execute("update runs set is_current = 0 where is_current = 1")
+            serving.execute("delete from runs where run_id = ?", (run.run_id,))
+            serving.execute(
+                "insert into runs values (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, null)",
+                (
+                    run.run_id,
+                    as_of,
+                    instant_text(datetime.now(UTC)),
+                    int(becomes_current or stays_current),
+                    rows,
+                    people,
+                    json.dumps(counts, sort_keys=True),
+                    json.dumps(audit, sort_keys=True),
+                    audit["staged_hash"],
+                    model_version or run.champion_version,
+                    run.policy_version,
+                ),
+            )
+            lookups = {"lookups_added": 0, "lookups_ended": 0}
+            ended = 0
+            if becomes_current:
+                for table, (ending, added) in changes.items():
+                    _change_lookups(serving, run, table, ending, added)
+                    lookups["lookups_added"] += added.num_rows
+                    lookups["lookups_ended"] += ending.num_rows
+                _remember_deliveries(connection, serving, run)
+                ended = _end_suppressions(serving, run)
+                _prune(serving)
+        drop_rows_of_no_run(settings)
+        _drop_lookups_of_no_run(settings)
     return {
         "offers": rows,
         "people_with_offers": people,
@@ -175,27 +205,75 @@ def instant_text(instant: datetime) -> str:
     return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _load_offers(connection: duckdb.DuckDBPyConnection, serving: store.Store, run: Run, content: str) -> None:
-    """The run's offers in the store, unless exactly these are there already."""
-    if serving.rows("select 1 from runs where run_id = ? and staged_hash = ? and has_offers = 1", (run.run_id, content)):
+def drop_rows_of_no_run(settings: Settings) -> None:
+    """Drop the rows of runs that were pruned, or whose publisher was killed, some at a time. For the only publisher."""
+    with store.reading(settings) as reader:
+        dropped_runs = [run_id for (run_id,) in reader.rows(RUNS_WITH_ROWS)]
+    if not dropped_runs:
         return
-    serving.execute("delete from offers where run_id = ?", (run.run_id,))
+    with store.writing(settings) as writer:
+        for run_id in dropped_runs:
+            are_left = True
+            while are_left:
+                with writer.transaction() as serving:
+                    are_left = serving.delete_some("offers", "run_id = ?", (run_id,), CHUNK_ROWS)
+                store.let_others_in()
+
+
+def _drop_lookups_of_no_run(settings: Settings) -> None:
+    """Drop the lookups that only runs without offers could have used."""
+    pruned = "select run_id from runs where has_offers = 0"
+    with store.transaction(settings) as serving:
+        for table in LOOKUPS:
+            serving.execute(f"delete from {table} where valid_to_run is not null and valid_to_run in ({pruned})")
+
+
+def _staged_rows(connection: duckdb.DuckDBPyConnection) -> pa.RecordBatchReader:
+    """The staged rows as the store holds them, in batches of at most CHUNK_ROWS."""
     texts = ", ".join(f"strftime({name}, '%Y-%m-%dT%H:%M:%SZ') as {name}" for name in INSTANT_COLUMNS)
-    reader = connection.execute(
+    return connection.execute(
         f"""
         select * replace ({texts}, slot::bigint as slot, rank::bigint as rank, offer_version::bigint as offer_version)
         from decisions.staged_offers
         order by person_id, channel, slot
         """
-    ).to_arrow_reader(BATCH_ROWS)
-    serving.load("offers", reader)
+    ).to_arrow_reader(CHUNK_ROWS)
 
 
-def _change_lookups(
-    connection: duckdb.DuckDBPyConnection, serving: store.Store, run: Run, table: str, query: str
-) -> dict[str, int]:
-    """End the lookups of `table` that no longer hold and add the new ones; those that stay are not written again."""
-    standing = serving.arrow(f"select identifier_kind, identifier, person_id from {table} where valid_to_run is null")
+def _load_offers(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run, content: str) -> bool:
+    """Bring the run's offers into the store where nobody reads them yet, some at a time, unless exactly these are there already.
+
+    Gives false, and brings nothing, when readers are at the run's rows now and its content is another.
+    """
+    with store.transaction(settings) as serving:
+        standing = serving.rows("select staged_hash, has_offers, is_current from runs where run_id = ?", (run.run_id,))
+        if standing and standing[0][:2] == (content, 1):
+            return True
+        if standing and standing[0][2]:
+            return False
+        serving.execute("update runs set has_offers = 0 where run_id = ?", (run.run_id,))
+    drop_rows_of_no_run(settings)
+    with store.writing(settings) as writer:
+        for batch in _staged_rows(connection):
+            with writer.transaction() as serving:
+                serving.load("offers", pa.Table.from_batches([batch]), is_last=False)
+            store.let_others_in()
+    store.analyse(settings, "offers")
+    return True
+
+
+def _replace_live_offers(connection: duckdb.DuckDBPyConnection, serving: store.Store, run: Run) -> None:
+    """Other offers for the run that readers are at: all in the caller's transaction, so other writers wait for it. Only a defect needs it."""
+    serving.execute("delete from offers where run_id = ?", (run.run_id,))
+    serving.load("offers", _staged_rows(connection))
+
+
+def _lookup_changes(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run, table: str, query: str
+) -> tuple[pa.Table, pa.Table]:
+    """The lookups of `table` that no longer hold, and the new ones. Only a publisher changes lookups, so they stay true while it is the only one."""
+    with store.reading(settings) as reader:
+        standing = reader.arrow(f"select identifier_kind, identifier, person_id from {table} where valid_to_run is null")
     connection.register("standing_lookups", standing)
     connection.execute(f"create or replace temp table next_lookups as {query}")
     ended = connection.execute(
@@ -226,6 +304,11 @@ def _change_lookups(
     ).to_arrow_table()
     connection.unregister("standing_lookups")
     connection.execute("drop table next_lookups")
+    return ended, added
+
+
+def _change_lookups(serving: store.Store, run: Run, table: str, ended: pa.Table, added: pa.Table) -> None:
+    """End the lookups of `table` that no longer hold and add the new ones; those that stay are not written again."""
     if ended.num_rows:
         serving.execute("create table ended_lookups (identifier_kind text, identifier text, person_id text)")
         serving.load("ended_lookups", ended)
@@ -242,7 +325,6 @@ def _change_lookups(
         serving.execute("drop table ended_lookups")
     if added.num_rows:
         serving.load(table, added)
-    return {"lookups_added": added.num_rows, "lookups_ended": ended.num_rows}
 
 
 def _remember_deliveries(connection: duckdb.DuckDBPyConnection, serving: store.Store, run: Run) -> None:
@@ -270,8 +352,11 @@ def _remember_deliveries(connection: duckdb.DuckDBPyConnection, serving: store.S
 
 
 def _end_suppressions(serving: store.Store, run: Run) -> int:
-    """End the suppressions whose cause the run has taken into account itself; those it did not know stand."""
-    known = "cause in (select cause from known_deliveries where run_id = ?)"
+    """End the suppressions whose cause the run has taken into account itself, and a rollback's masks; those it did not know stand.
+
+    A mask is about rows of one earlier run: those that go live now have passed their own audit.
+    """
+    known = "(cause in (select cause from known_deliveries where run_id = ?) or reason_kind = 'rollback')"
     ending = serving.rows(f"select count(*) from suppressions where ended_by_run is null and {known}", (run.run_id,))
     serving.execute(
         f"""
@@ -284,12 +369,8 @@ def _end_suppressions(serving: store.Store, run: Run) -> int:
 
 
 def _prune(serving: store.Store) -> None:
-    """Drop the offers of all but the latest runs, and the lookups that only those could have used."""
+    """Take the offers of all but the latest runs out of reach; their rows are dropped after the pointer has moved."""
     kept = f"select run_id from runs where has_offers = 1 order by is_current desc, as_of desc, run_id limit {KEPT_RUNS}"
-    serving.execute(f"delete from offers where run_id not in ({kept})")
     serving.execute(f"update runs set has_offers = 0 where has_offers = 1 and run_id not in ({kept})")
-    serving.execute(
-        "delete from person_lookup where valid_to_run is not null and valid_to_run in (select run_id from runs where has_offers = 0)"
-    )
     for table in ("known_deliveries", "revocation_reads"):
         serving.execute(f"delete from {table} where run_id in (select run_id from runs where has_offers = 0)")

@@ -1,4 +1,4 @@
-"""The serving store: its tables, and the one transaction in which a run goes live.
+"""The serving store: its tables, and the transactions in which runs are loaded and go live.
 
 A file of SQLite or a database of PostgreSQL, by CANDOR_SERVING_URL; `candor.publishing.dialects` has what differs. Instants are text in UTC,
 `2026-11-23T15:00:00Z`, which compares as time.
@@ -7,6 +7,7 @@ A file of SQLite or a database of PostgreSQL, by CANDOR_SERVING_URL; `candor.pub
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -125,12 +126,47 @@ class Store:
             cursor.execute(self._dialect.placeholders(sql), parameters)
             return cursor.fetch_arrow_table()
 
-    def load(self, table: str, data: pa.Table | pa.RecordBatchReader) -> None:
-        """Append `data`, whose columns are those of `table`: texts and 64-bit integers only, anything else ADBC writes in its own way."""
+    def load(self, table: str, data: pa.Table | pa.RecordBatchReader, *, is_last: bool = True) -> None:
+        """Append `data`, whose columns are those of `table`: texts and 64-bit integers only, anything else ADBC writes in its own way.
+
+        When more of the same follows in other transactions, `is_last` is false, and `analyse` is called after the last.
+        """
         with self._connection.cursor() as cursor:
             cursor.adbc_ingest(table, data, mode="append")
+        if is_last:
+            self.analyse(table)
+
+    def analyse(self, table: str) -> None:
+        """Let the database see what size `table` has now."""
         for statement in self._dialect.loaded(table):
             self.execute(statement)
+
+    def delete_some(self, table: str, condition: str, parameters: tuple[Any, ...], at_most: int) -> bool:
+        """Delete at most so many of the rows for which `condition` holds; gives whether any are left."""
+        row = self._dialect.row
+        self.execute(
+            f"delete from {table} where {row} in (select {row} from {table} where {condition} limit {at_most})", parameters
+        )
+        return bool(self.rows(f"select 1 from {table} where {condition} limit 1", parameters))
+
+
+class Writer:
+    """One connection for many write transactions, each open to other writers as soon as it has ended."""
+
+    def __init__(self, connection: Any, dialect: Dialect) -> None:
+        self._connection = connection
+        self._dialect = dialect
+
+    @contextmanager
+    def transaction(self) -> Iterator[Store]:
+        """A write transaction: committed on leaving, undone when anything was raised."""
+        try:
+            self._dialect.lock(self._connection, has_tables=True)
+            yield Store(self._connection, self._dialect)
+        except BaseException:
+            self._connection.rollback()
+            raise
+        self._connection.commit()
 
 
 def check(settings: Settings) -> None:
@@ -147,26 +183,42 @@ def prepare(settings: Settings) -> None:
         present = {name for (name,) in Store(connection, dialect).rows(dialect.names)}
     if present.issuperset(NAMES):
         return
-    with _transaction(dialect, has_tables=False) as store:
+    with dialect.connect(autocommit=False) as connection:
+        dialect.lock(connection, has_tables=False)
         for statement in statements:
-            store.execute(statement)
-
-
-def transaction(settings: Settings) -> AbstractContextManager[Store]:
-    """A write transaction on the prepared store: committed on leaving, undone when anything was raised. One writer at a time."""
-    return _transaction(dialects.of(settings), has_tables=True)
+            Store(connection, dialect).execute(statement)
+        connection.commit()
 
 
 @contextmanager
-def _transaction(dialect: Dialect, *, has_tables: bool) -> Iterator[Store]:
+def writing(settings: Settings) -> Iterator[Writer]:
+    """The prepared store for many write transactions, one after the other."""
+    dialect = dialects.of(settings)
     with dialect.connect(autocommit=False) as connection:
-        try:
-            dialect.lock(connection, has_tables=has_tables)
-            yield Store(connection, dialect)
-        except BaseException:
-            connection.rollback()
-            raise
-        connection.commit()
+        yield Writer(connection, dialect)
+
+
+@contextmanager
+def transaction(settings: Settings) -> Iterator[Store]:
+    """A write transaction on the prepared store: committed on leaving, undone when anything was raised. One writer at a time."""
+    with writing(settings) as writer, writer.transaction() as store:
+        yield store
+
+
+def only_publisher(settings: Settings) -> AbstractContextManager[None]:
+    """Wait until nobody else publishes or rolls back, and keep others waiting until it is left. Other writers, and readers, go on."""
+    return dialects.of(settings).only_publisher()
+
+
+def let_others_in() -> None:
+    """Between two transactions of many: time enough for a writer that waits to begin."""
+    time.sleep(dialects.POLL_S * 3)
+
+
+def analyse(settings: Settings, table: str) -> None:
+    """Let the database see what size `table` has now, keeping no writer waiting."""
+    with reading(settings) as store:
+        store.analyse(table)
 
 
 @contextmanager

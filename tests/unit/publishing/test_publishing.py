@@ -225,6 +225,22 @@ def test_a_reader_beside_the_writer_sees_only_whole_runs(shop, monday):
     assert ["day 0", 400, 1] in seen
 
 
+def test_other_offers_for_the_run_that_is_live_replace_it_whole(shop, monday):
+    """All in one transaction: no reader may see some of both."""
+    people = [f"p{number}" for number in range(200)]
+    shop.stage(monday, title="before", people=people)
+    publishing.run(monday, shop.settings)
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READER, shop.settings.serving_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert reader.stdout.readline() == "ready\n"
+    shop.stage(monday, title="after", people=people[:150])
+    publishing.run(monday, shop.settings)
+    _, seen = json.loads(reader.communicate("stop\n", timeout=20)[0])
+    assert {tuple(row) for row in seen} <= {("before", 400, 1), ("after", 300, 1), ("titles at once", 1)}
+    assert shop.read("select title, count(*) from offers group by title") == [("after", 300)]
+
+
 def test_an_older_run_does_not_take_over_unless_asked(shop, monday, tuesday):
     old = shop.stage(monday, title="Monday")
     publishing.run(monday, shop.settings)
