@@ -103,22 +103,25 @@ with placed as (
     inner join vault.eligibility.person_facts as people on asked.person_id = people.person_id
 ),
 found as (
-    select case_id, code from placed inner join vault.eligibility.user_hits as hits
+    select case_id, code, effect, penalty_bp from placed inner join vault.eligibility.user_hits as hits
         on placed.person_id = hits.person_id and coalesce(hits.is_promotion = placed.o_is_promotion, true)
     union all
-    select case_id, code from placed inner join vault.eligibility.user_product_hits as hits
+    select case_id, code, effect, penalty_bp from placed inner join vault.eligibility.user_product_hits as hits
         on placed.person_id = hits.person_id and placed.offer_class = hits.offer_class
     union all
-    select case_id, code from placed inner join vault.eligibility.user_channel_hits as hits
+    select case_id, code, effect, penalty_bp from placed inner join vault.eligibility.user_channel_hits as hits
         on placed.person_id = hits.person_id and placed.c_channel = hits.rule_channel
         and coalesce(hits.is_promotion = placed.o_is_promotion, true)
     union all
-    select case_id, code from placed inner join vault.eligibility.offer_hits as hits on placed.creative_id = hits.creative_id
+    select case_id, code, effect, penalty_bp from placed inner join vault.eligibility.offer_hits as hits on placed.creative_id = hits.creative_id
     union all
-    select case_id, code from placed inner join vault.eligibility.offer_regime_hits as hits
+    select case_id, code, effect, penalty_bp from placed inner join vault.eligibility.offer_regime_hits as hits
         on placed.creative_id = hits.creative_id and placed.place_id = hits.place_id
 )
-select placed.case_id, list(found.code) filter (where found.code is not null)
+select
+    placed.case_id,
+    list(found.code) filter (where found.effect <> 'DEMOTE'),
+    least(9000, coalesce(sum(found.penalty_bp) filter (where found.effect = 'DEMOTE'), 0))::integer
 from placed left join found on placed.case_id = found.case_id
 group by placed.case_id
 """
@@ -142,10 +145,15 @@ def test_the_day_asked_as_cases_gets_the_codes_of_the_models(day: Any) -> None:
     ids = [case_id.split("/") for case_id in asked["case_id"].to_pylist()]
     day.register("asked", asked.select(["case_id"]).append_column("person_id", pa.array([person for person, _ in ids]))
                  .append_column("creative_id", pa.array([creative for _, creative in ids])))  # fmt: skip
-    expected = {case_id: plain(codes) for case_id, codes in day.execute(JUDGED).fetchall()}
-    got = {row["case_id"]: plain(row["codes"]) for row in evaluation.evaluate_rows(LIVE, asked)}
+    judged = day.execute(JUDGED).fetchall()
+    expected = {case_id: plain(codes) for case_id, codes, _ in judged}
+    answers = evaluation.evaluate_rows(LIVE, asked)
+    got = {row["case_id"]: plain(row["codes"]) for row in answers}
     assert len(expected) == len(ids) > 10_000
     assert {case: (expected[case], got[case]) for case in expected if expected[case] != got[case]} == {}
+    penalties = {case_id: penalty for case_id, _, penalty in judged}
+    assert {row["case_id"]: row["penalty_bp"] for row in answers} == penalties
+    assert len(set(penalties.values())) > 3, "next to nobody is demoted"
     seen = set().union(*expected.values())
     for code in (
         "JUR_UNKNOWN",

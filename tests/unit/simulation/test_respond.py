@@ -135,3 +135,20 @@ def test_an_offer_that_the_shop_does_not_have_is_named(shop: Path) -> None:
     published = publish(shop, ENDS_AT, offer_id="free_moon")
     with pytest.raises(ValueError, match="free_moon"):
         respond(published=published, landing=shop / "landing", truth=shop / "truth", as_of=ENDS_AT, seed=1)
+
+
+def test_what_compliance_scores_is_scored_again_before_it_is_stale(shop: Path) -> None:
+    days = [ENDS_AT + timedelta(days=day) for day in range(8)]
+    for day in days[:-1]:
+        respond(published=None, landing=shop / "landing", truth=shop / "truth", as_of=day, seed=1)
+    folders = {"kyc_records": "risk_scored_at", "assessments": "taken_at"}
+    for table, column in folders.items():
+        rows = pl.read_parquet(shop / "landing" / "compliance" / table / "*" / "*.parquet")
+        rows = rows.filter(pl.col("kind") == "trust") if table == "assessments" else rows.drop_nulls("risk_scored_at")
+        for day in (days[0], days[-1]):
+            last = rows.filter(pl.col(column) <= day).group_by("account_id").agg(pl.col(column).max())
+            old = (last[column] < day - timedelta(days=30)).mean()
+            assert 0 < old < 0.06, f"{table}: {old:.0%} of scores are older than 30 days on {day:%d %B}"
+        again = rows.filter(pl.col(column) > ENDS_AT)
+        assert len(again) > 50
+        assert again["account_id"].is_unique().all()
