@@ -102,7 +102,8 @@ def _require_current(known: pl.DataFrame, current_policy: Any, instant: datetime
         source, name = silo.table.split(".")
         last = known.filter((pl.col("source") == source) & (pl.col("table_name") == name))["extracted_at"].max()
         if last is None or instant - last > timedelta(hours=silo.late_after_hours):  # type: ignore[operator]
-            behind.append(f"{silo.table} (last {'never' if last is None else f'{last}Z'}, at most {silo.late_after_hours} h)")
+            told = "never" if last is None else f"{last!s}Z"
+            behind.append(f"{silo.table} (last {told}, at most {silo.late_after_hours} h)")
     if behind:
         raise AuditFailed(
             f"what is known is too old to judge by at {instant.isoformat()}Z: {', '.join(behind)}",
