@@ -107,7 +107,7 @@ def _require_current(known: pl.DataFrame, current_policy: Any, instant: datetime
     if behind:
         raise AuditFailed(
             f"what is known is too old to judge by at {instant.isoformat()}Z: {', '.join(behind)}",
-            hint="nothing was rolled back; let the sources deliver and call again, or take offers off with candor kill",
+            hint="nothing was rolled back; let the sources deliver and call again",
         )
 
 
