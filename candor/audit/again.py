@@ -61,7 +61,7 @@ def judge(
     if not book.pack_valid_from <= instant < book.pack_valid_to:
         raise AuditFailed(
             f"the policy is in force from {book.pack_valid_from} to {book.pack_valid_to}, not at {instant.isoformat()}Z",
-            hint="nothing was rolled back; put a policy in force into CANDOR_POLICY_DIR, or take offers off with candor kill",
+            hint="nothing was rolled back; put a policy in force into CANDOR_POLICY_DIR",
         )
     known = pl.from_arrow(connection.execute(KNOWN, [instant]).to_arrow_table())
     assert isinstance(known, pl.DataFrame)
