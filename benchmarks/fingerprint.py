@@ -21,6 +21,11 @@ def published_files(folder: Path) -> dict[str, str]:
     }
 
 
+def chain(folder: Path) -> dict[str, str]:
+    """sha256 of every entry of the chain of published runs."""
+    return {f"chain/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.json"))}
+
+
 def serving_store(store: Path | str) -> dict[str, str]:
     """sha256 over all rows, ordered, of every table of the serving store, without the wall-clock columns; empty without a store.
 
@@ -56,7 +61,7 @@ def state_tables(warehouse: Path) -> dict[str, str]:
 
 
 def of_state(state_dir: Path, store: str | None = None) -> dict[str, str]:
-    """Every hash of one state folder: published files of both faces, serving store, key map, arms and past decisions.
+    """Every hash of one state folder: published files of both faces and their chain, serving store, key map, arms and past decisions.
 
     `store` is the URL of a serving store that is not the folder's own.
     """
@@ -64,6 +69,7 @@ def of_state(state_dir: Path, store: str | None = None) -> dict[str, str]:
     return {
         **{f"published/{name}": value for name, value in published_files(state_dir / "published").items()},
         **{f"restricted/{name}": value for name, value in restricted.items()},
+        **chain(state_dir / "published" / "chain"),
         **{f"serving/{name}": value for name, value in serving_store(store or state_dir / "serving" / "offers.sqlite").items()},
         **state_tables(state_dir / "warehouse" / "candor.duckdb"),
     }

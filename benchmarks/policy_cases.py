@@ -296,8 +296,12 @@ def case(case_id: str, of: random.Random) -> Row:
 
 def cases(seed: int, count: int) -> list[Row]:
     """`count` random cases; the same seed gives the same."""
-    of = random.Random(seed)
-    return [case(f"s{seed}-{number:07}", of) for number in range(count)]
+    of, drawn = random.Random(seed), random.Random(-seed - 1)
+    # Of its own stream: the draw of the quarter has nothing to do with anything else, here as there.
+    return [
+        case(f"s{seed}-{number:07}", of) | {"u_is_withheld": drawn.choices((False, True, None), (90, 8, 2))[0]}
+        for number in range(count)
+    ]
 
 
 def as_table(rows: list[Row]) -> pa.Table:

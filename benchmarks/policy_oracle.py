@@ -175,6 +175,8 @@ def judged(f: Row) -> Iterator[tuple[str, str, str, list[Truth], dict[str, Any],
     yield "ENG-SILO-LATE", "HOLD", internal, [], {"DQ_SILO_LATE": f["o_silos_in_time"]}, []
     yield "ENG-SILO-MISSING", "HOLD", internal, [], {"DQ_SILO_MISSING": f["o_silos_delivered"]}, []
     yield "ENG-TEST", "BLOCK", internal, [], {"ENG_TEST_PERSON": no(f["u_is_test"])}, []
+    if f["o_is_promotion"] is not False:
+        yield "ENG-WITHHOLD", "BLOCK", restricted, [f["o_is_promotion"]], {"ENG_STANDING_WITHHOLD": no(f["u_is_withheld"])}, []
 
     sanctions, listed = f["u_sanctions_status"], f["u_wallet_sanctioned"]
     yield (

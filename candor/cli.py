@@ -15,6 +15,7 @@ from candor.errors import CandorError, UsageError
 from candor.identity import command as identity_command
 from candor.identity.resolution.command import resolve as identity_resolve
 from candor.identity.wallets.command import graph as wallet_graph
+from candor.ledger import command as ledger_command
 from candor.policy.command import app as policy_app
 
 app = typer.Typer(
@@ -39,6 +40,8 @@ identity_app.command("graph")(wallet_graph)
 catalogue_app = typer.Typer(no_args_is_help=True, help="Whether what the shop says of its offers may be said.")
 app.add_typer(catalogue_app, name="catalogue")
 catalogue_app.command("lint")(catalogue_lint)
+app.add_typer(ledger_command.app, name="ledger")
+app.command()(ledger_command.explain)
 
 AsOf = Annotated[
     str,

@@ -50,7 +50,12 @@ STAGES = (
     Stage(
         "eligibility",
         "facts, rule hits, the candidates that remain",
-        (("candor.catalogue:run",), ("candor.transform:build", "eligibility"), ("candor.silos:withheld",)),
+        (
+            ("candor.catalogue:run",),
+            ("candor.withholding:run",),
+            ("candor.transform:build", "eligibility"),
+            ("candor.silos:withheld",),
+        ),
     ),
     Stage("gate_features", "refuse features and candidates out of range", (("candor.gates:run", "features"),)),
     Stage("champion", "find the model in use, or end the run here", (("candor.scoring:choose_champion",),)),

@@ -1,8 +1,8 @@
 """The audit: permission of every staged offer derived again, from raw deliveries, by a second implementation.
 
 It is written from the definitions in policy/facts.yml and the texts of the rules, in Polars, and shares no code with the SQL that decided.
-Taken as given, because they are inputs of both: identity.person_identifiers (who is who), state.arms, state.phone_numbers (the answers
-of the phone library), core.people.lifecycle_stage, and the policy's tables. It blocks; it never edits.
+Taken as given, because they are inputs of both: identity.person_identifiers (who is who), state.arms, vault.state.withheld,
+state.phone_numbers (the answers of the phone library), core.people.lifecycle_stage, and the policy's tables. It blocks; it never edits.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
     from candor.publishing import staged_hash
 
     settings = settings or settings_module.load()
-    with connect(settings) as connection:
+    with connect(settings, restricted=True) as connection:
         pinned = runs.current(connection, as_of)
         hashed = staged_hash(connection)
         rules = rulebooks.load(settings.state_dir / "policy" / pinned.policy_version, settings.shop)

@@ -105,6 +105,7 @@ def _person_facts(
         known,
         given.stages.lazy(),
         arms,
+        given.withheld.lazy().with_columns(pl.lit(True).alias("is_withheld")),
         people.made_for_testing(raw, accounts, stated),
         people.kyc_facts(raw, records, accounts),
         people.regimes(raw, book, accounts, records, given.identifiers, given.phone_numbers),
@@ -130,6 +131,7 @@ def _person_facts(
     facts = facts.with_columns(
         pl.col("is_known_person").fill_null(False),
         pl.col("is_treated").fill_null(False),
+        pl.col("is_withheld").fill_null(False),
         pl.col("is_made_for_testing").fill_null(False),
         pl.col("u_risk_profile").fill_null("unknown"),
         pl.col("u_perm_regimes").list.eval(is_optout).list.all().alias("is_optout_email"),

@@ -41,6 +41,7 @@ class Inputs:
     identifiers: pl.DataFrame  # person_id, identifier_kind, identifier, is_weak of the staged persons
     stages: pl.DataFrame  # person_id, u_stage
     arms: pl.DataFrame  # person_id, arm, batch_seq
+    withheld: pl.DataFrame  # person_id of those drawn to get no promotions this quarter
     past_decisions: pl.DataFrame  # person_id, decision_id, offer_id, at: pushed promotions that earlier runs published
     penalties: pl.DataFrame  # decision_id, penalty_bp: what the run took off each staged offer's rank
     phone_numbers: pl.DataFrame
@@ -69,6 +70,7 @@ def read(connection: duckdb.DuckDBPyConnection, run: Run, *, people_at_a_time: i
     phone_numbers = _table(connection, "state", "phone_numbers", ["raw", "country", "phone_std", "phone_country", "is_valid"])
     weak = _table(connection, "identity", "evidence_classes", ["evidence_rank", "is_weak"]).filter("is_weak")["evidence_rank"]
     weak = weak.cast(pl.Int8)
+    quarter = f"{run.as_of.year}-Q{(run.as_of.month - 1) // 3 + 1}"
     read_rows = 0
     for start in range(0, max(len(people), 1), people_at_a_time):
         wanted = people.slice(start, people_at_a_time)
@@ -84,6 +86,7 @@ def read(connection: duckdb.DuckDBPyConnection, run: Run, *, people_at_a_time: i
         )
         stages = _table(connection, "core", "people", ["person_id", "lifecycle_stage"], between)
         arms = _table(connection, "state", "arms", ["person_id", "arm", "batch_seq"], between)
+        drawn = _table(connection, "vault.state", "withheld", ["person_id", "quarter", "batch_seq"], between)
         yield Inputs(
             staged=staged.with_columns(pl.col("decision_id").is_in(twice["decision_id"].implode()).alias("is_twice")),
             identifiers=identifiers.join(wanted, on="person_id", how="semi")
@@ -91,6 +94,10 @@ def read(connection: duckdb.DuckDBPyConnection, run: Run, *, people_at_a_time: i
             .drop("evidence_rank"),
             stages=stages.rename({"lifecycle_stage": "u_stage"}).join(wanted, on="person_id", how="semi"),
             arms=arms.filter(pl.col("batch_seq") <= run.batch_seq).join(wanted, on="person_id", how="semi"),
+            withheld=drawn.filter(pl.col("quarter") == quarter, pl.col("batch_seq") <= run.batch_seq)
+            .select("person_id")
+            .join(wanted, on="person_id", how="semi")
+            .unique(),
             past_decisions=_past_decisions(connection, run, wanted, between),
             penalties=_penalties(connection, staged, between),
             phone_numbers=phone_numbers,

@@ -140,6 +140,8 @@ def _row_checks(context: Any) -> list[Check]:
               (col("planned") >= context.rulebook.pack_valid_from) & (col("planned") < context.rulebook.pack_valid_to)),
         Check("ENGINE", "ENG_TEST_PERSON", "nobody whom somebody made up to test", "exchange.accounts, crm.contacts", always,
               ~col("is_made_for_testing")),
+        Check("ENGINE", "ENG_STANDING_WITHHOLD", "no promotion to whom the draw of the quarter leaves without", "vault.state.withheld",
+              col("o_is_promotion"), ~col("is_withheld"), RESTRICTED),
         Check("ENGINE", "OFFER_NOT_STARTED", "the offer has started at the planned delivery", "o_starts_at", always,
               col("planned") >= col("o_starts_at")),
         Check("ENGINE", "OFFER_EXPIRED", "the offer has not ended at the planned delivery, in any zone of the person",

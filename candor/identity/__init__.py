@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor import runs, transform
 from candor import settings as settings_module
-from candor.identity import clusters, graph, keys, memory, overrides, probabilistic
+from candor.identity import clusters, graph, keys, memory, overrides, probabilistic, scopes
 from candor.warehouse import connect, sql_timestamp
 
 if TYPE_CHECKING:
@@ -85,21 +85,21 @@ def assign(
 ) -> dict[str, Any]:
     """Clusters and keys written from the tables of schema `identity`, in one transaction; the counts of what was done.
 
-    Of the day after a batch that is remembered only what something new touches is computed (`memory`), with the same result.
+    Of the day after a batch that is remembered only what something new touches is computed (`memory`, `scopes`), with the same result.
     """
     keys.prepare(connection)
     connection.execute("begin")
     try:
         linked = overrides.link(connection, overruled)
-        scope = memory.open_scope(
+        scope = scopes.open_scope(
             connection, batch_seq=batch_seq, guards=GUARDS_VERSION, hash_key=hash_key, overrides=overruled
         )
         formed = clusters.form(connection, graph.intern(connection), overruled)
-        cut = clusters.move_cuts(connection, *scope.with_standing_cuts(formed))
+        cut = clusters.move_cuts(connection, formed, is_whole=scope.is_whole)
         given = keys.give(connection, formed, batch_seq=batch_seq, hash_key=hash_key)
         keyed = keys.write(connection, formed, given, batch_seq=batch_seq, is_whole=scope.is_whole)
         memory.remember(connection, scope, formed, given, batch_seq=batch_seq)
-        memory.close_scope(connection, scope)
+        scopes.close_scope(connection, scope)
         connection.execute("delete from state.identity_rules where batch_seq = ?", [batch_seq])
         connection.execute("insert into state.identity_rules values (?, ?)", [batch_seq, rule_version])
         counts = _counts(connection)

@@ -26,7 +26,7 @@ select
     nodes.node,
     datediff('day', date '1800-01-01', claims.birth_date)::integer as born,
     case when claims.is_verified and claims.name is not null then (hash(claims.name) >> 1)::bigint end as checked_name,
-    claims.row_hash
+    claims.row_key
 from scope_claims as claims
 inner join nodes
     on node_key(claims.record_kind, claims.record_id) = nodes.key
@@ -66,6 +66,49 @@ inner join checked as other
     and one.node < other.node
 where not is_same_name(one.name, one.first_name, one.last_name, other.name, other.first_name, other.last_name)
 order by all
+"""
+
+
+# The ends of links stand in the order of nodes, those of edges as dbt wrote them.
+CUTS = """
+create temp table cuts as
+with
+
+cut as (
+
+    select
+        case when links.is_turned then links.other_node else links.node end as node,
+        case when links.is_turned then links.node else links.other_node end as other_node,
+        links.evidence_rank,
+        links.first_known_at,
+        links.row_key,
+        cut_arrays.reason
+
+    from links
+
+    inner join cut_arrays
+        on links.edge = cut_arrays.edge
+
+)
+
+select
+    cut.node,
+    one.identifier_kind,
+    one.identifier,
+    other.identifier_kind as other_kind,
+    other.identifier as other_identifier,
+    classes.evidence,
+    classes.evidence_rank,
+    cut.first_known_at,
+    cut.reason,
+    cut.row_key
+from cut
+inner join nodes as one
+    on cut.node = one.node
+inner join nodes as other
+    on cut.other_node = other.node
+inner join identity.evidence_classes as classes
+    on cut.evidence_rank = classes.evidence_rank
 """
 
 
@@ -164,33 +207,25 @@ def find(connection: duckdb.DuckDBPyConnection, identifier: tuple[str, str]) -> 
     return None if row is None else int(row[0])
 
 
-def move_cuts(connection: duckdb.DuckDBPyConnection, places: np.ndarray, reasons: np.ndarray) -> int:
-    """Move edges that guards cut from identity.edges to identity.dropped_edges, by their places there; how many.
+def move_cuts(connection: duckdb.DuckDBPyConnection, formed: Clusters, *, is_whole: bool) -> int:
+    """Move edges that guards cut from identity.edges to identity.dropped_edges; how many.
 
-    `reasons` are codes of `guards.REASONS`.
+    When not `is_whole`, so does what was cut in the last batch and stands (identity.memory_cuts). Leaves the temp table `cuts` of those
+    of this batch.
     """
     import numpy as np
     import pyarrow as pa
 
-    if len(places) == 0:
-        return 0
     names = np.array([guards.REASONS.get(code, "") for code in range(max(guards.REASONS) + 1)])
-    connection.register("cut_arrays", pa.table({"edge": places, "reason": pa.array(names[reasons].tolist(), pa.string())}))
-    connection.execute(
-        "create temp table cuts as select * from cut_arrays"
-    )  # of arrays DuckDB does not know that they are short
+    reasons = names[formed.cut[formed.cut > 0]].tolist()
+    connection.register("cut_arrays", pa.table({"edge": formed.cut_edge, "reason": pa.array(reasons, pa.string())}))
+    connection.execute(CUTS)
     connection.unregister("cut_arrays")
-    connection.execute(
-        """
-        insert into identity.dropped_edges by name
-        select
-            edges.*,
-            cuts.reason
-        from identity.edges
-        inner join cuts
-            on edges.rowid = cuts.edge
-        """
-    )
-    connection.execute("delete from identity.edges where rowid in (select edge from cuts)")
-    connection.execute("drop table cuts")
-    return len(places)
+    dropped = "select * from cuts" if is_whole else "select * from cuts union all by name select * from identity.memory_cuts"
+    connection.execute(f"create temp table all_cuts as {dropped}")
+    columns = "identifier_kind, identifier, other_kind, other_identifier, evidence, evidence_rank, first_known_at, reason"
+    connection.execute(f"insert into identity.dropped_edges by name select {columns} from all_cuts")
+    connection.execute("delete from identity.edges where row_key in (select row_key from all_cuts)")
+    (count,) = connection.execute("select count(*) from all_cuts").fetchall()[0]
+    connection.execute("drop table all_cuts")
+    return int(count)

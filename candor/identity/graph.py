@@ -21,7 +21,8 @@ select
     identifiers.identifier,
     kinds.anchor_priority::tinyint as kind,
     node_key(identifiers.identifier_kind, identifiers.identifier) as key,
-    identifiers.row_hash
+    identifiers.identifier_key,
+    identifiers.row_key
 from (select * from scope_identifiers where {IS_NODE}) as identifiers
 inner join identity.identifier_kinds as kinds
     on identifiers.identifier_kind = kinds.identifier_kind
@@ -54,17 +55,19 @@ create or replace temp table links as
 select
     least(one.node, other.node) as node,
     greatest(one.node, other.node) as other_node,
-    edges.evidence_rank::tinyint as evidence_rank,
-    edges.known_ms,
+    one.node > other.node as is_turned,
+    edges.evidence_rank,
+    edges.first_known_at,
+    epoch_ms(edges.first_known_at) as known_ms,
     edges.place as edge,
-    edges.row_hash
+    edges.row_key
 from {edges} as edges
 inner join nodes as one
     on {one} = one.key
 inner join nodes as other
     on {other} = other.key
 """
-BY_HASH = {"edges": "scope_edges", "one": "edges.one_key", "other": "edges.other_key"}
+BY_HASH = {"edges": "scope_edges", "one": "edges.identifier_key", "other": "edges.other_key"}
 BY_NAME = {
     "edges": """(
     select

@@ -98,7 +98,10 @@ LINK = (
         $other as other_identifier,
         classes.evidence,
         classes.evidence_rank,
-        $since::timestamp as first_known_at
+        $since::timestamp as first_known_at,
+        identifier_key($kind, $identifier) as identifier_key,
+        identifier_key($other_kind, $other) as other_key,
+        edge_row_key(identifier_key($kind, $identifier), identifier_key($other_kind, $other), classes.evidence_rank, $since) as row_key
     from identity.evidence_classes as classes
     where classes.evidence = 'operator'
     """,

@@ -199,22 +199,40 @@ order by
 
 WRITE = """
 insert into identity.edges by name
+with
+
+links as (
+
+    select
+        'account_id' as identifier_kind,
+        chosen_links.account_id as identifier,
+        'contact_id' as other_kind,
+        chosen_links.contact_id as other_identifier,
+        classes.evidence,
+        classes.evidence_rank,
+        greatest(accounts.known_at, contacts.known_at) as first_known_at,
+        identifier_key('account_id', chosen_links.account_id) as identifier_key,
+        identifier_key('contact_id', chosen_links.contact_id) as other_key
+
+    from chosen_links
+
+    inner join identity.evidence_classes as classes
+        on classes.evidence = 'probabilistic'
+
+    inner join {staging}.stg_exchange__accounts as accounts
+        on chosen_links.account_id = accounts.account_id
+
+    inner join {staging}.stg_crm__contacts as contacts
+        on chosen_links.contact_id = contacts.contact_id
+
+    where chosen_links.is_linked
+
+)
+
 select
-    'account_id' as identifier_kind,
-    chosen_links.account_id as identifier,
-    'contact_id' as other_kind,
-    chosen_links.contact_id as other_identifier,
-    classes.evidence,
-    classes.evidence_rank,
-    greatest(accounts.known_at, contacts.known_at) as first_known_at
-from chosen_links
-inner join identity.evidence_classes as classes
-    on classes.evidence = 'probabilistic'
-inner join {staging}.stg_exchange__accounts as accounts
-    on chosen_links.account_id = accounts.account_id
-inner join {staging}.stg_crm__contacts as contacts
-    on chosen_links.contact_id = contacts.contact_id
-where chosen_links.is_linked
+    *,
+    edge_row_key(identifier_key, other_key, evidence_rank, first_known_at) as row_key
+from links
 order by
     identifier,
     other_identifier

@@ -16,19 +16,30 @@ from candor.policy.model import Check, Policy, Rule, Scope
 
 # What the engine itself blocks, through the same path as the pack.
 _EVERYTHING = Scope(promotion_only=False)
+_PROMOTIONS = Scope(promotion_only=True)
 
 
-def _engine_rule(rule_id: str, title: str, grain: str, code: str, require: str, statement: str, effect: str = "BLOCK") -> Rule:
+def _engine_rule(
+    rule_id: str,
+    title: str,
+    grain: str,
+    code: str,
+    require: str,
+    statement: str,
+    effect: str = "BLOCK",
+    visibility: str = "internal",
+    scope: Scope = _EVERYTHING,
+) -> Rule:
     return Rule(
         rule_id=rule_id,
         version=1,
         title=title,
         effect=effect,
-        visibility="internal",
+        visibility=visibility,
         grain=grain,
         starts_at=None,
         ends_at=None,
-        scope=_EVERYTHING,
+        scope=scope,
         when=None,
         checks=(Check(code, require),),
         obligations=(),
@@ -87,6 +98,17 @@ def engine_rules(policy: Policy) -> tuple[Rule, ...]:
                 "ENG_TEST_PERSON",
                 "not u_is_test",
                 "Accounts made for testing get no offers.",
+            ),
+            (
+                "ENG-WITHHOLD",
+                "Not drawn to get no promotions this quarter",
+                "user",
+                "ENG_STANDING_WITHHOLD",
+                "not u_is_withheld",
+                "Some people, drawn anew each quarter, get no promotions for no reason, so that getting none says nothing.",
+                "BLOCK",
+                "restricted",
+                _PROMOTIONS,
             ),
         )
     )

@@ -48,7 +48,7 @@ def known_at(grain: str, fact: str, dictionary: frozenset[str]) -> bool:
     kind = fact[:2]
     of_person = (kind == "u_" and fact not in PRODUCT_FACTS) or fact in {"d_age", "c_list_parse_complete"}
     if grain == "user":
-        return of_person or fact in {"o_is_promotion", "u_is_test"}
+        return of_person or fact in {"o_is_promotion", "u_is_test", "u_is_withheld"}
     if grain == "user_x_product":
         return of_person or fact in PRODUCT_FACTS or kind == "m_" or fact in CLASS_FACTS or fact == "c_vol_rank"
     if grain == "user_x_channel":

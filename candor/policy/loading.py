@@ -20,6 +20,8 @@ from candor.policy.identity_overrides import FILE, read_overrides
 from candor.policy.model import Fact, Policy, ProductLine, Silo
 from candor.policy.packs import FACT_NAME, facts_read, in_parts, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
+from candor.policy.texts import FILE as TEXTS_FILE
+from candor.policy.texts import read_texts, tellable
 from candor.policy.worth import check_objectives, education_ratio, incentive_budget
 
 
@@ -38,7 +40,8 @@ def load(folder: Path, shop: str) -> Policy:
     nodes = {"shop": shop_node, "facts": facts_node, "pack": pack_node, **others}
     if (folder / FILE).is_file():  # a shop that overrules nothing need not say so
         nodes["identity_overrides"] = read(folder / FILE, problems)
-
+    if (folder / TEXTS_FILE).is_file():  # without them everybody gets the constant sentence
+        nodes["texts"] = read(folder / TEXTS_FILE, problems)
     if (folder / FATF_FILE).is_file():  # without it nobody's standing is known, which holds
         nodes["fatf"] = read(folder / FATF_FILE, problems)
 
@@ -62,6 +65,7 @@ def load(folder: Path, shop: str) -> Policy:
     role_names = {str(node.get("role")) for node in roles}
     overrides = read_overrides(nodes.get("identity_overrides"), role_names, problems)
     fatf = read_fatf(nodes.get("fatf"), problems)
+    customer_texts, constant_text = read_texts(nodes.get("texts"), tellable(pack_node), problems)
     silos = _silos(others["silos"], facts, role_names, problems)
     experiments = _experiments(others["experiments"], problems)
     brand = read_brand(others["brand"], problems)
@@ -121,6 +125,8 @@ def load(folder: Path, shop: str) -> Policy:
         incentive_budget_usd=budget,
         holdout_share=float(experiments["holdout_share"]),
         salt=experiments["salt"],
+        withhold_share=float(experiments["withhold_share"]),
+        withhold_salt=experiments["withhold_salt"],
         roles=tuple((row["role"], row["holder"], tuple(row["approves"])) for row in roles),
         leaves_out=MappingProxyType(leaves_out),
         silos=silos,
@@ -131,6 +137,8 @@ def load(folder: Path, shop: str) -> Policy:
         ),
         identity_overrides=overrides,
         fatf=fatf,
+        texts=customer_texts,
+        constant_text=constant_text,
     )
 
 
@@ -218,16 +226,17 @@ def _experiments(node: Node | None, problems: Problems) -> Node:
     if not isinstance(made, Node):
         problems.add("experiments.yml", None, "experiments", "must be a mapping")
         return Node()
-    if (
-        keys(made, specs.EXPERIMENT, file="experiments.yml", where="experiments", problems=problems)
-        and not 0 <= made["holdout_share"] < 1
-    ):
-        problems.add(
-            "experiments.yml",
-            made.lines["holdout_share"],
-            "holdout_share",
-            f"must be from 0 to below 1, is {made['holdout_share']}",
-        )
+    if keys(made, specs.EXPERIMENT, file="experiments.yml", where="experiments", problems=problems):
+        for share in ("holdout_share", "withhold_share"):
+            if not 0 <= made[share] < 1:
+                problems.add("experiments.yml", made.lines[share], share, f"must be from 0 to below 1, is {made[share]}")
+        if made["salt"] == made["withhold_salt"]:
+            problems.add(
+                "experiments.yml",
+                made.lines["withhold_salt"],
+                "withhold_salt",
+                "must differ from salt, or the same people are drawn",
+            )
     return made
 
 

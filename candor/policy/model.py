@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from candor.policy.texts import CONSTANT
 
 if TYPE_CHECKING:
     from candor.identity.overrides import Override
@@ -139,6 +141,8 @@ class Policy:
     incentive_budget_usd: float | None  # of a run; None: no limit
     holdout_share: float
     salt: str
+    withhold_share: float
+    withhold_salt: str
     roles: tuple[tuple[str, str, tuple[str, ...]], ...]
     leaves_out: Mapping[str, str]  # rules of the pack that do not concern the shop, with the reason; they are not among `rules`
     brand: Brand
@@ -147,3 +151,5 @@ class Policy:
     silos: tuple[Silo, ...] = ()
     fatf: tuple[FatfList, ...] = ()
     identity_overrides: tuple[Override, ...] = ()  # of all time; which hold depends on the run's as_of
+    texts: Mapping[str, str] = field(default_factory=dict)  # what a customer is told, by code
+    constant_text: str = CONSTANT  # and for everything else

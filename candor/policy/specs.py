@@ -162,7 +162,7 @@ OBJECTIVES = (
     "exploration_share",
 )
 VALUE = {"name": text, "value": number, "why": text}
-EXPERIMENT = {"holdout_share": number, "salt": text}
+EXPERIMENT = {"holdout_share": number, "salt": text, "withhold_share": number, "withhold_salt": text}
 SILO = {
     "table": text,
     "when_late": one_of("degrade", "stop"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from candor.errors import PolicyError
-from candor.policy import compiling
+from candor.policy import compiling, rulebook
 from candor.policy.grains import ALL_GRAINS
 from candor.policy.loading import load
 from candor.policy.model import Policy
@@ -83,9 +83,11 @@ TABLES = {
     "education_ratio": "lifecycle_stage varchar, promotions_per_education double",
     "budgets": "name varchar, limit_usd double",
     "rule_codes": "code varchar, rule_id varchar, v integer, effect varchar, visibility varchar, grain varchar, title varchar",
+    "rulebook": rulebook.COLUMNS,
+    "texts": "otherwise varchar",
     "facts": "fact varchar, type varchar, max_age_hours integer, visibility varchar, sources varchar[]",
     "sensitive_features": "feature varchar",
-    "experiments": "holdout_share double, salt varchar",
+    "experiments": "holdout_share double, salt varchar, withhold_share double, withhold_salt varchar",
     "silos": (
         "feed varchar, when_late varchar, late_after_hours integer, needed_for varchar[], features varchar[], owner varchar, why varchar"
     ),
@@ -134,13 +136,15 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
         "education_ratio": list(policy.promotions_per_education),
         "budgets": [("incentives", policy.incentive_budget_usd)],
         "rule_codes": list(compiling.codes(policy)),
+        "rulebook": rulebook.rows(policy),
+        "texts": [(policy.constant_text,)],
         "facts": [
             (fact.name, fact.type, fact.max_age_hours, fact.visibility, list(fact.sources))
             for fact in policy.facts.values()
             if fact.awaits is None and not fact.is_of_cases
         ],
         "sensitive_features": [(feature,) for feature in policy.sensitive_features],
-        "experiments": [(policy.holdout_share, policy.salt)],
+        "experiments": [(policy.holdout_share, policy.salt, policy.withhold_share, policy.withhold_salt)],
         "silos": [
             (
                 silo.table,

@@ -1,7 +1,7 @@
 """The published Parquet files of a run: what people look at later, without opening the warehouse.
 
 Every file is ordered by all that names its rows, and holds nothing that changes from one execution to the next, so the same run gives the same
-bytes. A folder appears whole; a rerun replaces it file by file, with the same bytes.
+bytes. A folder appears whole; a rerun replaces it file by file, with the same bytes, or is refused (`candor.ledger.chain`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from candor.hashing import hashed, hashed_kind
 from candor.identity import published as identity
+from candor.ledger import chain
+from candor.ledger import files as ledger
 from candor.publishing.lookups import LOOKUPS
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ OPEN_FILES = {
         "batch_seq, person_id, identifier_kind, identifier",
     ),
     **identity.FILES,
+    **ledger.OPEN_FILES,
     "hygiene": ("select * from core.hygiene_shares", "source"),
     "hygiene_trends": (
         "select * exclude (earlier_values) from hygiene.trends union all by name select * exclude (earlier_values) from core.hygiene_trends",
@@ -60,7 +63,10 @@ OPEN_FILES = {
 
 
 def write(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> dict[str, int]:
-    """Rows per published file; restricted ones, named `restricted/…`, went to the folder of mode 0700."""
+    """Rows per published file; restricted ones, named `restricted/…`, went to the folder of mode 0700.
+
+    Raises LedgerBroken, before anything was replaced, when the run was published with other rows.
+    """
     restricted = {
         name: (f'select * from vault."{schema}"."{name}"', "all")
         for schema, name in connection.execute(
@@ -75,15 +81,28 @@ def write(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -
             """
         ).fetchall()
     }
+    restricted |= ledger.restricted_files(connection)
     settings.restricted_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    rows = _write_folder(connection, settings.restricted_published_dir / run.run_id, restricted, run, mode=0o700)
-    counts = {f"restricted/{name}": count for name, count in rows.items()}
-    return _write_folder(connection, settings.published_dir / run.run_id, OPEN_FILES, run, mode=0o755) | counts
+    faces = {"restricted": (restricted, 0o700), "published": (OPEN_FILES, 0o755)}
+    folders = chain.folders(settings, run.run_id)
+    beside, counts = {}, {}
+    for face, (files, mode) in faces.items():
+        beside[face], counts[face] = _write_beside(connection, folders[face], files, run, mode=mode)
+    try:
+        chain.keep_published(connection, settings, run, beside)
+    except chain.LedgerBroken:
+        for folder in beside.values():
+            shutil.rmtree(folder)
+        raise
+    for face, folder in beside.items():
+        replace_files(folder, folders[face])
+    return counts["published"] | {f"restricted/{name}": count for name, count in counts["restricted"].items()}
 
 
-def _write_folder(
+def _write_beside(
     connection: duckdb.DuckDBPyConnection, folder: Path, files: dict[str, tuple[str, str]], run: Run, *, mode: int
-) -> dict[str, int]:
+) -> tuple[Path, dict[str, int]]:
+    """(the folder beside `folder` that holds its next files, rows per file)."""
     folder.parent.mkdir(parents=True, exist_ok=True, mode=mode)
     beside = folder.with_name(f".{folder.name}.next")
     shutil.rmtree(beside, ignore_errors=True)  # left behind by an execution that was killed
@@ -91,8 +110,7 @@ def _write_folder(
     rows = {
         name: to_parquet(connection, query, order, beside / f"{name}.parquet", run) for name, (query, order) in files.items()
     }
-    replace_files(beside, folder)
-    return rows
+    return beside, rows
 
 
 def to_parquet(connection: duckdb.DuckDBPyConnection, query: str, order: str, file: Path, run: Run) -> int:

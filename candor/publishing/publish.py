@@ -1,6 +1,7 @@
 """Publish one run: files, memory of what was decided, and last the serving store in one transaction.
 
-The order is chosen for a kill at any point. Files nobody points to yet do no harm. `state.decisions` counts against frequency caps before
+The order is chosen for a kill at any point. Files nobody points to yet do no harm. The run's entry in the chain stands before anybody sees
+an offer of it. `state.decisions` counts against frequency caps before
 the first customer can see an offer, never after. The store's single commit is the moment the run is live.
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from candor import runs
 from candor import settings as settings_module
 from candor.hashing import install
+from candor.ledger import chain
 from candor.publishing import export, store
 from candor.publishing.lookups import LOOKUPS
 from candor.publishing.staged import require_permission
@@ -54,12 +56,20 @@ def run(as_of: datetime, settings: Settings | None = None, *, make_current: bool
         audit = require_permission(connection, settings, current)
         install(connection, settings)
         counts = export.write(connection, settings, current)
+        entry = chain.append(connection, settings, current)
         remember_decisions(connection, current)
         live = publish_to_store(connection, settings, current, audit, counts, make_current)
         channels = connection.execute(
             "select channel, count(*) from decisions.staged_offers group by channel order by channel"
         ).fetchall()
-    return {"run_id": current.run_id, **live, "offers_by_channel": dict(channels), "files": counts}
+    return {
+        "run_id": current.run_id,
+        **live,
+        "offers_by_channel": dict(channels),
+        "files": counts,
+        "ledger_entry": entry.sequence,
+        "ledger_hash": entry.hash,
+    }
 
 
 def remember_decisions(connection: duckdb.DuckDBPyConnection, run: Run) -> int:

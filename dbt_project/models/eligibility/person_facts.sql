@@ -44,6 +44,17 @@ objections as (
 
 ),
 
+withheld as (
+
+    select distinct person_id
+
+    from {{ source('vault_state', 'withheld') }}
+
+    where quarter = strftime({{ as_of() }}, '%Y-Q') || date_part('quarter', {{ as_of() }})
+        and batch_seq <= {{ batch_seq() }}
+
+),
+
 contacts_counted as (
 
     select * from {{ ref('int_person_contacts_counted') }}
@@ -134,6 +145,7 @@ gathered as (
     select
         people.person_id,
         people.is_test as u_is_test,
+        withheld.person_id is not null as u_is_withheld,
         people.market,
         people.language,
         {{ unless_stale('u_sanctions_status', 'screenings.sanctions_status') }} as u_sanctions_status,
@@ -215,6 +227,9 @@ gathered as (
     cross join fresh_facts
 
     cross join latest_runs
+
+    left join withheld
+        on people.person_id = withheld.person_id
 
     left join kyc
         on people.person_id = kyc.person_id

@@ -21,7 +21,9 @@ edges as (
         links.other_identifier,
         evidence_classes.evidence,
         links.evidence_rank,
-        links.first_known_at
+        links.first_known_at,
+        identifier_key(links.identifier_kind, links.identifier) as identifier_key,
+        identifier_key(links.other_kind, links.other_identifier) as other_key
 
     from links
 
@@ -32,4 +34,7 @@ edges as (
 
 )
 
-select * from edges
+select
+    *,
+    edge_row_key(identifier_key, other_key, evidence_rank, first_known_at) as row_key
+from edges

@@ -50,7 +50,8 @@ identifiers as (
         degrees_against_limits.hub_of,
         seen.blocked_why is not null as is_blocked,
         seen.blocked_why,
-        seen.first_known_at
+        seen.first_known_at,
+        identifier_key(seen.identifier_kind, seen.identifier) as identifier_key
 
     from seen
 
@@ -60,4 +61,7 @@ identifiers as (
 
 )
 
-select * from identifiers
+select
+    *,
+    identifier_row_key(identifier_key, is_hub, is_blocked) as row_key
+from identifiers

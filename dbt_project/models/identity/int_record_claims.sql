@@ -75,10 +75,14 @@ record_claims as (
         name,
         is_verified,
         split_part(name, ' ', 1) as first_name,
-        split_part(name, ' ', -1) as last_name
+        split_part(name, ' ', -1) as last_name,
+        identifier_key(record_kind, record_id) as record_key
 
     from claims
 
 )
 
-select * from record_claims
+select
+    *,
+    claim_row_key(record_key, birth_date, name, is_verified) as row_key
+from record_claims

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from candor import audit, runs, settings
+from candor import audit, runs, settings, withholding
 from candor.audit.raw import _contract, _polars_type
 from candor.errors import AuditFailed
 from candor.warehouse import connect
@@ -256,6 +256,7 @@ class World:
     stages: dict[str, str] = field(default_factory=dict)
     arms: list[tuple[str, str]] = field(default_factory=list)
     past: list[dict[str, Any]] = field(default_factory=list)
+    withheld: list[tuple[str, str]] = field(default_factory=list)  # person, quarter
     staged: list[dict[str, Any]] = field(default_factory=list)
     phones: list[tuple[str, str]] = field(default_factory=list)
     penalties: dict[str, int] = field(
@@ -333,8 +334,11 @@ class World:
             shop.write_text("".join(kept), encoding="utf-8")
         self.policy(snapshot)
         deliveries = [self._segment(table) for table in sorted({*self.tables, *EMPTY})]
-        with connect(self.settings) as connection:
+        with connect(self.settings, restricted=True) as connection:
             runs.prepare(connection)
+            withholding.prepare(connection)
+            if self.withheld:
+                connection.executemany("insert into vault.state.withheld values (?, ?, 1)", self.withheld)
             connection.executemany("insert into state.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)", deliveries)
             pinned = runs.pin(connection, AS_OF, policy_version="v1")
             for row in self.staged:
@@ -440,6 +444,7 @@ class World:
         self.stages |= {person + suffix: stage for person, stage in other.stages.items()}
         self.penalties |= {person + suffix: points for person, points in other.penalties.items()}
         self.arms += [(person + suffix, arm) for person, arm in other.arms]
+        self.withheld += [(person + suffix, quarter) for person, quarter in other.withheld]
         self.past += [_renamed(row, suffix) for row in other.past]
         self.staged += [_renamed(row, suffix) for row in other.staged]
         self.phones = sorted({*self.phones, *other.phones})

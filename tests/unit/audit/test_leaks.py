@@ -1179,6 +1179,7 @@ LEAKS = {
         {"ROW_REASON_NOT_PERMITTED"},
     ),
     "disclosure_trimmed": (GB_WEB, row(disclosures='["AD_LABEL"]'), {"ROW_TEXT_CHANGED"}),
+    "drawn_to_get_no_promotions": (GB_WEB, lambda world: world.withheld.append(("p-gb", "2026-Q4")), {"ENG_STANDING_WITHHOLD"}),
     "account_for_testing": (GB_WEB, edit("exchange.accounts", "ac-gb", is_test=True), {"ENG_TEST_PERSON"}),
     "address_of_a_tester": (GB_WEB, edit("exchange.accounts", "ac-gb", email="someone@example.TEST "), {"ENG_TEST_PERSON"}),
     "address_of_a_tester_in_the_crm": (
@@ -1229,6 +1230,15 @@ LEAKS = {
 
 
 HARMLESS = {
+    "drawn_last_quarter": (GB_WEB, lambda world: world.withheld.append(("p-gb", "2026-Q3"))),
+    "education_for_whom_the_draw_leaves_without_promotions": (
+        GB_WEB,
+        both(
+            product("education"),
+            edit("catalogue.offers", is_promotion=False),
+            lambda world: world.withheld.append(("p-gb", "2026-Q4")),
+        ),
+    ),
     "reason_of_two_drivers": (
         GB_WEB,
         row(

@@ -19,6 +19,8 @@ def warehouse(staged: list[tuple[str | None, str]]) -> duckdb.DuckDBPyConnection
     connection = duckdb.connect()
     connection.execute(
         """
+        attach ':memory:' as vault; create schema vault.state;
+        create table vault.state.withheld (person_id varchar, quarter varchar, batch_seq bigint);
         create schema decisions; create schema identity; create schema core; create schema state;
         create table decisions.staged_offers (person_id varchar, decision_id varchar);
         create table identity.person_identifiers (

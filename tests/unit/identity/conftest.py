@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import duckdb
 import pytest
 
+from benchmarks.identity import TABLES, functions, keyed
 from candor import identity, runs
 from candor.identity import changes, keys
 from candor.identity.overrides import Override
-from candor.settings import PROJECT_ROOT
 
 KINDS = {"account_id": 1, "contact_id": 2, "device_id": 3, "anonymous_id": 4, "wallet": 5, "email": 6, "phone": 7}
 PREFIXES = {
@@ -48,10 +46,7 @@ class World:
             "insert into identity.evidence_classes values (?, ?, ?)",
             [(name, rank, 1 - rank / 100) for name, rank in RANKS.items()],
         )
-        functions = (PROJECT_ROOT / "dbt_project" / "macros" / "functions.sql").read_text(encoding="utf-8")
-        found = re.search(r"create or replace macro .*?(?={% endmacro)", functions, re.DOTALL)
-        assert found is not None
-        self.connection.execute(found.group().replace("{{ target.database }}.main.", ""))
+        self.connection.execute(functions())
         runs.prepare(self.connection)
         keys.prepare(self.connection)
 
@@ -84,6 +79,7 @@ class World:
         rows = [(kind_of(name), name, name in hubs.split(), name in blocked.split()) for name in names]
         if rows:
             connection.executemany("insert into identity.identifiers values (?, ?, ?, ?)", rows)
+        self._add_keys("identifiers")
         columns = (
             "identifier_kind varchar, identifier varchar, other_kind varchar, other_identifier varchar, "
             "evidence varchar, evidence_rank integer, first_known_at timestamp"
@@ -104,6 +100,7 @@ class World:
                     (known or {}).get(f"{one}-{other}", "2026-11-01"),
                 ],
             )
+        self._add_keys("edges")
         connection.execute(
             "create or replace table vault.identity.int_record_claims (record_kind varchar, record_id varchar, birth_date date, "
             "name varchar, first_name varchar, last_name varchar, is_verified boolean)"
@@ -114,6 +111,7 @@ class World:
                 "insert into vault.identity.int_record_claims values (?, ?, ?, ?, split_part(?, ' ', 1), split_part(?, ' ', -1), ?)",
                 [kind_of(name), name, (born or {}).get(name), told, told, told, told is not None],
             )
+        self._add_keys("claims")
         connection.execute("delete from state.batches where batch_seq = ?", [batch_seq])
         connection.execute(
             "insert into state.batches values (?, timestamp '2026-11-01' + to_days(?::integer), 'r' || ?::varchar, 'p', null)",
@@ -123,6 +121,9 @@ class World:
             connection, batch_seq=batch_seq, hash_key=HASH_KEY, overruled=overruled, rule_version=f"rules of batch {batch_seq}"
         )
         return dict(connection.execute("select identifier, person_id from identity.person_identifiers").fetchall())
+
+    def _add_keys(self, name: str) -> None:
+        self.connection.execute(f"create or replace table {TABLES[name]} as {keyed(name, f'select * from {TABLES[name]}')}")
 
     def table(self, sql: str) -> list[tuple]:
         return self.connection.execute(sql).fetchall()

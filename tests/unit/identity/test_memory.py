@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from candor.identity import graph, keys, memory
+from candor.identity import graph, hashes, keys, scopes
 from candor.identity.overrides import Override
 
 RESULTS = {
@@ -27,7 +27,7 @@ NAMES = ("ada lovelace", "mary shelley", "jonathan smith")
 @pytest.fixture(autouse=True)
 def _never_too_much(monkeypatch):
     """In a small world most people are touched every day; here that is no reason to compute everything."""
-    monkeypatch.setattr(memory, "MOST", 2)
+    monkeypatch.setattr(scopes, "MOST", 2)
 
 
 def results(world) -> dict[str, list[tuple]]:
@@ -181,6 +181,53 @@ def test_an_identifier_that_comes_back_touches_the_person_it_once_was(world, new
     assert results(world) == results(whole)
 
 
+def test_what_was_cut_stays_cut_while_others_are_touched(world, new_world):
+    """Two birth dates on one wallet: a1 and a2 are no one person, on the next day neither, though nothing of theirs is new."""
+    whole = new_world()
+    edges, born = "a1-w1:signed_nonce a2-w1:signed_nonce a1-e1 a2-e2", {"a1": "1990-01-01", "a2": "1960-01-01"}
+    for batch, more in enumerate(("", " a3-e3", " a3-e3 a4-e4"), 1):
+        assert world.run(batch, edges + more, born=born) == run_whole(whole, batch, edges + more, born=born)
+        ends = {(identifier, other) for identifier, other, _ in world.dropped()}
+        assert ends in ({("a1", "w1")}, {("a2", "w1")}, {("a1", "w1"), ("a2", "w1")}), f"day {batch}"
+        assert results(world) == results(whole), f"day {batch}"
+    assert (world.counts["recomputed"], world.counts["touched_families"]) == ("touched", 0)
+
+
+def test_an_operators_edge_carries_the_keys_of_its_row(world):
+    linked = Override("link", ("contact_id", "c2"), ("account_id", "a1"), "x", "y", SINCE, None)
+    world.run(1, "a1-e1 c2-e2", overruled=(linked,))
+    keys_of = "identifier_key(identifier_kind, identifier), identifier_key(other_kind, other_identifier)"
+    assert world.table(
+        "select evidence, identifier_key, other_key, row_key from identity.edges where evidence = 'operator'"
+    ) == world.table(
+        f"select evidence, {keys_of}, edge_row_key({keys_of}, evidence_rank, first_known_at) from identity.edges "
+        "where evidence = 'operator'"
+    )
+    assert world.counts["operator_links"] == 1
+
+
+# Of every function: the values of one row, and another value for each.
+READ_OF_ROWS = {
+    "identifier_row_key": (("1::ubigint", "false", "false"), ("3::ubigint", "true", "true")),
+    "edge_row_key": (
+        ("1::ubigint", "2::ubigint", "5", "timestamp '2026-11-01'"),
+        ("3::ubigint", "3::ubigint", "6", "timestamp '2026-11-02'"),
+    ),
+    "claim_row_key": (
+        ("1::ubigint", "date '1990-01-01'", "'ada lovelace'", "true"),
+        ("3::ubigint", "null", "'ada byron'", "false"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("function", "values"), READ_OF_ROWS.items(), ids=READ_OF_ROWS.keys())
+def test_a_row_has_another_key_when_anything_that_is_read_of_it_changes(function, values, world):
+    row, others = values
+    rows = [row, *((*row[:place], other, *row[place + 1 :]) for place, other in enumerate(others))]
+    calls = [f"{function}({', '.join(each)})" for each in rows]
+    assert len(set(world.table(f"select {', '.join(calls)}")[0])) == len(rows)
+
+
 def forget(world):
     world.connection.execute("drop table identity.memory_edges")
 
@@ -216,7 +263,7 @@ def test_everything_is_computed_when_the_last_batch_does_not_stand(world, new_wo
 
 
 def test_a_day_that_touches_most_people_is_computed_whole(world, monkeypatch):
-    monkeypatch.setattr(memory, "MOST", 0.5)
+    monkeypatch.setattr(scopes, "MOST", 0.5)
     world.run(1, "a1-e1 a2-e2 a3-e3")
     world.run(2, "a1-e1 a2-e2 a3-e3 a1-p1:phone a2-p2:phone")
     assert world.counts["recomputed_because"] == "most people are touched"
@@ -227,8 +274,6 @@ def test_hashes_that_differ_are_those_that_sets_find(seed):
     rng = np.random.default_rng(seed)
     pool = rng.integers(0, 2**64, int(rng.integers(1, 5000)), dtype=np.uint64)
     before, now = (pool[rng.random(len(pool)) < 0.97] for _ in range(2))
-    gone, new = memory.unmatched(before, now)
+    gone, new = hashes.unmatched(np.array_split(before, 3), np.array_split(now, int(rng.integers(1, 4))))
     assert set(before[gone].tolist()) == set(before.tolist()) - set(now.tolist())
     assert set(now[new].tolist()) == set(now.tolist()) - set(before.tolist())
-    few = rng.choice(pool, min(50, len(pool)), replace=False)
-    assert sorted(now[memory.among(now, few)].tolist()) == sorted(set(now.tolist()) & set(few.tolist()))

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from benchmarks.identity import functions, keyed
 from candor.identity import probabilistic
 from candor.identity.resolution import linking
 from candor.settings import PROJECT_ROOT, Settings
@@ -44,6 +45,7 @@ class Shop:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.connection = duckdb.connect(":memory:", config={"threads": 1})
+        self.connection.execute(functions())
         self.connection.execute(TABLES)
         rng = np.random.default_rng(7)
         for person in range(KNOWN + APART):
@@ -70,12 +72,15 @@ class Shop:
             )
             """
         )
+        self.connection.execute(f"create or replace table identity.edges as {keyed('edges', 'select * from identity.edges')}")
         self.connection.execute("create table as_built as select * from identity.edges")
 
     def link(self, batch_seq: int) -> set[tuple[str, str]]:
         """The pairs of accounts and contacts that are edges of class probabilistic after batch `batch_seq`."""
         self.connection.execute("create or replace table identity.edges as select * from as_built")
         probabilistic.link(self.connection, self.settings, batch_seq=batch_seq)
+        keyed_anew = keyed("edges", "select * exclude (identifier_key, other_key, row_key) from identity.edges")
+        assert self.connection.execute(f"select * from identity.edges except {keyed_anew}").fetchall() == []
         return set(
             self.connection.execute(
                 "select identifier, other_identifier from identity.edges where evidence = 'probabilistic'"

@@ -142,7 +142,8 @@ WORSE: dict[str, Any] = {
     "u_dm_objection": True, "u_profiling_objection": True, "u_erasure": True, "u_unsub_email": True, "u_vuln_flag": True, "u_harm_signal": True,
     "u_fincrime_hold": True, "u_adverse_media": "confirmed", "u_dnc": True, "u_gpc": True, "u_glba_optout": True, "u_kyc_conflict": True,
     "u_consent_email": "withdrawn", "u_consent_sms": "withdrawn", "u_consent_push": "withdrawn", "u_consent_chat": "withdrawn",
-    "u_consent_thirdparty": "withdrawn", "u_soft_opt_in": False, "u_tcpa_pewc": False, "u_is_test": True, "u_country_conflict": True,
+    "u_consent_thirdparty": "withdrawn", "u_soft_opt_in": False, "u_tcpa_pewc": False, "u_is_test": True, "u_is_withheld": True,
+    "u_country_conflict": True,
 }  # fmt: skip
 
 

@@ -76,6 +76,20 @@ WRONG = [
     ),
     pytest.param("silos.yml", "late_after_hours: 26", "late_after_hours: 0", "must be at least 1, is 0", id="silo_always_late"),
     pytest.param("silos.yml", "owner: data", "owner: nobody", "owner must be a role of owners.yml", id="silo_without_owner"),
+    pytest.param(
+        "texts.yml",
+        "  KYC_EXPIRED:",
+        "  KYC_EXPIRD:",
+        "KYC_EXPIRD: is no code of a safe rule of the pack",
+        id="text_for_no_code",
+    ),
+    pytest.param(
+        "texts.yml", "  KYC_EXPIRED:", "  FC_EMBARGO:", "so nobody may be told of it", id="text_for_a_restricted_code"
+    ),
+    pytest.param(
+        "texts.yml", "  KYC_EXPIRED:", "  BRD_NOT_APPROVED:", "so nobody may be told of it", id="text_for_an_internal_code"
+    ),
+    pytest.param("texts.yml", "otherwise:", "else:", "otherwise", id="no_constant_sentence"),
     pytest.param("pack.yaml", '"m_rank < 1"', '"m_rnak < 1"', "reads the undeclared fact m_rnak", id="undeclared_fact"),
     pytest.param(
         "pack.yaml",

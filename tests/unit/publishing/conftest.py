@@ -67,6 +67,42 @@ create or replace table decisions.staged_offers (
 create schema if not exists vault.eligibility;
 create or replace table vault.eligibility.person_hits (person_id varchar, code varchar);
 create or replace table vault.eligibility.facts (person_id varchar);
+create schema if not exists policy;
+create or replace table raw.feeds (source varchar, table_name varchar, known_whole_at timestamp);
+create or replace table policy.facts (fact varchar, visibility varchar, max_age_hours integer, sources varchar[]);
+create or replace table policy.rulebook (code varchar, rule_id varchar, v integer);
+create or replace table policy.texts (otherwise varchar);
+create or replace table staging.stg_catalogue__offers (row_hash uuid);
+create or replace table staging.stg_catalogue__creatives as from staging.stg_catalogue__offers;
+create or replace table staging.stg_catalogue__approvals as from staging.stg_catalogue__offers;
+create or replace table eligibility.offer_classes (offer_class varchar, o_is_promotion boolean);
+create or replace table eligibility.offer_facts (
+    creative_id varchar, offer_id varchar, offer_version bigint, product_line varchar, channel varchar, c_channel varchar,
+    o_is_promotion boolean, o_incentive varchar, offer_class varchar
+);
+create or replace table eligibility.creative_choices (language varchar, offer_id varchar, channel varchar, creative_id varchar, locale varchar);
+create or replace table eligibility.market_state (observed_at timestamp, c_vol_rank integer);
+create or replace table vault.eligibility.person_facts (
+    person_id varchar, market varchar, language varchar, place_id varchar, u_embargo boolean, d_age integer
+);
+create or replace table vault.eligibility.person_channel_facts (person_id varchar, rule_channel varchar, d_channel_ok boolean);
+create or replace table vault.eligibility.person_product_facts (person_id varchar, product_line varchar, u_approp varchar);
+create or replace table vault.eligibility.offer_place_facts (creative_id varchar, place_id varchar, d_perm_missing bigint);
+create or replace table vault.eligibility.fact_observations (fact varchar, observed_at timestamp, is_fresh boolean);
+create or replace table vault.eligibility.user_hits (
+    person_id varchar, is_promotion boolean, rule_id varchar, v integer, effect varchar, visibility varchar, code varchar, penalty_bp integer
+);
+create or replace table vault.eligibility.user_product_hits as select * exclude (is_promotion), '' as offer_class from vault.eligibility.user_hits;
+create or replace table vault.eligibility.user_channel_hits as select *, '' as rule_channel from vault.eligibility.user_hits;
+create or replace table vault.eligibility.offer_hits as
+    select * exclude (person_id, is_promotion), '' as creative_id from vault.eligibility.user_hits;
+create or replace table vault.eligibility.offer_regime_hits as select *, '' as place_id from vault.eligibility.offer_hits;
+create or replace table vault.eligibility.pair_hits as
+    select * exclude (is_promotion), '' as offer_id, '' as channel from vault.eligibility.user_hits;
+insert into policy.facts values ('u_embargo', 'restricted', 24, ['compliance.restrictions']);
+insert into vault.eligibility.person_facts values ('ann', 'GB', 'en-GB', 'here', false, 40), ('bob', 'GB', 'en-GB', 'here', true, 41);
+insert into vault.eligibility.user_hits values ('bob', null, 'FC-004', 1, 'BLOCK', 'restricted', 'FC_EMBARGO', 0);
+insert into eligibility.offer_classes values ('spot:true', true), ('education:false', false);
 insert into vault.eligibility.person_hits values ('bob', 'FC_HOLD'), ('ann', 'AGE_UNDER_18');
 insert into staging.stg_exchange__accounts values ('acc_ann', ' A.nn@Gmail.com', 'ann@gmail.com');
 insert into identity.person_identifiers (identifier_kind, identifier, person_id) values

@@ -12,6 +12,8 @@ import pytest
 from benchmarks import fingerprint
 from candor import hashing, publishing, warehouse
 from candor.errors import AuditFailed, CandorError, GateFailed, UsageError
+from candor.ledger.chain import chain_dir
+from candor.ledger.files import CHAINED_RESTRICTED
 from candor.publishing import publish, store
 from tests.unit.publishing.conftest import Shop, make_settings
 
@@ -32,7 +34,9 @@ def state_of(shop):
     )
     with warehouse.connect(shop.settings) as connection:
         content["decisions"] = connection.execute("select * from state.decisions order by all").fetchall()
-    content["files"] = files_of(shop.settings.published_dir) | files_of(shop.settings.restricted_published_dir)
+    content["files"] = files_of(shop.settings.published_dir)
+    content["restricted_files"] = files_of(shop.settings.restricted_published_dir)
+    content["chain"] = {file.name: file.read_text() for file in chain_dir(shop.settings).iterdir()}
     return content
 
 
@@ -134,7 +138,7 @@ def test_publishing_twice_is_publishing_once_to_the_byte(shop, monday):
     shop.stage()
     publishing.run(monday, shop.settings)
     first = state_of(shop)
-    assert len(first["files"]) == 21
+    assert (len(first["files"]), len(first["restricted_files"]), len(first["chain"])) == (31, 15, 1)
     publishing.run(monday, shop.settings)
     assert state_of(shop) == first
 
@@ -371,14 +375,16 @@ def test_the_restricted_face_is_apart_and_closed(any_shop, monday):
     result = publishing.run(monday, any_shop.settings)
     assert result["files"]["restricted/person_hits"] == 2
     folder = any_shop.settings.restricted_published_dir / run_id
-    assert [file.name for file in folder.iterdir()] == ["person_hits.parquet"]
+    published = {file.name for file in folder.iterdir()}
+    assert published == {f"{name}.parquet" for name in ("person_hits", *CHAINED_RESTRICTED)}
     (folder / "audit.parquet").touch()
     publishing.run(monday, any_shop.settings)
-    assert sorted(file.name for file in folder.iterdir()) == ["audit.parquet", "person_hits.parquet"]
+    assert {file.name for file in folder.iterdir()} == published | {"audit.parquet"}
     for closed in (any_shop.settings.restricted_dir, any_shop.settings.restricted_published_dir, folder):
         assert stat.S_IMODE(os.stat(closed).st_mode) == 0o700
     open_folder = any_shop.settings.published_dir / run_id
-    assert not any(b"FC_HOLD" in file.read_bytes() for file in open_folder.iterdir())
+    for secret in (b"FC_HOLD", b"FC_EMBARGO", b"u_embargo"):
+        assert not any(secret in file.read_bytes() for file in open_folder.iterdir()), secret
 
 
 UNREACHABLE = "postgresql://candor:hush@127.0.0.1:1/offers"
