@@ -17,7 +17,7 @@ from candor import silos
 from candor.catalogue.linting import findings
 from candor.errors import PolicyError, UsageError
 from candor.policy import compiling, store
-from candor.policy.grains import GRAINS
+from candor.policy.grains import ALL_GRAINS
 from candor.policy.model import Policy, Rule
 from candor.policy.packs import FACT_NAME
 from candor.settings import PROJECT_ROOT
@@ -38,6 +38,7 @@ _FACTS_OF = {
     "user_x_channel": ("person_facts", "person_channel_facts"),
     "offer": ("offer_facts",),
     "offer_x_regime": ("offer_facts", "offer_place_facts", "places"),
+    "pair": ("person_facts", "offer_facts"),
 }
 _GIVEN_BY_THE_HITS = {"c_as_of", "c_channel", "o_is_promotion"}
 
@@ -80,8 +81,8 @@ class Rebuilt:
         self._connection, self._as_of, self._everything, self._told = connection, as_of, everything, told
         self._where: dict[str, str] = {}
         self._built: list[str] = []
-        self._rules = {grain: compiling.grain_sql(policy, grain) for grain in GRAINS}
-        self._rules_before = {grain: compiling.grain_sql(before, grain) for grain in GRAINS}
+        self._rules = {grain: compiling.grain_sql(policy, grain) for grain in ALL_GRAINS}
+        self._rules_before = {grain: compiling.grain_sql(before, grain) for grain in ALL_GRAINS}
         self._relations = _relations(connection)
         self._templates: Any = None
         self._touched: list[bool] = []  # of the models that are being rendered: whether something they rest on differs
@@ -123,7 +124,10 @@ class Rebuilt:
 
     def _render(self, text: str) -> str:
         if self._templates is None:
-            self._templates = _Templates(self._as_of, self._ref, self._source, self._compiled, self._has_relation)
+            (batch_seq,) = self._connection.execute(
+                f"select batch_seq from candor.state.batches where as_of = {sql_timestamp(self._as_of)}"
+            ).fetchall()[0]
+            self._templates = _Templates(self._as_of, batch_seq, self._ref, self._source, self._compiled, self._has_relation)
         return str(self._templates.render(text))
 
     def _touch(self) -> None:
@@ -140,6 +144,8 @@ class Rebuilt:
             if name in self._differing:
                 self._touch()
             return f"memory.{schema}.{name}"
+        if schema == "vault_state":  # as dbt's sources call the vault's own memory
+            return f"vault.state.{name}"
         try:
             return self.of_the_run(name, schema)
         except UsageError:
@@ -177,11 +183,12 @@ class _Templates:
     """The models' Jinja with what dbt gives them: where things are, the run's instant, the compiled rules."""
 
     # Macros that ask dbt about itself; what they say here is said by a function of the same name below.
-    _OWN = ("as_of", "vault_database", "has_relation", "compiled_rules")
+    _OWN = ("as_of", "batch_seq", "vault_database", "has_relation", "compiled_rules")
 
     def __init__(
         self,
         as_of: datetime,
+        batch_seq: int,
         ref: Callable[[str], str],
         source: Callable[[str, str], str],
         compiled: Callable[[str], str],
@@ -192,6 +199,7 @@ class _Templates:
         self._environment = jinja2.Environment(undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.do"])
         own = {
             "as_of": lambda: sql_timestamp(as_of),
+            "batch_seq": lambda: str(batch_seq),
             "vault_database": lambda: "vault",
             "has_relation": has_relation,
             "compiled_rules": compiled,

@@ -67,6 +67,7 @@ def test_pairs_put_together_are_the_exclusions_of_the_run_pair_by_pair(
             and coalesce(found.is_promotion, pairs.is_promotion) = pairs.is_promotion
             and coalesce(found.product_line, pairs.product_line) = pairs.product_line
             and coalesce(found.incentive, pairs.incentive) = pairs.incentive
+            and coalesce(found.offer_class, pairs.offer_class) = pairs.offer_class
             and coalesce(found.rule_channel, pairs.rule_channel) = pairs.rule_channel
             and coalesce(found.offer_id, pairs.offer_id) = pairs.offer_id
             and coalesce(found.channel, pairs.channel) = pairs.channel
@@ -107,7 +108,8 @@ def test_pairs_put_together_are_what_every_rule_says_of_every_pair_asked_one_by_
         """
     )
     pinned = policy.for_run(shop.settings, run)
-    rules = [replace(rule, grain=PAIR) for rule in (*compiling.engine_rules(pinned), *pinned.rules)]
+    # Rules of the pair are asked last, of the survivors alone; all others of everybody.
+    rules = [replace(rule, grain=PAIR) for rule in (*compiling.engine_rules(pinned), *pinned.rules) if rule.grain != PAIR]
     every_rule = "\nunion all\n".join(select for rule in rules for select in compiling.selects(rule))
     columns = "person_id, creative_id, rule_id, v, effect, visibility, code, penalty_bp"
     day.execute(f"create or replace temp table naive as select {columns} from ({every_rule})")

@@ -54,6 +54,7 @@ of_people_and_products as (
         hits.person_id,
         'user_x_product' as grain,
         offer_classes.o_is_promotion as is_promotion,
+        offer_classes.offer_class,
         offer_classes.product_line,
         offer_classes.o_incentive as incentive,
         null as rule_channel,
