@@ -36,7 +36,7 @@ def growing(direction: str, *, none: float | None = None) -> Direction:
 
     def judge(old: Any, new: Any) -> str:
         then, now = (none if value is None else value for value in (old, new))
-        if then is None or now is None:
+        if not isinstance(then, int | float) or not isinstance(now, int | float):
             return EITHER
         return direction if now > then else opposite(direction)
 
