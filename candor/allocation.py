@@ -34,6 +34,9 @@ OPTIONS = """
 with options as (
     select options.*,
         holders.person_id is not null as is_holder,
+        exists (
+            select 1 from places_missed as missed where missed.person_id = options.person_id and missed.offer_id = options.offer_id
+        ) as is_missed,
         count(*) filter (where options.total_cap is not null) over (partition by options.person_id, options.product_line) > 0 as concerns_cap
     from valuation.line_options as options
     left join holders on options.person_id = holders.person_id and options.offer_id = holders.offer_id
@@ -41,12 +44,11 @@ with options as (
 select
     dense_rank() over (order by person_id, product_line) - 1 as choice,
     person_id, product_line, offer_id, arm = 'treated' as is_treated,
-    round(value_usd * 1000000)::bigint as value, round(cost_usd * 1000000)::bigint as cost,
+    -- A place taken in vain is worth nothing to its holder; the choice stays, so that it is not made without a place instead.
+    case when is_missed then 0 else round(value_usd * 1000000)::bigint end as value, round(cost_usd * 1000000)::bigint as cost,
     coalesce(total_cap, -1) as total_cap, is_holder, is_explored, is_first_drawn
 from options
-where (concerns_cap or $budget) and not exists (
-    select 1 from places_missed as missed where missed.person_id = options.person_id and missed.offer_id = options.offer_id
-)
+where concerns_cap or $budget
 order by person_id, product_line, offer_id
 """
 
@@ -71,7 +73,7 @@ class Options:
     choice: np.ndarray  # int64, 0 to the number of choices less 1, ascending
     line: np.ndarray  # int64, codes of product lines: one per choice
     offer: np.ndarray  # int64, codes of offers
-    value: np.ndarray  # int64, millionths of a dollar, above nought
+    value: np.ndarray  # int64, millionths of a dollar; what is worth nothing is never taken
     cost: np.ndarray  # int64, millionths of a dollar, at least nought
     takes_place: np.ndarray  # bool: the offer has a cap and the person does not hold a place yet
     is_counted: np.ndarray  # bool: treated; others choose at the prices and take nothing
@@ -266,15 +268,9 @@ def run(connection: duckdb.DuckDBPyConnection, current: Run, *, missed: str | No
     `missed`: a query of (person_id, offer_id) that took a place in vain, since the person has better offers for all of their slots.
     """
     connection.execute("create schema if not exists decisions")
-    connection.execute(
-        f"create or replace temp table places_missed as {missed or 'select null as person_id, null as offer_id where false'}"
-    )
-    source = (
-        "state.decisions"
-        if _has_decisions(connection)
-        else "(select 0 as batch_seq, '' as person_id, '' as offer_id, '' as arm, false as is_chosen)"
-    )
-    connection.execute(HOLDERS.format(decisions=source), {"batch_seq": current.batch_seq})
+    connection.execute(f"create or replace temp table places_missed as {missed or NOBODY}")
+    decisions = "state.decisions" if _has_decisions(connection) else NO_DECISIONS
+    connection.execute(HOLDERS.format(decisions=decisions), {"batch_seq": current.batch_seq})
     budget = connection.execute("select limit_usd from policy.budgets where name = 'incentives'").fetchall()
     limit = None if not budget or budget[0][0] is None else round(budget[0][0] * MICRO)
     table = connection.execute(OPTIONS, {"budget": limit is not None}).to_arrow_table()

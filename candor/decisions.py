@@ -20,13 +20,15 @@ MOST_ALLOCATIONS = 4
 
 # A place, or a part of the budget, given to somebody whose slots all went to better offers.
 IN_VAIN = """
-select person_id, offer_id
-from decisions.ledger
-inner join decisions.allocations using (person_id, product_line, offer_id)
-inner join decisions.shadow_prices as scarce on scarce.price_usd > 0 and (scarce.offer_id = offer_id or scarce.offer_id is null)
-where arm = 'treated'
-group by person_id, offer_id
-having not bool_or(is_chosen)
+select ledger.person_id, ledger.offer_id
+from decisions.ledger as ledger
+inner join decisions.allocations as allocations
+    on ledger.person_id = allocations.person_id and ledger.product_line = allocations.product_line and ledger.offer_id = allocations.offer_id
+inner join decisions.shadow_prices as scarce
+    on scarce.price_usd > 0 and (ledger.offer_id = scarce.offer_id or scarce.offer_id is null)
+where ledger.arm = 'treated'
+group by ledger.person_id, ledger.offer_id
+having not bool_or(ledger.is_chosen)
 """
 
 

@@ -1,7 +1,9 @@
 """The allocation of scarce offers against an integer program solved whole, on small random problems."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import duckdb
 import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -146,3 +148,25 @@ def test_a_budget_of_nought_still_gives_what_costs_nothing():
         is_counted=np.ones(2, dtype=bool),
     )
     assert assign(options, np.array([-1, -1]), 0).taken.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("missed", [False, True])
+def test_who_took_a_place_in_vain_is_left_without_and_does_not_choose_it_again(missed):
+    """The choice must stay in decisions.allocations: whatever is not there takes its greatest value, place or no place."""
+    with duckdb.connect() as connection:
+        connection.execute(
+            """
+            create schema valuation; create schema staging; create schema identity; create schema policy;
+            create table valuation.line_options as
+            select 'ann' as person_id, 'staking' as product_line, 'sol' as offer_id, 'treated' as arm, 2.0::decimal(18, 6) as value_usd,
+                0.1::decimal(18, 6) as cost_usd, 1::bigint as total_cap, false as is_explored, false as is_first_drawn;
+            create table staging.stg_catalogue__offers as select 'sol' as offer_id, 1::bigint as total_cap;
+            create table identity.person_aliases (person_id varchar, surviving_person_id varchar);
+            create table policy.budgets as select 'incentives' as name, null::double as limit_usd;
+            """
+        )
+        query = "select 'ann' as person_id, 'sol' as offer_id" if missed else None
+        allocation.run(connection, SimpleNamespace(batch_seq=1), missed=query)
+        assert connection.execute("select person_id, product_line, offer_id from decisions.allocations").fetchall() == [
+            ("ann", "staking", None if missed else "sol")
+        ]
