@@ -121,3 +121,31 @@
 {% macro unless_stale(fact, expression) -%}
     case when fresh_facts.fresh['{{ fact }}'] then {{ expression }} end
 {%- endmacro %}
+
+{#- One row per valid phone number of a person's accounts and contacts: person_id, evidence_rank, country. Over the CTEs account_phones,
+    contact_phones and person_identifiers of the model. -#}
+{% macro person_phones() -%}
+    select
+        person_identifiers.person_id,
+        person_identifiers.evidence_rank,
+        account_phones.phone_country as country
+
+    from account_phones
+
+    inner join person_identifiers
+        on person_identifiers.identifier_kind = 'account_id'
+        and account_phones.account_id = person_identifiers.identifier
+
+    union all
+
+    select
+        person_identifiers.person_id,
+        person_identifiers.evidence_rank,
+        contact_phones.phone_country as country
+
+    from contact_phones
+
+    inner join person_identifiers
+        on person_identifiers.identifier_kind = 'contact_id'
+        and contact_phones.contact_id = person_identifiers.identifier
+{%- endmacro %}

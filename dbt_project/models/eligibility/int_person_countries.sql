@@ -64,27 +64,23 @@ listed as (
 
 ),
 
+all_phones as (
+
+    {{ person_phones() }}
+
+),
+
 phones as (
 
     select
-        person_identifiers.person_id,
-        coalesce(account_phones.phone_country, contact_phones.phone_country) as country,
+        all_phones.person_id,
+        all_phones.country,
         coalesce(evidence_classes.is_weak, false) as is_weak
 
-    from person_identifiers
-
-    left join account_phones
-        on person_identifiers.identifier_kind = 'account_id'
-        and person_identifiers.identifier = account_phones.account_id
-
-    left join contact_phones
-        on person_identifiers.identifier_kind = 'contact_id'
-        and person_identifiers.identifier = contact_phones.contact_id
+    from all_phones
 
     left join evidence_classes
-        on person_identifiers.evidence_rank = evidence_classes.evidence_rank
-
-    where person_identifiers.identifier_kind in ('account_id', 'contact_id')
+        on all_phones.evidence_rank = evidence_classes.evidence_rank
 
 ),
 

@@ -38,27 +38,7 @@ regime_map as (
 
 phones as (
 
-    select
-        person_identifiers.person_id,
-        account_phones.phone_country as country
-
-    from account_phones
-
-    inner join person_identifiers
-        on person_identifiers.identifier_kind = 'account_id'
-        and account_phones.account_id = person_identifiers.identifier
-
-    union all
-
-    select
-        person_identifiers.person_id,
-        contact_phones.phone_country as country
-
-    from contact_phones
-
-    inner join person_identifiers
-        on person_identifiers.identifier_kind = 'contact_id'
-        and contact_phones.contact_id = person_identifiers.identifier
+    {{ person_phones() }}
 
 ),
 
