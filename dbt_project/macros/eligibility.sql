@@ -149,3 +149,8 @@
         on person_identifiers.identifier_kind = 'contact_id'
         and contact_phones.contact_id = person_identifiers.identifier
 {%- endmacro %}
+
+{#- How old what a fact rests on may be, where each of its rows has an age of its own: max_age_hours of policy/facts.yml. -#}
+{% macro max_age(fact) -%}
+    to_hours((select max(max_age_hours) from {{ source('policy', 'facts') }} where fact = '{{ fact }}')::integer)
+{%- endmacro %}

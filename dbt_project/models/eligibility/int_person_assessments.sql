@@ -20,7 +20,7 @@ assessments as (
 
     from {{ ref('int_account_assessments') }}
 
-    where kind <> 'trust' or taken_at > {{ as_of() }} - interval 720 hour
+    where kind <> 'trust' or taken_at > {{ as_of() }} - {{ max_age('u_trust') }}
 
 ),
 

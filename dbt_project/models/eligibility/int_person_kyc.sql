@@ -32,7 +32,7 @@ accounts_banded as (
     select
         *,
         case
-            when kyc_risk_scored_at <= {{ as_of() }} and kyc_risk_scored_at >= {{ as_of() }} - interval 720 hour
+            when kyc_risk_scored_at <= {{ as_of() }} and kyc_risk_scored_at >= {{ as_of() }} - {{ max_age('u_aml_band') }}
                 then list_position(['low', 'medium', 'high', 'prohibited'], kyc_risk_band)
         end as band,
         list_position(['none', 'domestic', 'international', 'rca', 'foreign'], kyc_pep) as exposure
