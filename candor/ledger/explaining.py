@@ -173,7 +173,11 @@ def _why(row: dict[str, Any], mates: Rows, everything: Rows) -> str:
     reason = row["not_chosen_reason"]
     if reason is None:
         behind = next((mate for mate in mates if mate["rank"] > row["rank"] and not mate["is_chosen"]), None)
-        after = f"; the best of those left out is {behind['offer_id']} ({_usd(behind)})" if behind else "; nobody was left out"
+        after = (
+            f"; the best of those behind it that were left out is {behind['offer_id']} ({_usd(behind)})"
+            if behind
+            else "; nothing ranked behind it was left out"
+        )
         return f"{worth}, so it has slot {row['slot']}{after}"
     if reason == "held_out":
         return f"{worth}: it would have slot {row['slot']}, but the person is left alone so that the effect of offers can be measured"
