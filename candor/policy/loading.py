@@ -15,6 +15,8 @@ from candor.policy.brand import read_brand
 from candor.policy.drivers import read_explanations
 from candor.policy.grains import PAIR
 from candor.policy.identity_overrides import FILE, read_overrides
+from candor.policy.kill_switches import FILE as KILL_SWITCHES
+from candor.policy.kill_switches import read_switches
 from candor.policy.model import Fact, Policy, ProductLine, Silo
 from candor.policy.packs import FACT_NAME, in_parts, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
@@ -37,6 +39,9 @@ def load(folder: Path, shop: str) -> Policy:
     if (folder / FILE).is_file():  # a shop that overrules nothing need not say so
         nodes["identity_overrides"] = read(folder / FILE, problems)
 
+    if (folder / KILL_SWITCHES).is_file():
+        nodes["kill_switches"] = read(folder / KILL_SWITCHES, problems)
+
     facts = _facts(facts_node, problems) if facts_node is not None else {}
     lines = _shop(shop_node, shop_file, shop, problems) if shop_node is not None else ()
     leaves_out = _leaves_out(shop_node, shop_file, pack_node, {line.product_line for line in lines}, problems)
@@ -56,6 +61,12 @@ def load(folder: Path, shop: str) -> Policy:
     roles = _table(others["owners"], "owners", "role", specs.ROLE, problems, key="roles")
     role_names = {str(node.get("role")) for node in roles}
     overrides = read_overrides(nodes.get("identity_overrides"), role_names, problems)
+    named = {
+        "owner": role_names,
+        "channel": {str(node.get("channel")) for node in channels},
+        "product_line": {line.product_line for line in lines},
+    }
+    switches = read_switches(nodes.get("kill_switches"), named, problems)
     silos = _silos(others["silos"], facts, role_names, problems)
     experiments = _experiments(others["experiments"], problems)
     brand = read_brand(others["brand"], problems)
@@ -123,6 +134,7 @@ def load(folder: Path, shop: str) -> Policy:
         market_basket=tuple(
             (row["asset"], float(row["weight"]), row["interval"]) for row in shop_node.get("market_basket", ())
         ),
+        kill_switches=switches,
         identity_overrides=overrides,
     )
 

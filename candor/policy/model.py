@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from candor.identity.overrides import Override
     from candor.policy.brand import Brand
+    from candor.policy.kill_switches import KillSwitch
 from candor.policy.drivers import Explanations
 
 
@@ -144,4 +145,5 @@ class Policy:
     explanations: Explanations
     market_basket: tuple[tuple[str, float, str], ...] = ()  # asset, weight, interval of its bars
     silos: tuple[Silo, ...] = ()
+    kill_switches: tuple[KillSwitch, ...] = ()  # of all time, of the policy's file alone
     identity_overrides: tuple[Override, ...] = ()  # of all time; which hold depends on the run's as_of

@@ -91,6 +91,10 @@ TABLES = {
     "rules_left_out": "rule_id varchar, reason varchar",
     "market_basket": 'asset varchar, weight double, "interval" varchar',
     "roles": "role varchar, holder varchar, approves varchar[]",
+    "kill_switches": (
+        "switch_id varchar, offer_id varchar, product_line varchar, channel varchar, market varchar, segment varchar, "
+        "since timestamp, until timestamp"
+    ),
     "pack": "valid_from timestamp, valid_to timestamp, version varchar, pack_id varchar, pack_version varchar, shop varchar",
 }
 
@@ -151,6 +155,7 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
         ],
         "rules_left_out": list(policy.leaves_out.items()),
         "market_basket": list(policy.market_basket),
+        "kill_switches": [],  # those that hold at the run's as_of, wherever they were said: `install` adds them
         "roles": [(role, holder, list(approves)) for role, holder, approves in policy.roles],
         "pack": [(policy.valid_from, policy.valid_to, policy.version, policy.pack_id, policy.pack_version, policy.shop)],
     }
@@ -162,7 +167,9 @@ def install(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run)
     connection.execute("begin")
     try:
         connection.execute("create schema if not exists policy")
-        for name, rows in contents(policy).items():
+        tables = contents(policy)
+        tables["kill_switches"] = _kill_switches(settings, policy, run)
+        for name, rows in tables.items():
             connection.execute(f"create or replace table policy.{name} ({TABLES[name]})")
             if rows:
                 marks = ", ".join("?" for _ in rows[0])
@@ -172,6 +179,18 @@ def install(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run)
         connection.execute("rollback")
         raise
     return policy.version
+
+
+def _kill_switches(settings: Settings, policy: Policy, run: Run) -> list[tuple[Any, ...]]:
+    from candor.kill_switches import all_of
+    from candor.policy.kill_switches import SCOPE
+    from candor.warehouse import utc
+
+    return [
+        (switch.switch_id, *(getattr(switch, name) for name in SCOPE), utc(switch.since), switch.until and utc(switch.until))
+        for switch in all_of(settings, policy.kill_switches)
+        if switch.holds(run.as_of)
+    ]
 
 
 def dbt_vars(settings: Settings, run: Run) -> dict[str, Any]:
