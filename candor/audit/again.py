@@ -61,7 +61,7 @@ def judge(
     if not book.pack_valid_from <= instant < book.pack_valid_to:
         raise AuditFailed(
             f"the policy is in force from {book.pack_valid_from} to {book.pack_valid_to}, not at {instant.isoformat()}Z",
-            hint="nothing was rolled back; put a policy in force into CANDOR_POLICY_DIR, or take offers off with candor kill",
+            hint="nothing was rolled back; put a policy in force into CANDOR_POLICY_DIR",
         )
     known = pl.from_arrow(connection.execute(KNOWN, [instant]).to_arrow_table())
     assert isinstance(known, pl.DataFrame)
@@ -108,7 +108,7 @@ def _require_current(known: pl.DataFrame, current_policy: Any, instant: datetime
     if behind:
         raise AuditFailed(
             f"what is known is too old to judge by at {instant.isoformat()}Z: {', '.join(behind)}",
-            hint="nothing was rolled back; let the sources deliver and call again, or take offers off with candor kill",
+            hint="nothing was rolled back; let the sources deliver and call again",
         )
 
 

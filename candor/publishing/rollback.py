@@ -45,8 +45,7 @@ def run(as_of: datetime, settings: Settings | None = None, *, to: str | None = N
             raise AuditFailed(
                 f"nothing of run {target} may be shown at {instant_text(as_of)}: of {judged.rows:,} offers that have not run out all are "
                 f"refused ({', '.join(f'{code} {count:,}' for code, count in judged.counts.items()) or 'there are none'})",
-                hint=f"nothing was rolled back, run {left} is still live; codes that end in _UNKNOWN want newer deliveries; "
-                "candor kill takes offers off at once",
+                hint=f"nothing was rolled back, run {left} is still live; codes that end in _UNKNOWN want newer deliveries",
             )
         with store.transaction(settings) as serving:
             live = _move(serving, left, target, decided, judged.found)
