@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from candor.errors import CandorError, UsageError
 from candor.policy.kill_switches import SCOPE, KillSwitch, read_file

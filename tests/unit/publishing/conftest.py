@@ -49,7 +49,8 @@ create or replace table raw.silos (feed varchar, state varchar);
 create or replace table eligibility.offers_withheld (source varchar, table_name varchar, offer_id varchar, code varchar);
 create or replace table eligibility.exclusion_counts (code varchar, grain varchar, people bigint, pairs bigint);
 create or replace table decisions.ledger (
-    decision_id varchar, run_id varchar, person_id varchar, channel varchar, offer_id varchar, arm varchar, rank integer, slot integer, product_line varchar,
+    decision_id varchar, run_id varchar, person_id varchar, channel varchar, offer_id varchar, arm varchar, rank integer, slot integer,
+    product_line varchar,
     is_chosen boolean, is_promotion boolean, not_chosen_reason varchar
 );
 create or replace table decisions.shadow_prices (
