@@ -124,6 +124,43 @@ def revoke(as_of: AsOf) -> None:
 
 
 @app.command()
+def kill(
+    offer: Annotated[str | None, typer.Option(help="The offer_id.", show_default=False)] = None,
+    product_line: Annotated[str | None, typer.Option(help="All offers of the line.", show_default=False)] = None,
+    channel: Annotated[str | None, typer.Option(show_default=False)] = None,
+    market: Annotated[str | None, typer.Option(show_default=False)] = None,
+    segment: Annotated[str | None, typer.Option(show_default=False)] = None,
+    reason: Annotated[str, typer.Option(help="What happened, and who decided.", show_default=False)] = "",
+    owner: Annotated[str, typer.Option(help="Who answers for it.")] = "operator",
+    as_of: Annotated[str | None, typer.Option("--as-of", help="From when on. Default: now.", show_default=False)] = None,
+    until: Annotated[str | None, typer.Option(help="Until when. Default: until it is lifted.", show_default=False)] = None,
+    lift: Annotated[str | None, typer.Option(help="End the switch of this id instead.", show_default=False)] = None,
+) -> None:
+    """Take an offer, a product line, a channel, a market or a segment off at once, for good; of several given all must be so."""
+    from datetime import UTC, datetime
+
+    from candor import kill_switches
+    from candor.settings import load
+
+    settings = load()
+    since = runs.parse_as_of(as_of) if as_of else datetime.now(UTC).replace(microsecond=0)
+    if lift is not None:
+        lifted = kill_switches.lift(lift, since, settings)
+        _say(f"{lift} ({lifted.about}) has ended; what it hid is visible again where a run offers it")
+        return
+    switch = kill_switches.KillSwitch(
+        offer, product_line, channel, market, segment, owner, reason, since, runs.parse_as_of(until) if until else None
+    )
+    done = kill_switches.kill(switch, settings)
+    _say(
+        f"{switch.switch_id}: {switch.about} is off from {since:%Y-%m-%dT%H:%M:%SZ} on; {done['offers_hidden']:,} live offers went"
+    )
+    if not done["suppressions"]:
+        _say("  the store knows no offer of that product line, so only runs to come leave it out; name the offers with --offer")
+    _say(f"  end it with candor kill --lift {switch.switch_id}")
+
+
+@app.command()
 def rollback(
     as_of: AsOf,
     to: Annotated[str | None, typer.Option(help="The run to go back to. Default: the one before.", show_default=False)] = None,

@@ -1,7 +1,8 @@
 """Newly landed withdrawals, objections, restrictions, screening hits and KYC changes, effective in the serving store at once.
 
 Reads landed files and the store's own lookups, never the warehouse: this runs every few minutes, beside whatever the daily run is doing.
-It only ever takes offers away. A suppression stands until a run that knows its cause itself is published.
+Kill switches become suppressions as well (`candor.kill_switches`). It only ever takes offers away. A suppression stands until a run that knows
+its cause itself is published.
 
 What suppresses (first cut): the latest consent of a subject, purpose and channel when it is denied or withdrawn (that channel, or all;
 consents about sharing data with others do not speak about being shown an offer); personalisation switched off, or at most 0 messages a week;
@@ -14,8 +15,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from candor import kill_switches, warehouse
 from candor import settings as settings_module
-from candor import warehouse
 from candor.hashing import install, keyed_hash
 from candor.publishing import store
 from candor.publishing.publish import REVOCABLE, instant_text
@@ -175,6 +176,7 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
             "notes": read["notes"] + [f"{problem['what']}: {problem['where']}" for problem in problems],
             "suppressions_added": added,
             "subjects_without_person": unknown,
+            **kill_switches.apply(settings, as_of),
         }
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor import runs
 from candor import settings as settings_module
-from candor.audit import catalogue
+from candor.audit import catalogue, killed
 from candor.audit import rulebook as rulebooks
 from candor.audit.evaluation import wide_rows
 from candor.audit.inputs import Inputs, holders, pinned_raw, read
@@ -62,6 +62,7 @@ class Context:
     as_of: datetime
     run_id: str
     rulebook: rulebooks.Rulebook
+    killed: tuple[dict[str, str], ...] = ()  # what each kill switch names that holds
     decided_as_of: datetime | None = None  # of rows of an earlier run, which are judged by what is known at as_of
 
 
@@ -76,8 +77,9 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
     with connect(settings, restricted=True) as connection:
         pinned = runs.current(connection, as_of)
         hashed = staged_hash(connection)
-        rules = rulebooks.load(settings.state_dir / "policy" / pinned.policy_version, settings.shop)
-        context = Context(utc(as_of), pinned.run_id, rules)
+        snapshot = settings.state_dir / "policy" / pinned.policy_version
+        rules = rulebooks.load(snapshot, settings.shop)
+        context = Context(utc(as_of), pinned.run_id, rules, killed_by_now(settings, snapshot, utc(as_of)))
         listed = checks(context)
         capped = _capped_offers(pinned_raw(connection, pinned, settings), context)
         held = holders(connection, pinned, capped)
@@ -109,6 +111,11 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         incident.unlink(missing_ok=True)  # of an earlier attempt of this run, whose rows were refused and built again
         return {key: content[key] for key in ("rows_audited", "people_audited", "violations", "bound_3_over_n", "rule_hash")}
     raise _refusal(found, content, incident)
+
+
+def killed_by_now(settings: Settings, policy_folder: Path, as_of: datetime) -> tuple[dict[str, str], ...]:
+    """What each kill switch names that holds at `as_of` (naive UTC), of the policy's and of those that `candor kill` recorded."""
+    return tuple(killed.switches(policy_folder, settings.state_dir / "kill_switches.jsonl", as_of))
 
 
 @dataclass(frozen=True)

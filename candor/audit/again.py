@@ -72,7 +72,9 @@ def judge(
     latest = connection.execute("select coalesce(max(batch_seq), 0) from state.batches").fetchall()[0][0]
     # As if a run of now had staged them: all that was published so far counts against caps, that of the run that goes as well.
     as_run = Run(now, run_id, latest + 1, settings_policy.version, None)
-    context = audit.Context(instant, run_id, book, utc(decided_as_of))
+    context = audit.Context(
+        instant, run_id, book, audit.killed_by_now(settings, settings.policy_dir, instant), utc(decided_as_of)
+    )
     listed = checks(context)
     raw = Raw(settings, instant, known, known)
     capped = audit._capped_offers(raw, context)

@@ -113,6 +113,8 @@ def _as_wide(conditions: list[pl.Expr]) -> list[pl.Expr]:
 def _row_checks(context: Any) -> list[Check]:
     import polars as pl
 
+    from candor.audit.killed import is_named
+
     always = pl.lit(True)
     col = pl.col
     planned_to = col("valid_until")
@@ -142,6 +144,7 @@ def _row_checks(context: Any) -> list[Check]:
               ~col("is_made_for_testing")),
         Check("ENGINE", "ENG_STANDING_WITHHOLD", "no promotion to whom the draw of the quarter leaves without", "vault.state.withheld",
               col("o_is_promotion"), ~col("is_withheld"), RESTRICTED),
+        Check("ENGINE", "KILL_SWITCH", "nothing that a kill switch names", "kill_switches", always, ~is_named(context.killed)),
         Check("ENGINE", "OFFER_NOT_STARTED", "the offer has started at the planned delivery", "o_starts_at", always,
               col("planned") >= col("o_starts_at")),
         Check("ENGINE", "OFFER_EXPIRED", "the offer has not ended at the planned delivery, in any zone of the person",

@@ -26,6 +26,7 @@ from candor.policy.directions import (
     together,
     widening,
 )
+from candor.policy.kill_switches import SCOPE
 from candor.policy.loading import load, read_files
 from candor.policy.model import Policy
 from candor.policy.reading import Node, Problems
@@ -232,6 +233,13 @@ def _kinds(policies: tuple[Policy, Policy]) -> dict[str, dict[str, Kind]]:
                 lambda row: f"people of the countries of {row['list']}", ("list", "from"),
             )
         },
+        "kill_switches": {
+            "kill_switches": Kind(
+                lambda row: ", ".join(f"{name} {row[name]}" for name in SCOPE if name in row) + f" from {row['since']}", RESTRICTS,
+                {"until": moment(RESTRICTS, none=_LAST), "reason": _UNSAID, "owner": _UNSAID},
+                lambda row: "whoever would be shown it", (*SCOPE, "since"),
+            )
+        },
         # What is said of decisions changes none of them.
         "explanations": {
             "sentences": Kind(lambda row: row["language"], NOTHING, {"sentence": _UNSAID, "and": _UNSAID}, lambda row: "", ("language",)),
@@ -289,6 +297,7 @@ def _changes(then: Mapping[str, Node | None], now: Mapping[str, Node | None], po
         "texts",
         "fatf",
         "identity_overrides",
+        "kill_switches",
     ):
         old, new = then.get(file) or Node(), now.get(file) or Node()
         for name in dict.fromkeys((*old, *new)):

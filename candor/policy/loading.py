@@ -17,6 +17,8 @@ from candor.policy.fatf import FILE as FATF_FILE
 from candor.policy.fatf import read_fatf
 from candor.policy.grains import NOT_OF_PAIRS, PAIR
 from candor.policy.identity_overrides import FILE, read_overrides
+from candor.policy.kill_switches import FILE as KILL_SWITCHES
+from candor.policy.kill_switches import read_switches
 from candor.policy.model import Fact, Policy, ProductLine, Silo
 from candor.policy.packs import FACT_NAME, facts_read, in_parts, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
@@ -39,6 +41,8 @@ def read_files(folder: Path, shop: str, problems: Problems) -> dict[str, Node | 
         nodes["texts"] = read(folder / TEXTS_FILE, problems)
     if (folder / FATF_FILE).is_file():  # without it nobody's standing is known, which holds
         nodes["fatf"] = read(folder / FATF_FILE, problems)
+    if (folder / KILL_SWITCHES).is_file():  # a shop may have killed nothing yet
+        nodes["kill_switches"] = read(folder / KILL_SWITCHES, problems)
     return nodes
 
 
@@ -71,6 +75,12 @@ def load(folder: Path, shop: str) -> Policy:
     overrides = read_overrides(nodes.get("identity_overrides"), role_names, problems)
     customer_texts, constant_text = read_texts(nodes.get("texts"), untellable(pack_node), problems)
     fatf = read_fatf(nodes.get("fatf"), problems)
+    named = {
+        "owner": role_names,
+        "channel": {str(node.get("channel")) for node in channels},
+        "product_line": {line.product_line for line in lines},
+    }
+    switches = read_switches(nodes.get("kill_switches"), named, problems)
     silos = _silos(others["silos"], facts, role_names, problems)
     experiments = _experiments(others["experiments"], problems)
     brand = read_brand(others["brand"], problems)
@@ -140,6 +150,7 @@ def load(folder: Path, shop: str) -> Policy:
         market_basket=tuple(
             (row["asset"], float(row["weight"]), row["interval"]) for row in shop_node.get("market_basket", ())
         ),
+        kill_switches=switches,
         identity_overrides=overrides,
         texts=customer_texts,
         constant_text=constant_text,

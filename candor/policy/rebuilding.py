@@ -165,9 +165,15 @@ class Rebuilt:
         connection = self._connection
         for schema in ("policy", "eligibility", "raw"):
             connection.execute(f"create schema if not exists memory.{schema}")
-        store.install_tables(connection, policy)
+        # What `candor kill` recorded stands under any policy.
+        killed = connection.execute("select * from candor.policy.kill_switches").fetchall()
+        recorded = set(killed) - set(store.holding(before.kill_switches, self._as_of))
+        kill_switches = sorted(recorded | set(store.holding(policy.kill_switches, self._as_of)))
+        store.install_tables(connection, policy, kill_switches)
         then, now = store.contents(before), store.contents(policy)
         differing = {name for name in now if sorted(then[name], key=repr) != sorted(now[name], key=repr)}
+        if sorted(killed) != kill_switches:
+            differing.add("kill_switches")
         connection.execute("create view memory.raw.feeds as select * from candor.raw.feeds")
         silos.write_at(connection, self._as_of)
         if before.brand != policy.brand:

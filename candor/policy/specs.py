@@ -181,6 +181,14 @@ PRESSURE = (
 )
 FLAG = {"flag": text, "becomes": one_of(*PRESSURE), "why": text}
 PHRASE = {"flag": text, "language": text, "pattern": text, "examples": texts}
+KILL_SWITCH_OPTIONAL = ("offer_id", "product_line", "channel", "market", "segment", "until")
+KILL_SWITCH = {
+    **dict.fromkeys(KILL_SWITCH_OPTIONAL[:-1], text),
+    "owner": text,
+    "reason": text,
+    "since": moment,
+    "until": moment,
+}
 OVERRIDE = {
     "action": one_of("link", "unlink"),
     "one": text,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from candor.errors import PolicyError
 from candor.policy import compiling, rulebook
 from candor.policy.grains import ALL_GRAINS
+from candor.policy.kill_switches import SCOPE, KillSwitch
 from candor.policy.loading import load
 from candor.policy.model import Policy
+from candor.warehouse import utc
 
 if TYPE_CHECKING:
     import duckdb
@@ -94,6 +98,10 @@ TABLES = {
     "rules_left_out": "rule_id varchar, reason varchar",
     "market_basket": 'asset varchar, weight double, "interval" varchar',
     "roles": "role varchar, holder varchar, approves varchar[]",
+    "kill_switches": (
+        "switch_id varchar, offer_id varchar, product_line varchar, channel varchar, market varchar, segment varchar, "
+        "since timestamp, until timestamp"
+    ),
     "pack": "valid_from timestamp, valid_to timestamp, version varchar, pack_id varchar, pack_version varchar, shop varchar",
 }
 
@@ -166,10 +174,13 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
 
 def install(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -> str:
     """The version whose tables schema `policy` of the warehouse now holds: those of the run, all or none replaced."""
+    from candor.kill_switches import all_of
+
     policy = for_run(settings, run)
+    switches = all_of(settings, policy.kill_switches)
     connection.execute("begin")
     try:
-        install_tables(connection, policy)
+        install_tables(connection, policy, holding(switches, run.as_of))
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")
@@ -177,14 +188,26 @@ def install(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run)
     return policy.version
 
 
-def install_tables(connection: duckdb.DuckDBPyConnection, policy: Policy) -> None:
-    """Make schema `policy` of the connection's database hold the tables of `policy`, in the caller's transaction if there is one."""
+def install_tables(connection: duckdb.DuckDBPyConnection, policy: Policy, kill_switches: list[tuple[Any, ...]]) -> None:
+    """Make schema `policy` of the connection's database hold the tables of `policy`, in the caller's transaction if there is one.
+
+    `kill_switches` are rows of table kill_switches: those that hold, which the state says as well as the policy.
+    """
     connection.execute("create schema if not exists policy")
-    for name, rows in contents(policy).items():
+    for name, rows in (contents(policy) | {"kill_switches": kill_switches}).items():
         connection.execute(f"create or replace table policy.{name} ({TABLES[name]})")
         if rows:
             marks = ", ".join("?" for _ in rows[0])
             connection.executemany(f"insert into policy.{name} values ({marks})", sorted(rows, key=repr))
+
+
+def holding(switches: Iterable[KillSwitch], as_of: datetime) -> list[tuple[Any, ...]]:
+    """Rows of table kill_switches for those that hold at `as_of`."""
+    return [
+        (switch.switch_id, *(getattr(switch, name) for name in SCOPE), utc(switch.since), switch.until and utc(switch.until))
+        for switch in switches
+        if switch.holds(as_of)
+    ]
 
 
 def dbt_vars(settings: Settings, run: Run) -> dict[str, Any]:

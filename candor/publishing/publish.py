@@ -187,6 +187,7 @@ def publish_to_store(
                     lookups["lookups_added"] += added.num_rows
                     lookups["lookups_ended"] += ending.num_rows
                 _remember_deliveries(connection, serving, run)
+                _remember_lines(connection, serving)
                 ended = _end_suppressions(serving, run)
                 _prune(serving)
         drop_rows_of_no_run(settings)
@@ -349,6 +350,20 @@ def _remember_deliveries(connection: duckdb.DuckDBPyConnection, serving: store.S
     serving.execute("delete from known_deliveries where run_id = ?", (run.run_id,))
     if known.num_rows:
         serving.load("known_deliveries", known)
+
+
+def _remember_lines(connection: duckdb.DuckDBPyConnection, serving: store.Store) -> None:
+    """Note of every offer that was weighed which product line it is of; what earlier runs offered stays known."""
+    lines = connection.execute(
+        "select distinct offer_id, product_line from decisions.ledger where product_line is not null order by offer_id"
+    ).to_arrow_table()
+    if not lines.num_rows:
+        return
+    serving.execute("create table lines_of_run (offer_id text, product_line text)")
+    serving.load("lines_of_run", lines)
+    serving.execute("delete from offer_lines where offer_id in (select offer_id from lines_of_run)")
+    serving.execute("insert into offer_lines (offer_id, product_line) select offer_id, product_line from lines_of_run")
+    serving.execute("drop table lines_of_run")
 
 
 def _end_suppressions(serving: store.Store, run: Run) -> int:

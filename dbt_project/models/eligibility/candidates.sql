@@ -4,6 +4,7 @@ dated as (
 
     select * from {{ ref('int_candidates_dated') }}
     where send_after < valid_until
+        and killed_by is null
 
 ),
 

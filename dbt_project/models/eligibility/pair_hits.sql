@@ -85,6 +85,23 @@ hits as (
     inner join offer_facts
         on rule_hits.creative_id = offer_facts.creative_id
 
+    union all
+
+    select
+        person_id,
+        offer_id,
+        channel,
+        'ENG-KILL' as rule_id,
+        1 as v,
+        'BLOCK' as effect,
+        'internal' as visibility,
+        'KILL_SWITCH' as code,
+        0 as penalty_bp
+
+    from candidates
+
+    where killed_by is not null
+
 )
 
 select * from hits

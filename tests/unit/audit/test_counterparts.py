@@ -35,7 +35,9 @@ def audited(shop: str) -> dict[str, set[str]]:
     """Code -> the rules under which the audit gives it."""
     book = rulebook.load(FOLDER, shop)
     made: dict[str, set[str]] = {}
-    for check in rules.checks(SimpleNamespace(as_of=datetime(2026, 11, 23), run_id="r", rulebook=book, decided_as_of=None)):  # noqa: DTZ001  naive UTC
+    for check in rules.checks(
+        SimpleNamespace(as_of=datetime(2026, 11, 23), run_id="r", rulebook=book, killed=(), decided_as_of=None)
+    ):  # noqa: DTZ001  naive UTC
         made.setdefault(check.code, set()).add(check.rule)
     return made
 
@@ -64,5 +66,7 @@ def test_the_audit_keeps_what_is_restricted_as_secret_as_the_pack(shop: str) -> 
     every = (*compiling.engine_rules(policy), *policy.rules)
     restricted = {check.code for rule in every if rule.visibility == "restricted" for check in rule.checks}
     book = rulebook.load(FOLDER, shop)
-    listed = rules.checks(SimpleNamespace(as_of=datetime(2026, 11, 23), run_id="r", rulebook=book, decided_as_of=None))  # noqa: DTZ001  naive UTC
+    listed = rules.checks(
+        SimpleNamespace(as_of=datetime(2026, 11, 23), run_id="r", rulebook=book, killed=(), decided_as_of=None)
+    )  # noqa: DTZ001  naive UTC
     assert restricted == {check.code for check in listed if check.visibility == rules.RESTRICTED}

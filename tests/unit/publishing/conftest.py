@@ -50,6 +50,7 @@ create or replace table eligibility.offers_withheld (source varchar, table_name 
 create or replace table eligibility.exclusion_counts (code varchar, grain varchar, people bigint, pairs bigint);
 create or replace table decisions.ledger (
     decision_id varchar, run_id varchar, person_id varchar, channel varchar, offer_id varchar, arm varchar, rank integer, slot integer,
+    product_line varchar,
     is_chosen boolean, is_promotion boolean, not_chosen_reason varchar
 );
 create or replace table decisions.shadow_prices (
@@ -143,7 +144,7 @@ class Shop:
                 """
                 insert into decisions.ledger
                 select concat_ws('-', 'd', $run_id, person, slot), $run_id, person, 'web', 'offer' || slot,
-                    case when list_contains($held_out, person) then 'held_out' else 'treated' end, slot, slot, true, true, null
+                    case when list_contains($held_out, person) then 'held_out' else 'treated' end, slot, slot, 'spot', true, true, null
                 from (select unnest($people::varchar[] || $held_out::varchar[]) as person) cross join (values (1), (2)) as slots (slot)
                 """,
                 {"run_id": run.run_id, "people": list(people), "held_out": list(held_out)},
