@@ -150,6 +150,9 @@ def _row_checks(context: Any) -> list[Check]:
         Check("ENGINE", "OFFER_EXPIRED", "the offer has not ended at the planned delivery, in any zone of the person",
               "o_ends_at, u_tzs", always, col("planned") < col("d_ends_at")),
         Check("ENGINE", "OFFER_OUTLIVES_END", "the row ends no later than the offer", "o_ends_at", always, planned_to <= col("d_ends_at")),
+        Check("ENGINE", "OFFER_STALE", "the row lives no longer than its class may, shorter while markets are stressed",
+              "limits.yml staleness, m_rank, c_vol_rank", always,
+              planned_to <= col("valid_from") + pl.duration(hours="m_most_hours")),
         Check("ENGINE", "WINDOW_OUTSIDE_VALIDITY", "the send window lies within the row's validity", "send_after, send_before",
               col("send_after").is_not_null() | col("send_before").is_not_null(),
               (col("send_after") >= col("valid_from")) & (col("send_after") < col("send_before"))

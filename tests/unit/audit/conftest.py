@@ -301,7 +301,7 @@ class World:
             "disclosures": json.dumps(DISCLOSURES, separators=(",", ":")),
             "arm": "treated",
             "valid_from": NOW,
-            "valid_until": NOW + timedelta(hours=36),
+            "valid_until": NOW + timedelta(hours=24),
             "send_after": NOW + timedelta(minutes=30) if windowed else None,
             "send_before": NOW + timedelta(hours=4) if windowed else None,
             "model_version": "m1",

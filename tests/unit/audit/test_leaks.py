@@ -11,6 +11,7 @@ import pytest
 from tests.unit.audit.conftest import prices
 
 NOW = datetime(2026, 11, 23, 15)  # noqa: DTZ001  naive UTC, as in the warehouse
+SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
@@ -268,6 +269,16 @@ def spoken_about_in_australia(*leaks):
 
 def markets(bars):
     return lambda world: world.tables.update({"market.prices": bars(prices)})
+
+
+def crash():
+    """Prices have fallen by a sixth within six hours: markets are stressed."""
+    return markets(lambda prices: prices(*[-0.03] * 6))
+
+
+def lesson(*leaks):
+    """The offer teaches and sells nothing."""
+    return both(product("education"), edit("catalogue.offers", is_promotion=False), *leaks)
 
 
 def policy_text(name, old, new):
@@ -1038,7 +1049,7 @@ LEAKS = {
     "derivatives_in_a_crash": (
         GB_WEB,
         lives("DE", product("derivatives"), markets(lambda prices: prices(*[-0.03] * 6))),
-        {"SUI_VOLATILITY"},
+        {"SUI_VOLATILITY", "OFFER_STALE"},
     ),
     "derivatives_while_nobody_knows_the_market": (
         GB_WEB,
@@ -1047,7 +1058,7 @@ LEAKS = {
             product("derivatives"),
             markets(lambda prices: [bar for bar in prices() if bar["bar_start"] < NOW - 38 * HOUR]),
         ),
-        {"SUI_VOLATILITY_UNKNOWN"},
+        {"SUI_VOLATILITY_UNKNOWN", "OFFER_STALE"},
     ),
     "leverage_off_a_venue": (("ny", "web"), offer(leverage=2), {"US_OFF_EXCHANGE_LEVERAGE"}),
     "staking_without_counsel": (("ny", "web"), product("staking"), {"US_YIELD_REVIEW", "JUR_NO_PERMISSION"}),
@@ -1145,6 +1156,7 @@ LEAKS = {
         product("lottery"),
         {
             "ENG_UNKNOWN_PRODUCT",
+            "OFFER_STALE_UNKNOWN",
             "JUR_NO_PERMISSION",
             "KYC_TIER_LOW_UNKNOWN",
             "SUI_PROFILE_UNKNOWN",
@@ -1191,6 +1203,29 @@ LEAKS = {
     "merged_with_somebody_held_out": (GB_WEB, arm("treated", "held_out"), {"ROW_HELD_OUT"}),
     "never_drawn": (GB_WEB, arm(), {"ROW_HELD_OUT"}),
     "of_another_run": (GB_WEB, row(run_id="r0000000000000000"), {"ROW_OTHER_RUN"}),
+    "high_risk_that_lives_longer_than_its_class": (GB_WEB, nft(row(valid_until=NOW + 30 * HOUR + SECOND)), {"OFFER_STALE"}),
+    "plain_promotion_that_lives_longer_than_any": (GB_WEB, row(valid_until=NOW + 36 * HOUR + SECOND), {"OFFER_STALE"}),
+    "promotion_as_of_a_calm_day_in_a_crash": (
+        GB_WEB,
+        both(crash(), demoted_by(9000), row(valid_until=NOW + 12 * HOUR + SECOND)),
+        {"OFFER_STALE"},
+    ),
+    "lesson_that_lives_longer_than_a_lesson_may": (GB_WEB, lesson(row(valid_until=NOW + 36 * HOUR + SECOND)), {"OFFER_STALE"}),
+    "harm_known_half_a_day_ago_in_calm": (
+        GB_WEB,
+        feed("compliance.restrictions", extracted_at=NOW - 13 * HOUR),
+        unknown(STALE_1H),
+    ),
+    "harm_known_half_a_day_ago_in_a_crash": (
+        GB_WEB,
+        both(
+            crash(),
+            demoted_by(9000),
+            row(valid_until=NOW + 12 * HOUR),
+            feed("compliance.restrictions", extracted_at=NOW - 13 * HOUR),
+        ),
+        unknown(STALE_1H) | {"VUL_FLAG_UNKNOWN", "VUL_HARM_SIGNAL_UNKNOWN"},
+    ),
     "window_after_the_rows_end": (GB_PUSH, row(valid_until=NOW + 2 * HOUR), {"WINDOW_OUTSIDE_VALIDITY"}),
     # over a weak link
     "granted_by_somebody_who_is_only_likely_the_same": (GB_EMAIL, likely("co-gb"), {"PRV_NO_CHANNEL_CONSENT"}),
@@ -1350,7 +1385,12 @@ HARMLESS = {
     ),
     "restriction_ended_this_instant": (GB_WEB, restrict("self_exclusion", ends_at=NOW)),
     "restriction_of_somebody_else": (GB_WEB, restrict("embargo", account_id="ac-ny")),
-    "kyc_expires_with_the_row": (GB_WEB, edit("compliance.kyc_records", "ky-gb", expires_at=NOW + 36 * HOUR)),
+    "kyc_expires_with_the_row": (GB_WEB, edit("compliance.kyc_records", "ky-gb", expires_at=NOW + 24 * HOUR)),
+    "high_risk_for_as_long_as_its_class_may": (GB_WEB, nft(row(valid_until=NOW + 30 * HOUR))),
+    "plain_promotion_for_as_long_as_any_may": (GB_WEB, row(valid_until=NOW + 36 * HOUR)),
+    "promotion_in_a_crash_for_as_long_as_then": (GB_WEB, both(crash(), demoted_by(9000), row(valid_until=NOW + 12 * HOUR))),
+    "lesson_in_a_crash_as_ever": (GB_WEB, both(crash(), lesson(row(valid_until=NOW + 36 * HOUR)))),
+    "dismissals_known_half_a_day_ago_in_calm": (GB_WEB, feed("events.events", extracted_at=NOW - 13 * HOUR)),
     "closed_account_unverified": (GB_WEB, second_account(closed_at=NOW - DAY)),
     "eighteen_today": (
         GB_WEB,
