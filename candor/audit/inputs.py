@@ -79,6 +79,7 @@ def read(
     phone_numbers = _table(connection, "state", "phone_numbers", ["raw", "country", "phone_std", "phone_country", "is_valid"])
     weak = _table(connection, "identity", "evidence_classes", ["evidence_rank", "is_weak"]).filter("is_weak")["evidence_rank"]
     weak = weak.cast(pl.Int8)
+    now = run.as_of.replace(tzinfo=None)
     quarter = f"{run.as_of.year}-Q{(run.as_of.month - 1) // 3 + 1}"
     read_rows = 0
     for start in range(0, max(len(people), 1), people_at_a_time):
@@ -95,7 +96,9 @@ def read(
         )
         stages = _table(connection, "core", "people", ["person_id", "lifecycle_stage"], between)
         arms = _table(connection, "state", "arms", ["person_id", "arm", "batch_seq"], between)
-        drawn = _table(connection, "vault.state", "withheld", ["person_id", "quarter", "batch_seq"], between)
+        drawn = _table(
+            connection, "vault.state", "withheld", ["person_id", "quarter", "batch_seq", "starts_at", "ends_at"], between
+        )
         yield Inputs(
             staged=staged.with_columns(pl.col("decision_id").is_in(twice["decision_id"].implode()).alias("is_twice")),
             identifiers=identifiers.join(wanted, on="person_id", how="semi")
@@ -103,7 +106,12 @@ def read(
             .drop("evidence_rank"),
             stages=stages.rename({"lifecycle_stage": "u_stage"}).join(wanted, on="person_id", how="semi"),
             arms=arms.filter(pl.col("batch_seq") <= run.batch_seq).join(wanted, on="person_id", how="semi"),
-            withheld=drawn.filter(pl.col("quarter") == quarter, pl.col("batch_seq") <= run.batch_seq)
+            withheld=drawn.filter(
+                pl.col("batch_seq") <= run.batch_seq,
+                pl.when(pl.col("starts_at").is_null())
+                .then(pl.col("quarter") == quarter)
+                .otherwise((pl.col("starts_at") <= now) & (now < pl.col("ends_at"))),
+            )
             .select("person_id")
             .join(wanted, on="person_id", how="semi")
             .unique(),

@@ -256,7 +256,7 @@ class World:
     stages: dict[str, str] = field(default_factory=dict)
     arms: list[tuple[str, str]] = field(default_factory=list)
     past: list[dict[str, Any]] = field(default_factory=list)
-    withheld: list[tuple[str, str]] = field(default_factory=list)  # person, quarter
+    withheld: list[tuple[str, str, datetime | None, datetime | None]] = field(default_factory=list)  # person, quarter, from, to
     staged: list[dict[str, Any]] = field(default_factory=list)
     phones: list[tuple[str, str]] = field(default_factory=list)
     penalties: dict[str, int] = field(
@@ -338,7 +338,10 @@ class World:
             runs.prepare(connection)
             withholding.prepare(connection)
             if self.withheld:
-                connection.executemany("insert into vault.state.withheld values (?, ?, 1)", self.withheld)
+                connection.executemany(
+                    "insert into vault.state.withheld (person_id, quarter, batch_seq, starts_at, ends_at) values (?, ?, 1, ?, ?)",
+                    self.withheld,
+                )
             connection.executemany("insert into state.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)", deliveries)
             pinned = runs.pin(connection, AS_OF, policy_version="v1")
             for row in self.staged:
@@ -444,7 +447,7 @@ class World:
         self.stages |= {person + suffix: stage for person, stage in other.stages.items()}
         self.penalties |= {person + suffix: points for person, points in other.penalties.items()}
         self.arms += [(person + suffix, arm) for person, arm in other.arms]
-        self.withheld += [(person + suffix, quarter) for person, quarter in other.withheld]
+        self.withheld += [(person + suffix, *when) for person, *when in other.withheld]
         self.past += [_renamed(row, suffix) for row in other.past]
         self.staged += [_renamed(row, suffix) for row in other.staged]
         self.phones = sorted({*self.phones, *other.phones})

@@ -271,6 +271,10 @@ def markets(bars):
     return lambda world: world.tables.update({"market.prices": bars(prices)})
 
 
+def withheld(quarter="2026-Q4", starts_at=None, ends_at=None):
+    return lambda world: world.withheld.append(("p-gb", quarter, starts_at, ends_at))
+
+
 def crash():
     """Prices have fallen by a sixth within six hours: markets are stressed."""
     return markets(lambda prices: prices(*[-0.03] * 6))
@@ -1191,7 +1195,9 @@ LEAKS = {
         {"ROW_REASON_NOT_PERMITTED"},
     ),
     "disclosure_trimmed": (GB_WEB, row(disclosures='["AD_LABEL"]'), {"ROW_TEXT_CHANGED"}),
-    "drawn_to_get_no_promotions": (GB_WEB, lambda world: world.withheld.append(("p-gb", "2026-Q4")), {"ENG_STANDING_WITHHOLD"}),
+    "drawn_to_get_no_promotions": (GB_WEB, withheld(), {"ENG_STANDING_WITHHOLD"}),
+    "drawn_last_quarter_until_later": (GB_WEB, withheld("2026-Q3", NOW - DAY, NOW + SECOND), {"ENG_STANDING_WITHHOLD"}),
+    "drawn_to_get_none_from_this_instant": (GB_WEB, withheld("2026-Q4", NOW, NOW + 90 * DAY), {"ENG_STANDING_WITHHOLD"}),
     "account_for_testing": (GB_WEB, edit("exchange.accounts", "ac-gb", is_test=True), {"ENG_TEST_PERSON"}),
     "address_of_a_tester": (GB_WEB, edit("exchange.accounts", "ac-gb", email="someone@example.TEST "), {"ENG_TEST_PERSON"}),
     "address_of_a_tester_in_the_crm": (
@@ -1265,13 +1271,15 @@ LEAKS = {
 
 
 HARMLESS = {
-    "drawn_last_quarter": (GB_WEB, lambda world: world.withheld.append(("p-gb", "2026-Q3"))),
+    "drawn_last_quarter": (GB_WEB, withheld("2026-Q3")),
+    "drawn_last_quarter_until_now": (GB_WEB, withheld("2026-Q3", NOW - 90 * DAY, NOW)),
+    "drawn_to_get_none_from_a_later_instant": (GB_WEB, withheld("2026-Q4", NOW + SECOND, NOW + 90 * DAY)),
     "education_for_whom_the_draw_leaves_without_promotions": (
         GB_WEB,
         both(
             product("education"),
             edit("catalogue.offers", is_promotion=False),
-            lambda world: world.withheld.append(("p-gb", "2026-Q4")),
+            withheld(),
         ),
     ),
     "reason_of_two_drivers": (
