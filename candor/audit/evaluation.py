@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from candor.audit import assessments, catalogue, consent, feedback, markets, moments, people, reasons, screening
+from candor.audit import assessments, behaviour, catalogue, consent, feedback, markets, moments, people, reasons, screening
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,8 +61,14 @@ def wide_rows(given: Inputs, held: pl.DataFrame, settings: Settings, context: An
         .collect()
         .lazy()
     )
+    lines = catalogue.offers(raw, book.brand).select("offer_id", "product_line").unique("offer_id")
+    offers_refused, lines_refused = behaviour.cooling_down(raw, given.identifiers, lines, book)
+    stated = rows.select("decision_id", "person_id", "product_line", "drivers")
     rows = (
-        rows.join(moments.ages(rows, zones), on=["person_id", "planned"], how="left")
+        rows.join(offers_refused, on=["person_id", "offer_id"], how="left")
+        .join(lines_refused, on=["person_id", "product_line"], how="left")
+        .join(behaviour.true_reasons(raw, given.identifiers, stated, lines, book), on="decision_id", how="left")
+        .join(moments.ages(rows, zones), on=["person_id", "planned"], how="left")
         .join(moments.local_ends(rows, zones), on=["person_id", "o_ends_local"], how="left")
         .join(moments.quiet_hours(rows, zones, book), on="decision_id", how="left")
         .join(_missing_permissions(rows, book), on=["person_id", "product_line", "planned"], how="left")

@@ -100,7 +100,7 @@ def evaluate_rows(policy: Policy, cases: Any, *, as_of: datetime | None = None, 
 class _Evaluation:
     """One database beside the result, with the policy's tables, the cases and what becomes of them."""
 
-    def __init__(self, policy: Policy, scratch: Path, threads: int, memory: str, shrinks: bool) -> None:
+    def __init__(self, policy: Policy, scratch: Path, threads: int, memory: str, shrinks: bool = False) -> None:
         import duckdb
 
         self.policy = compiling.complete(policy)

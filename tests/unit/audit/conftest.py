@@ -241,6 +241,8 @@ EMPTY = (
     "compliance.restrictions",
     "events.events",
     "surveys.responses",
+    "exchange.trades",
+    "exchange.ledger_entries",
 )
 
 
@@ -399,8 +401,18 @@ class World:
             .head(len(self.staged)),
         }
         tables["decisions.ledger"] = pl.DataFrame(
-            [(row["decision_id"], row["person_id"], self.penalties.get(row["person_id"], 0)) for row in self.staged],
-            schema={"decision_id": text, "person_id": text, "penalty_bp": pl.Int32},
+            [
+                (row["decision_id"], row["person_id"], row["offer_id"], "spot", True, self.penalties.get(row["person_id"], 0))
+                for row in self.staged
+            ],
+            schema={
+                "decision_id": text,
+                "person_id": text,
+                "offer_id": text,
+                "product_line": text,
+                "is_promotion": pl.Boolean,
+                "penalty_bp": pl.Int32,
+            },
             orient="row",
         )
         if self.past:

@@ -16,10 +16,10 @@ from candor.policy.staleness import of_rank
 from candor.settings import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "policy"
-AS_OF = datetime(2026, 11, 23)  # noqa: DTZ001  naive UTC
 # Rules that say when offers wait for data. They hold an offer and speak of no person, and nothing that reaches anybody shows whether
 # yesterday's delivery was late: the raw gate and these two holds are the only places that know.
 ABOUT_DELIVERIES = {"DQ_SILO_LATE", "DQ_SILO_MISSING"}
+NAIVE_UTC = datetime(2026, 11, 23)  # noqa: DTZ001
 
 
 def live(policy: Policy) -> dict[str, set[str]]:
@@ -38,7 +38,7 @@ def audited(shop: str) -> dict[str, set[str]]:
     """Code -> the rules under which the audit gives it."""
     book = rulebook.load(FOLDER, shop)
     made: dict[str, set[str]] = {}
-    for check in rules.checks(SimpleNamespace(as_of=AS_OF, run_id="r", rulebook=book, killed=(), decided_as_of=None)):
+    for check in rules.checks(SimpleNamespace(as_of=NAIVE_UTC, run_id="r", rulebook=book, killed=(), decided_as_of=None)):
         made.setdefault(check.code, set()).add(check.rule)
     return made
 
@@ -67,7 +67,7 @@ def test_the_audit_keeps_what_is_restricted_as_secret_as_the_pack(shop: str) -> 
     every = (*compiling.engine_rules(policy), *policy.rules)
     restricted = {check.code for rule in every if rule.visibility == "restricted" for check in rule.checks}
     book = rulebook.load(FOLDER, shop)
-    listed = rules.checks(SimpleNamespace(as_of=AS_OF, run_id="r", rulebook=book, killed=(), decided_as_of=None))
+    listed = rules.checks(SimpleNamespace(as_of=NAIVE_UTC, run_id="r", rulebook=book, killed=(), decided_as_of=None))
     assert restricted == {check.code for check in listed if check.visibility == rules.RESTRICTED}
 
 

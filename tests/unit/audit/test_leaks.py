@@ -271,6 +271,35 @@ def markets(bars):
     return lambda world: world.tables.update({"market.prices": bars(prices)})
 
 
+USED = "You see this because you have used products like this."
+LOOKED = "You see this because you looked at products like this in the last 30 days."
+
+
+def traded(**changes):
+    row = {
+        "trade_id": "t1",
+        "account_id": "ac-gb",
+        "product_line": "spot",
+        "asset": "BTC",
+        "side": "buy",
+        "traded_at": NOW - 200 * DAY,
+    }
+    return lambda world: world.add("exchange.trades", **{**row, **changes})
+
+
+def did(name, **changes):
+    row = {"event_id": f"e-{name}", "event_name": name, "occurred_at": NOW - DAY, "account_id": "ac-gb"}
+    return lambda world: world.add("events.events", **{**row, **changes})
+
+
+def refused_other(line="spot", **changes):
+    """p-gb turned down another offer, of that product line."""
+    known = lambda world: world.add(  # noqa: E731
+        "catalogue.offers", **{**world.tables["catalogue.offers"][0], "offer_id": "offer-other", "product_line": line}
+    )
+    return both(known, turned_down(1, offer_id="offer-other", **changes))
+
+
 def withheld(quarter="2026-Q4", starts_at=None, ends_at=None):
     return lambda world: world.withheld.append(("p-gb", quarter, starts_at, ends_at))
 
@@ -482,7 +511,7 @@ LEAKS = {
     ),
     "kyc_expires_before_the_row_ends": (
         GB_WEB,
-        edit("compliance.kyc_records", "ky-gb", expires_at=NOW + 35 * HOUR),
+        edit("compliance.kyc_records", "ky-gb", expires_at=NOW + 23 * HOUR),
         {"KYC_OUTLIVED"},
     ),
     "kyc_expiry_unknown": (
@@ -1140,7 +1169,7 @@ LEAKS = {
     ),
     "approval_ends_before_the_row": (
         GB_WEB,
-        edit("catalogue.approvals", "ap-brand", valid_to=NOW + 35 * HOUR),
+        edit("catalogue.approvals", "ap-brand", valid_to=NOW + 23 * HOUR),
         {"BRD_OUTLIVES_APPROVAL"},
     ),
     "why_left_out": (GB_WEB, disclosures("WHY_THIS_OFFER"), {"DISC_MISSING_WHY_THIS_OFFER"}),
@@ -1149,10 +1178,10 @@ LEAKS = {
     # the offer, the pack, the row itself
     "not_started": (GB_WEB, edit("catalogue.offers", starts_at=NOW + timedelta(seconds=1)), {"OFFER_NOT_STARTED"}),
     "ended_this_instant": (GB_WEB, edit("catalogue.offers", ends_at=NOW), {"OFFER_EXPIRED", "OFFER_OUTLIVES_END"}),
-    "ends_before_the_row": (GB_WEB, edit("catalogue.offers", ends_at=NOW + 35 * HOUR), {"OFFER_OUTLIVES_END"}),
+    "ends_before_the_row": (GB_WEB, edit("catalogue.offers", ends_at=NOW + 23 * HOUR), {"OFFER_OUTLIVES_END"}),
     "ends_at_midnight_of_the_persons_zone": (
         GB_WEB,
-        edit("catalogue.offers", ends_local="2026-11-24 24:00"),
+        both(edit("catalogue.offers", ends_local="2026-11-24 24:00"), row(valid_until=NOW + 36 * HOUR)),
         {"OFFER_OUTLIVES_END"},
     ),
     "product_nobody_knows": (
@@ -1189,6 +1218,56 @@ LEAKS = {
         ),
         {"ROW_REASON_NOT_PERMITTED"},
     ),
+    "reason_of_a_use_that_never_was": (GB_WEB, row(reason_text=USED), {"ROW_REASON_UNTRUE"}),
+    "reason_of_the_use_of_another_line": (
+        GB_WEB,
+        both(traded(product_line="staking"), row(reason_text=USED)),
+        {"ROW_REASON_UNTRUE"},
+    ),
+    "reason_of_somebody_elses_use": (GB_WEB, both(traded(account_id="ac-ny"), row(reason_text=USED)), {"ROW_REASON_UNTRUE"}),
+    "reason_of_a_use_that_is_to_come": (
+        GB_WEB,
+        both(traded(traded_at=NOW + SECOND), row(reason_text=USED)),
+        {"ROW_REASON_UNTRUE"},
+    ),
+    "reason_of_two_drivers_one_of_them_untrue": (
+        GB_WEB,
+        both(
+            traded(),
+            row(
+                reason_text="You see this because you looked around our products in the last 30 days and you have used products like this."
+            ),
+        ),
+        {"ROW_REASON_UNTRUE"},
+    ),
+    "reason_of_a_view_a_month_ago": (
+        GB_WEB,
+        both(did("product_view", occurred_at=NOW - 31 * DAY, properties='{"product_line": "spot"}'), row(reason_text=LOOKED)),
+        {"ROW_REASON_UNTRUE"},
+    ),
+    "reason_of_a_view_of_another_line": (
+        GB_WEB,
+        both(did("product_view", properties='{"product_line": "nft"}'), row(reason_text=LOOKED)),
+        {"ROW_REASON_UNTRUE"},
+    ),
+    "reason_of_a_message_that_nobody_opened": (
+        GB_WEB,
+        both(
+            message(sent_at=NOW - 3 * DAY), row(reason_text="You see this because you opened our messages in the last 30 days.")
+        ),
+        {"ROW_REASON_UNTRUE"},
+    ),
+    "offer_refused_four_weeks_ago": (GB_WEB, turned_down(1, offer_id="spot1", occurred_at=NOW - 29 * DAY), {"ARB_COOL_DOWN"}),
+    "offer_called_not_relevant_by_a_device": (
+        GB_WEB,
+        both(
+            lambda world: world.identifiers.append(("p-gb", "device_id", "de-gb")),
+            turned_down(1, "offer_not_relevant", offer_id="spot1", account_id=None, device_id="de-gb"),
+        ),
+        {"ARB_COOL_DOWN"},
+    ),
+    "another_offer_of_the_line_refused_this_week": (GB_WEB, refused_other(occurred_at=NOW - 6 * DAY), {"ARB_COOL_DOWN"}),
+    "lesson_refused_this_week": (GB_WEB, lesson(turned_down(1, offer_id="spot1")), {"ARB_COOL_DOWN"}),
     "reason_in_another_language": (
         GB_WEB,
         row(reason_text="Sie sehen dies, weil Sie Produkte wie dieses schon genutzt haben."),
@@ -1284,10 +1363,39 @@ HARMLESS = {
     ),
     "reason_of_two_drivers": (
         GB_WEB,
-        row(
-            reason_text="You see this because you looked around our products in the last 30 days and you have used products like this."
+        both(
+            did("product_view"),
+            traded(),
+            row(
+                reason_text="You see this because you looked around our products in the last 30 days and you have used products like this."
+            ),
         ),
     ),
+    "reason_of_a_view_of_the_line": (
+        GB_WEB,
+        both(did("product_view", properties='{"product_line": "spot"}'), row(reason_text=LOOKED)),
+    ),
+    "reason_of_lessons_and_of_visits": (
+        GB_WEB,
+        both(
+            did("lesson_started", occurred_at=NOW - 80 * DAY),
+            did("page_view", session_id="s1"),
+            row(
+                reason_text="You see this because you took lessons in the last 90 days and you visited us in the last 30 days."
+            ),
+        ),
+    ),
+    "reason_of_a_message_opened": (
+        GB_WEB,
+        both(
+            message(sent_at=NOW - 8 * DAY, opened_at=NOW - 7 * DAY),
+            row(reason_text="You see this because you opened our messages in the last 30 days."),
+        ),
+    ),
+    "offer_refused_a_month_ago": (GB_WEB, turned_down(1, offer_id="spot1", occurred_at=NOW - 30 * DAY)),
+    "another_offer_of_the_line_refused_last_week": (GB_WEB, refused_other(occurred_at=NOW - 7 * DAY)),
+    "another_line_refused_today": (GB_WEB, refused_other("staking")),
+    "offer_refused_by_somebody_else": (GB_WEB, turned_down(1, offer_id="spot1", account_id="ac-ny")),
     "granted_by_the_account_beside_a_likely_contact": (
         GB_EMAIL,
         both(likely("co-gb"), consent_of_account(), edit("crm.consents", "gb-marketing-email", purpose="third_party")),
