@@ -101,19 +101,26 @@ def _recent(raw: Raw, days: int, column: str = "occurred_at") -> pl.Expr:
 
 
 def _events(raw: Raw, identifiers: pl.DataFrame, lines: pl.LazyFrame) -> pl.LazyFrame:
-    """Every event of anything that is the person's, with its product line: the one it names, else its offer's."""
+    """Every event of anything that is the person's, with its product line: the one it names, else its offer's, else its asset's."""
     import polars as pl
 
-    columns = ["event_name", "occurred_at", "session_id", "offer_id", "properties", *IDENTIFIERS]
+    columns = ["event_name", "occurred_at", "session_id", "offer_id", "asset", "properties", *IDENTIFIERS]
     rows = raw.rows("events.events", columns).filter(_recent(raw, LESSON_DAYS))
     owned = pl.concat(
         rows.drop_nulls(kind)
         .join(of_kind(identifiers, kind), on=kind, how="inner")
-        .select("person_id", "event_name", "occurred_at", "session_id", "offer_id", "properties")
+        .select("person_id", "event_name", "occurred_at", "session_id", "offer_id", "asset", "properties")
         for kind in IDENTIFIERS
     )
-    return owned.join(lines.rename({"product_line": "line_of_offer"}), on="offer_id", how="left").with_columns(
-        pl.coalesce(pl.col("properties").str.json_path_match("$.product_line"), "line_of_offer").alias("product_line")
+    of_asset = pl.scan_csv(raw.settings.dbt_project_dir / "seeds" / "asset_product_lines.csv")
+    return (
+        owned.join(lines.rename({"product_line": "line_of_offer"}), on="offer_id", how="left")
+        .join(of_asset.rename({"product_line": "line_of_asset"}), on="asset", how="left")
+        .with_columns(
+            pl.coalesce(pl.col("properties").str.json_path_match("$.product_line"), "line_of_offer", "line_of_asset").alias(
+                "product_line"
+            )
+        )
     )
 
 

@@ -1081,7 +1081,7 @@ LEAKS = {
     ),
     "derivatives_in_a_crash": (
         GB_WEB,
-        lives("DE", product("derivatives"), markets(lambda prices: prices(*[-0.03] * 6))),
+        lives("DE", product("derivatives"), crash(), demoted_by(9000)),
         {"SUI_VOLATILITY", "OFFER_STALE"},
     ),
     "derivatives_while_nobody_knows_the_market": (
@@ -1090,6 +1090,7 @@ LEAKS = {
             "DE",
             product("derivatives"),
             markets(lambda prices: [bar for bar in prices() if bar["bar_start"] < NOW - 38 * HOUR]),
+            demoted_by(9000),
         ),
         {"SUI_VOLATILITY_UNKNOWN", "OFFER_STALE"},
     ),
@@ -1375,6 +1376,7 @@ HARMLESS = {
         GB_WEB,
         both(did("product_view", properties='{"product_line": "spot"}'), row(reason_text=LOOKED)),
     ),
+    "reason_of_a_view_of_an_asset_of_the_line": (GB_WEB, both(did("product_view", asset="BTC"), row(reason_text=LOOKED))),
     "reason_of_lessons_and_of_visits": (
         GB_WEB,
         both(
