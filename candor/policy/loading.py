@@ -282,11 +282,11 @@ def _facts(node: Node, problems: Problems) -> dict[str, Fact]:
                 entry.get("awaits"), entry["meaning"], entry.get("cases_only", False),
                 max_age_stressed_hours=entry.get("max_age_stressed_hours"),
             )  # fmt: skip
-            made_stressed, always = entry.get("max_age_stressed_hours"), entry.get("max_age_hours")
-            if made_stressed is not None and (always is None or not 0 < made_stressed <= always):
+            stressed, always = entry.get("max_age_stressed_hours"), entry.get("max_age_hours")
+            if stressed is not None and (always is None or not 0 < stressed <= always):
                 problems.add(
                     "facts.yml", entry.lines["max_age_stressed_hours"], name,
-                    f"max_age_stressed_hours must be from 1 to its max_age_hours, {always}, is {made_stressed}",
+                    f"max_age_stressed_hours must be from 1 to its max_age_hours, {always}, is {stressed}",
                 )  # fmt: skip
     return made
 
