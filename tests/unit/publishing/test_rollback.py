@@ -173,6 +173,20 @@ def test_suppressions_that_the_later_run_had_taken_into_account_hold_again(world
     assert ask(world, SHOWN) == [row for row in WHOLE if row[1:] != ("p-gb", "web")]
 
 
+def test_what_an_earlier_run_took_off_is_read_where_it_is_kept_when_the_ledger_is_that_of_a_later_one(world):
+    """decisions.ledger is replaced by every run; what earlier ones decided stands in state.decisions."""
+    publish_two(world)
+    with connect(world.settings) as connection:
+        connection.execute(
+            "create or replace table state.decisions as select * exclude (penalty_bp), 0 as penalty_bp, "
+            "0 as batch_seq, false as is_chosen, channel, as_of, null::timestamp as send_after, 'treated' as arm "
+            "from decisions.ledger cross join (select 'web' as channel, timestamp '2026-11-23 15:00:00' as as_of)"
+        )
+        connection.execute("update decisions.ledger set decision_id = 'x' || decision_id")
+    assert rollback.run(SOON, world.settings)["rows_masked"] == 0
+    assert ask(world, SHOWN) == WHOLE
+
+
 def test_of_a_calm_day_only_what_may_live_that_short_in_a_crash_is_live_again(world):
     """Markets fell after the run: a row that lives longer than its class may in stress is masked, one within the limit is not."""
     world.penalties = {"p-gb": 9000, "p-ny": 9000}
