@@ -10,7 +10,8 @@ nobody. Ties, residence, age and test marks are judged as of the run, for they c
 the instant.
 
 `is_passed_over` marks noes that the rules in force let pass: a recorded no to marketing by chat, for which no rule asks consent, and by e-mail
-from who lives in the United States, where only a message's unsubscription counts. What landed since the run is no such no: `candor revoke` hides it until the next run. They are counted apart, neither hidden nor called violations.
+from who lives in the United States, where only a message's unsubscription counts. What landed since the run is no such no: `candor revoke`
+hides it until the next run. They are counted apart, neither hidden nor called violations.
 """
 
 from __future__ import annotations
