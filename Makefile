@@ -56,7 +56,8 @@ bench: setup  ## stage times at growing numbers of people: BENCH_PEOPLE="10000 1
 bench-faults: setup  ## kill every stage at random instants and compare the bytes with an undisturbed run
 	@$(PY) -m benchmarks.faults
 
-replay: setup  ## nightly: 60 days in a closed loop, every live row judged by the truth, then leaks planted (PEOPLE=5000 DAYS=60 SEED=7)
+replay: setup  ## nightly: 60 days in a closed loop, every live row judged by the truth, then leaks planted (PEOPLE=5000 DAYS=60 SEED=7 RESUME=1)
+	@$(if $(RESUME),,rm -rf var/replay)
 	@$(PY) -m benchmarks.replay --people $(PEOPLE) --days $(DAYS) --seed $(SEED) --folder var/replay --resume --leak all
 
 ablation: setup  ## what cleaning bought: one day decided again with less, judged with the planted truth (PEOPLE=5000 SEED=7)

@@ -162,7 +162,7 @@ def _in_the_rules(replay: Replay, kind: str, day: int) -> tuple[str, str, str]:
         compiling.grain_sql = lambda policy, grain: grain_sql(
             dataclasses.replace(policy, rules=tuple(own for own in policy.rules if own.rule_id != rule)), grain
         )
-        for name in ("eligibility", "gate_features", "champion", "score", "decide", "audit"):
+        for name in ("eligibility", "score", "decide", "audit"):
             pipeline.run_stage(name, replay.shop.as_of(day), settings)
     except AuditFailed as error:
         return f"{rule} gone from the SQL", "audit", str(error).splitlines()[0]
