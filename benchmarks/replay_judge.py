@@ -32,6 +32,7 @@ from simulation import geography as geo
 TABLES = (
     "exchange.accounts", "crm.contacts", "crm.consents", "crm.preferences", "crm.messages", "wallets.wallet_links",
     "compliance.kyc_records", "compliance.screening_runs", "compliance.screening_hits", "compliance.restrictions",
+    "compliance.assessments",
 )  # fmt: skip
 SHOWN = ("decision_id", "person_id", "channel", "offer_id", "arm", "valid_from", "valid_until", "send_after", "send_before")
 CAUGHT = dict.fromkeys(("decision_id", "person_id", "channel", "offer_id", "why"), pl.String) | {"is_passed_over": pl.Boolean}
@@ -288,6 +289,36 @@ NOES = {
         select person_id, null as channel, 'tier ' || levels.tier as stops, 'verified tier ' || coalesce(held.tier, 0) as why
         from held inner join (values (1), (2)) as levels(tier) on coalesce(held.tier, 0) < levels.tier
     """,
+    # High, prohibited, unknown, or not looked at for thirty days.
+    "money laundering": """
+        select distinct tied.person_id, null as channel, 'promotions' as stops,
+            'money laundering risk ' || coalesce(kyc_now.risk_band, 'unknown') as why
+        from tied
+        inner join kyc_now on tied.kind = 'account_id' and tied.record = kyc_now.account_id
+        where (tied.closed_at is null or tied.closed_at > $run)
+            and (
+                coalesce(kyc_now.risk_band, 'unknown') not in ('low', 'medium') or kyc_now.risk_scored_at is null
+                or kyc_now.risk_scored_at < $run - interval 30 day
+            )
+    """,
+    # A passed test of the line, not older than a year, is asked of some lines; somebody who failed it last has not passed it.
+    "appropriateness": """
+        with latest as (
+            select account_id, product_line, result, taken_at, expires_at from assessments
+            where kind = 'appropriateness' and landed_at <= $at and taken_at <= $at
+            qualify row_number() over (partition by account_id, product_line order by taken_at desc, result <> 'passed' desc) = 1
+        )
+        select distinct readers.person_id, null as channel, 'promotion of ' || lines.product_line as stops,
+            'no passed test of ' || lines.product_line as why
+        from (select distinct person_id, true_person from tied) as readers
+        cross join lines
+        where lines.asks_for_test
+            and not exists (
+                select 1 from tied inner join latest on tied.kind = 'account_id' and tied.record = latest.account_id
+                where tied.person_id = readers.person_id and tied.true_person = readers.true_person and latest.product_line = lines.product_line
+                    and latest.result = 'passed' and coalesce(latest.expires_at, latest.taken_at + interval 365 day) > $at
+            )
+    """,
     "residence": """
         with places as (
             select person_id, coalesce(region_code, country_code) as market, tied.record as account_id
@@ -332,6 +363,7 @@ where noes.stops in ('everything', 'passed over')
     or (noes.stops = 'tier 1' and shown.is_promotion and shown.min_kyc >= 1)
     or (noes.stops = 'tier 2' and shown.is_promotion and shown.min_kyc >= 2)
     or noes.stops = 'line ' || shown.product_line
+    or (noes.stops = 'promotion of ' || shown.product_line and shown.is_promotion)
 union
 select decision_id, person_id, channel, offer_id, 'an offer the shop may not make', false from shown
 where product_line is null or offer_id in (select offer_id from never) or (offer_id, channel) in (select (offer_id, channel) from never_on)
@@ -378,8 +410,13 @@ class Judge:
 
     def _house(self, shop: dict) -> None:
         """The product lines, and what is permitted where."""
-        lines = [(line["product"], line["rank"], line["min_kyc"], line["vol_max"]) for line in shop["product_lines"]]
-        self._put("lines", pl.DataFrame(lines, schema=["product_line", "rank", "min_kyc", "worst_market"], orient="row"))
+        lines = [
+            (line["product"], line["rank"], line["min_kyc"], line["vol_max"], line["approp"]) for line in shop["product_lines"]
+        ]
+        self._put(
+            "lines",
+            pl.DataFrame(lines, schema=["product_line", "rank", "min_kyc", "worst_market", "asks_for_test"], orient="row"),
+        )
         rows = [
             (market, line, given["client_class"], _instant(given["from"]), _instant(given["to"]))
             for market, place in shop["regime_map"].items()

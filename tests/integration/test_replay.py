@@ -6,6 +6,7 @@ be, so that what is tested is the shop, the revocations, the judge and the leaks
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -14,13 +15,15 @@ import polars as pl
 import pytest
 
 from benchmarks import replay_leaks
+from benchmarks.landed import deliver
 from benchmarks.replay import Replay
-from benchmarks.replay_judge import SHOWN, read_store, text
+from benchmarks.replay_judge import SHOWN, Judge, read_store, text
 from benchmarks.replay_shop import is_crash_known, market_after
 from candor import revocations
 from candor.contract import load as load_contract
 from candor.ingest.deliveries import find
 from candor.publishing import store
+from candor.settings import PROJECT_ROOT
 from candor.warehouse import utc
 from tests.integration.conftest import differing
 
@@ -96,6 +99,7 @@ class WithoutPipeline(Replay):
             self.judge.violations(rows, known, run=as_of, at=as_of + timedelta(minutes=minutes), is_crash=is_crash)
             for minutes in (1, 182, 482, 1439)
         ]
+        self.__dict__.setdefault("against", set()).update(pl.concat(found)["why"].unique().to_list())
         return pl.concat(found)["decision_id"].unique().to_list()
 
     def _links(self, standing):
@@ -132,6 +136,19 @@ def test_every_kind_of_day_is_lived(replay):
     assert [market_after(day, 60) for day in (0, 23, 24, 25, 26, 33, 34, 59)] == [
         "calm", "calm", "crash", "crash", "recovery", "recovery", "calm", "calm"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "consent withdrawn", "consent denied", "never agreed to this channel", "personalisation switched off", "unsubscribed",
+        "restriction self_exclusion", "restriction objection", "verified tier 0", "verified tier 1",
+        "money laundering risk high", "no passed test of spot", "not permitted in US-NY", "under age", "a test account", "sent at night",
+        "speculative while markets crash",
+    ],
+)  # fmt: skip
+def test_with_everybody_shown_everything_each_reason_speaks_against_somebody(replay, reason):
+    assert reason in replay.against, sorted(replay.against)
 
 
 @pytest.mark.parametrize("kind", sorted(replay_leaks.OF_THE_STORE))
@@ -181,6 +198,36 @@ def test_the_same_seed_gives_the_same_bytes_also_after_a_kill_in_the_middle_of_a
 def test_a_folder_of_another_replay_is_refused(replay):
     with pytest.raises(replay_leaks.CandorError, match="holds a replay of"):
         WithoutPipeline(replay.folder, people=PEOPLE + 1, days=DAYS, seed=SEED)
+
+
+def test_a_hit_of_the_latest_screening_speaks_against_its_person_and_a_hit_that_was_replaced_does_not(replay, tmp_path):
+    landing = tmp_path / "landing"
+    shutil.copytree(replay.settings.landing_dir, landing)
+    at = replay.shop.visit_at(DAYS - 1, 1) + timedelta(minutes=3)
+    live, lookups = read_store(replay.store, at)
+    accounts = lookups.filter(
+        (pl.col("identifier_kind") == "account_id") & pl.col("person_id").is_in(live["person_id"].to_list())
+    )
+    hit, replaced = accounts["identifier"][0], accounts["identifier"][-1]
+    screenings = replay.judge.landed.rows(
+        "select screening_run_id from screening_runs where scope = 'accounts' and landed_at <= $at order by screened_at desc",
+        at=at,
+    )["screening_run_id"]
+    rows = pl.DataFrame(
+        {
+            "hit_id": ["planted-1", "planted-2"],
+            "screening_run_id": [screenings[0], screenings[1]],
+            "account_id": [hit, replaced],
+            "outcome": ["potential", "confirmed"],
+        }
+    )
+    deliver(landing, "compliance.screening_hits", rows, at - timedelta(minutes=1))
+    found = Judge(landing, replay.folder / "truth", PROJECT_ROOT / "policy").violations(
+        live, lookups, run=replay.shop.as_of(DAYS - 1), at=at, is_crash=False
+    )
+    person = dict(accounts.select("identifier", "person_id").iter_rows())
+    assert set(found.filter(pl.col("why").str.starts_with("screening"))["person_id"]) == {person[hit]}
+    assert person[hit] != person[replaced]
 
 
 def test_the_store_is_read_at_the_instant_of_the_replay_and_not_by_the_wall_clock(replay):
