@@ -230,15 +230,20 @@ NOES = {
                 where yes.person_id = readers.person_id and yes.true_person = readers.true_person and yes.channel = pushed.channel
             )
     """,
+    # The latest word of whichever record of theirs counts; of two at one instant the one that says stop.
     "personalisation off": """
         with latest as (
-            select case when contact_id is not null then 'contact_id' else 'account_id' end as kind, coalesce(contact_id, account_id) as record,
-                personalisation_off
-            from preferences where personalisation_off is not null and landed_at <= $at and recorded_at <= $at
-            qualify row_number() over (partition by 1, 2 order by recorded_at desc, personalisation_off desc) = 1
+            select tied.person_id, preferences.personalisation_off
+            from preferences
+            inner join tied on tied.kind = case when preferences.contact_id is not null then 'contact_id' else 'account_id' end
+                and tied.record = coalesce(preferences.contact_id, preferences.account_id)
+            where preferences.personalisation_off is not null and preferences.landed_at <= $at and preferences.recorded_at <= $at
+            qualify row_number() over (
+                partition by tied.person_id, tied.true_person order by preferences.recorded_at desc, preferences.personalisation_off desc
+            ) = 1
         )
-        select distinct tied.person_id, null as channel, 'everything' as stops, 'personalisation switched off' as why
-        from latest inner join tied using (kind, record) where latest.personalisation_off
+        select distinct person_id, null as channel, 'everything' as stops, 'personalisation switched off' as why
+        from latest where personalisation_off
     """,
     "unsubscribed": """
         select distinct tied.person_id, 'email' as channel, 'everything' as stops, 'unsubscribed' as why

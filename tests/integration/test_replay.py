@@ -100,6 +100,7 @@ class WithoutPipeline(Replay):
             for minutes in (1, 182, 482, 1439)
         ]
         self.__dict__.setdefault("against", set()).update(pl.concat(found)["why"].unique().to_list())
+        self.__dict__["found"] = found[0]
         return pl.concat(found)["decision_id"].unique().to_list()
 
     def _links(self, standing):
@@ -149,6 +150,31 @@ def test_every_kind_of_day_is_lived(replay):
 )  # fmt: skip
 def test_with_everybody_shown_everything_each_reason_speaks_against_somebody(replay, reason):
     assert reason in replay.against, sorted(replay.against)
+
+
+def test_everybody_who_switched_personalisation_off_is_found_and_nobody_else(replay):
+    at = replay.shop.as_of(DAYS - 1) + timedelta(minutes=1)
+    words = replay.judge.landed.rows(
+        "select * from preferences where personalisation_off is not null and landed_at <= $at", at=at
+    )
+    people = pl.read_parquet(replay.folder / "truth" / "people" / "part-*.parquet")
+    by_record = {
+        record: person
+        for flag, column in (("has_contact", "contact_id"), ("has_account", "account_id"))
+        for record, person in people.filter(pl.col(flag)).select(column, "true_person").iter_rows()
+    }
+    latest: dict[str, tuple] = {}
+    for row in words.iter_rows(named=True):
+        person = by_record.get(row["contact_id"] or row["account_id"])
+        if person is not None:
+            latest[person] = max(
+                latest.get(person, (at.replace(year=1990), False)), (row["recorded_at"], row["personalisation_off"])
+            )
+    expected = {person for person, (_, is_off) in latest.items() if is_off}
+    found = set(replay.found.filter(pl.col("why") == "personalisation switched off")["person_id"])
+    assert len(expected) > 2
+    assert found <= expected
+    assert expected - found == set(), "somebody's no is not seen"
 
 
 @pytest.mark.parametrize("kind", sorted(replay_leaks.OF_THE_STORE))
