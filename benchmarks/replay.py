@@ -32,6 +32,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks import fingerprint
+from benchmarks.replay_judge import SHOWN as JUDGED
 from benchmarks.replay_judge import Judge, read_store
 from benchmarks.replay_shop import VISITS, Shop, is_crash_known, market_after
 from candor import pipeline, revocations, runs
@@ -148,7 +149,7 @@ class Replay:
         key, as_of = f"{day:03}", self.shop.as_of(day)
         operators = self.shop.write_overrides(self.folder / "policy", day)
         ran = self.once(f"{key} run", lambda: self._run(day, as_of))
-        verdicts = [self.once(f"{key} judged 0", lambda: self._judge(day, as_of + timedelta(minutes=1), 0))]
+        verdicts = [self.once(f"{key} judged 0", lambda: self._judge(day, as_of + timedelta(minutes=1), "0"))]
         landed: list[dict[str, int]] = []
         revoked: list[dict[str, Any]] = []
         for visit in range(len(VISITS)):
@@ -158,7 +159,7 @@ class Replay:
             verdicts.append(
                 self.once(
                     f"{key} judged {visit + 1}",
-                    lambda at=at, visit=visit: self._judge(day, at + timedelta(minutes=2), visit + 1),
+                    lambda at=at, visit=visit: self._judge(day, at + timedelta(minutes=2), str(visit + 1)),
                 )
             )
         if day % TRAINED_EVERY_DAYS == TRAINED_EVERY_DAYS - 1 and ran["status"] == "done":
@@ -166,7 +167,7 @@ class Replay:
         served = self.once(f"{key} answered", lambda: self._answer(day, as_of))
         last = as_of + timedelta(days=1) - timedelta(minutes=2)
         revoked.append(self.once(f"{key} revoked last", lambda: self._revoke(last)))
-        verdicts.append(self.once(f"{key} judged last", lambda: self._judge(day, last + timedelta(minutes=1), None)))
+        verdicts.append(self.once(f"{key} judged last", lambda: self._judge(day, last + timedelta(minutes=1), "last")))
         total = {name: sum(one.get(name, 0) for one in landed) for name in ("moves", "late identifications")}
         return {
             "day": day, "date": f"{as_of:%Y-%m-%d}", "markets": ran["markets"], "people": verdicts[0]["people"], "live": verdicts[0]["rows"],
@@ -237,31 +238,41 @@ class Replay:
     def _links(self, standing: datetime) -> list:
         return [link for _, link in self.shop.mistakes((standing - ENDS_AT).days)]
 
-    def _judge(self, day: int, at: datetime, reading: int | None) -> dict[str, Any]:
-        """What the judge says of every live row at `at`; what a channel would find is kept as the day's reading of that number."""
-        if not self.store.exists():
-            return {"rows": 0, "people": 0, "violations": 0, "passed_over": 0, "reasons": {}}
-        live, lookups = read_store(self.store, at)
-        if reading is not None:
-            folder = self.folder / "read" / f"{day:03}"
+    def _judge(self, day: int, at: datetime, reading: str) -> dict[str, Any]:
+        """What the judge says of every live row at `at`, as a channel found them then; what was found is kept, and judged again from there."""
+        folder = self.folder / "read" / f"{day:03}"
+        kept = folder / f"{reading}.parquet"
+        if not kept.exists():
+            if not self.store.exists():
+                return {"rows": 0, "people": 0, "violations": 0, "passed_over": 0, "reasons": {}}
             folder.mkdir(parents=True, exist_ok=True)
-            live.with_columns(read_at=pl.lit(at)).write_parquet(folder / f"{reading}.parquet")
+            live, lookups = read_store(self.store, at)
             lookups.write_parquet(folder / "person_lookup.parquet")
-        found = self._found(live, lookups, at)
+            live.with_columns(read_at=pl.lit(at), standing=pl.lit(self._standing())).write_parquet(kept)
+        live = pl.read_parquet(kept)
+        standing = live["standing"][0] if live.height else self._standing()
+        found = self._found(live, pl.read_parquet(folder / "person_lookup.parquet"), standing, at)
+        violations = self.folder / "violations" / f"{day:03}-{reading}.parquet"
+        violations.unlink(missing_ok=True)
         if not found["is_passed_over"].all():
-            kept = self.folder / "violations" / f"{day:03}-{at:%H%M}.parquet"
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            found.filter(~pl.col("is_passed_over")).write_parquet(kept)
+            violations.parent.mkdir(parents=True, exist_ok=True)
+            found.filter(~pl.col("is_passed_over")).write_parquet(violations)
         return self._counted(live, found)
 
-    def verdict_of(self, live: pl.DataFrame, lookups: pl.DataFrame, at: datetime) -> dict[str, Any]:
-        """Counts of what the judge says of these rows at `at`."""
-        return self._counted(live, self._found(live, lookups, at))
+    def judge_again(self) -> None:
+        """Forget what the judge said of the readings that are kept, so that it says it anew."""
+        for key in [key for key in self._done if " judged " in key]:
+            day, _, reading = key.split()
+            if (self.folder / "read" / day / f"{reading}.parquet").exists():
+                del self._done[key]
 
-    def _found(self, live: pl.DataFrame, lookups: pl.DataFrame, at: datetime) -> pl.DataFrame:
-        standing = self._standing()
+    def verdict_of(self, live: pl.DataFrame, lookups: pl.DataFrame, at: datetime) -> dict[str, Any]:
+        """Counts of what the judge says of these rows at `at`, under the run that stands."""
+        return self._counted(live, self._found(live, lookups, self._standing(), at))
+
+    def _found(self, live: pl.DataFrame, lookups: pl.DataFrame, standing: datetime, at: datetime) -> pl.DataFrame:
         return self.judge.violations(
-            live, lookups, run=standing, at=at, links=self._links(standing),
+            live.select(JUDGED), lookups, run=standing, at=at, links=self._links(standing),
             is_crash=is_crash_known((standing - ENDS_AT).days, self.days),
         )  # fmt: skip
 
@@ -375,6 +386,9 @@ def main(argv: list[str] | None = None) -> int:
         "--folder", type=Path, default=PROJECT_ROOT / "var" / "replay", help="of the replay: state, truth, what was read"
     )
     parser.add_argument("--resume", action="store_true", help="go on with the replay in the folder")
+    parser.add_argument(
+        "--judge-again", action="store_true", help="let the judge, which may have been changed, judge anew what was read"
+    )
     parser.add_argument("--leak", action="append", help="a kind of leak to plant in a copy of the last day lived, or all")
     given = parser.parse_args(argv)
     if given.folder.exists() and any(given.folder.iterdir()) and not given.resume:
@@ -385,6 +399,8 @@ def main(argv: list[str] | None = None) -> int:
 
     replay = Replay(given.folder, people=given.people, days=given.days, seed=given.seed, told=told)
     given.folder.mkdir(parents=True, exist_ok=True)
+    if given.judge_again:
+        replay.judge_again()
     bad = 0
     until = min(given.days, given.stop_after or given.days)
     with (given.folder / "log.txt").open("a", encoding="utf-8") as log:
