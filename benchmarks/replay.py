@@ -366,11 +366,11 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-def bar(done: int, of: int, seconds: float) -> str:
-    """How far the replay is, and how long it may still take."""
+def bar(done: int, of: int, seconds: list[float]) -> str:
+    """How far the replay is, and how long it may still take by the days lived so far."""
     whole = round(20 * done / of)
-    left = seconds / done * (of - done) / 60
-    return f"[{'#' * whole}{'.' * (20 - whole)}] {done} of {of} days, {seconds / 60:.1f} min, about {left:.0f} min to go"
+    left = sum(seconds) / len(seconds) * (of - done) / 60
+    return f"[{'#' * whole}{'.' * (20 - whole)}] {done} of {of} days, {sum(seconds) / 60:.1f} min, about {left:.0f} min to go"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -407,7 +407,6 @@ def main(argv: list[str] | None = None) -> int:
         with redirect_stdout(log):
             replay.prepare()
         print("".join(f"{name:>{width}}" for name, width in COLUMNS), flush=True)
-        began = time.monotonic()
         for day in range(until):
             with redirect_stdout(log):
                 row = replay.day(day)
@@ -415,7 +414,7 @@ def main(argv: list[str] | None = None) -> int:
             if row["refused"]:
                 print(f"     refused: {row['refused'].splitlines()[0]}", flush=True)
             bad += row["judge"] + (row["audit"] or 0)
-            told(bar(day + 1, until, time.monotonic() - began))
+            told(bar(day + 1, until, [replay.seconds(f"{lived:03} ") for lived in range(day + 1)]))
         for why, count in replay.reasons().items():
             print(f"  judge: {count:,} x {why}")
         print(f"{until} of {given.days} days, {given.people:,} people, seed {given.seed}; digest {replay.digest()}")
