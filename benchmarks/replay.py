@@ -58,12 +58,22 @@ class Replay:
     """A replay in a folder of its own; what is done stands in `replay.json`, and is never done again."""
 
     def __init__(
-        self, folder: Path, *, people: int, days: int, seed: int, told: Callable[[str], None] = lambda line: None
+        self,
+        folder: Path,
+        *,
+        people: int,
+        days: int,
+        seed: int,
+        comes_by: float = 1.0,
+        told: Callable[[str], None] = lambda line: None,
     ) -> None:
+        self.comes_by = comes_by
         self.folder, self.people, self.days, self.seed, self.told = folder.resolve(), people, days, seed, told
         self._journal_path = self.folder / "replay.json"
         self._done: dict[str, Any] = {}
-        asked = {"people": people, "days": days, "seed": seed}
+        asked: dict[str, float] = {"people": people, "days": days, "seed": seed}
+        if comes_by != 1:
+            asked["comes_by"] = comes_by
         if self._journal_path.exists():
             self._done = json.loads(self._journal_path.read_text(encoding="utf-8"))
             if self._done["asked"] != asked:
@@ -329,6 +339,8 @@ class Replay:
         rows = pl.concat(pl.read_parquet(path).with_columns(reading=pl.lit(int(path.stem))) for path in readings)
         at = pl.col("read_at").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
         comes_by = pl.col("decision_id").hash(self.seed) % len(readings) == pl.col("reading")
+        # Who comes by at all that day: drawn anew each day for each person.
+        comes_by &= pl.concat_str("person_id", pl.lit(folder.name)).hash(self.seed) % 1000 < 1000 * self.comes_by
         is_open = (pl.col("send_after").fill_null("") <= at) & (pl.col("send_before").fill_null("9") > at)
         taken = rows.filter(pl.when(pl.col("channel").is_in(PUSHED)).then(is_open).otherwise(comes_by))
         taken = taken.sort("reading").unique("decision_id", keep="first", maintain_order=True)
@@ -397,7 +409,7 @@ def main(argv: list[str] | None = None) -> int:
     def told(text: str) -> None:
         print(f"  {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
-    replay = Replay(given.folder, people=given.people, days=given.days, seed=given.seed, told=told)
+    replay = Replay(given.folder, people=given.people, days=given.days, seed=given.seed, comes_by=given.comes_by, told=told)
     given.folder.mkdir(parents=True, exist_ok=True)
     if given.judge_again:
         replay.judge_again()

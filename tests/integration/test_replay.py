@@ -221,6 +221,20 @@ def test_the_same_seed_gives_the_same_bytes_also_after_a_kill_in_the_middle_of_a
     assert resumed.digest() == replay.digest()
 
 
+def test_who_does_not_come_by_sees_no_offer_of_the_site_but_gets_the_messages(replay):
+    folder = replay.folder / "read" / "000"
+    everybody = replay.served(folder)
+    few = WithoutPipeline(replay.folder, people=PEOPLE, days=DAYS, seed=SEED)
+    few.comes_by = 0.25
+    some = few.served(folder)
+
+    def people(rows, is_message):
+        return rows.filter(pl.col("channel").is_in(["email", "sms", "push"]) == is_message)["person_id"].n_unique()
+
+    assert people(some, True) == people(everybody, True) > 10
+    assert 0.1 < people(some, False) / people(everybody, False) < 0.4
+
+
 def test_a_folder_of_another_replay_is_refused(replay):
     with pytest.raises(replay_leaks.CandorError, match="holds a replay of"):
         WithoutPipeline(replay.folder, people=PEOPLE + 1, days=DAYS, seed=SEED)
