@@ -16,7 +16,10 @@ def erase(
         list[str] | None, typer.Option(help="kind/identifier of the person: account_id/…, email/…", show_default=False)
     ] = None,
     requested: Annotated[
-        bool, typer.Option("--requested", help="Everybody whose request (compliance.restrictions, kind erasure) has landed and is due.")
+        bool,
+        typer.Option(
+            "--requested", help="Everybody whose request (compliance.restrictions, kind erasure) has landed and is due."
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is there.")] = False,
 ) -> None:
@@ -43,4 +46,6 @@ def erase(
     if not outcomes:
         typer.echo("nothing to erase")
     if not all(outcome.is_proven for outcome in outcomes):
-        raise NotErased("something of the person is left", hint="the lines FOUND and LEFT say where; candor erase goes on with it")
+        raise NotErased(
+            "something of the person is left", hint="the lines FOUND and LEFT say where; candor erase goes on with it"
+        )

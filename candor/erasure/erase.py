@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from candor import runs, warehouse
 from candor.contract import load as load_contract
 from candor.erasure import inventory, periods, proof, removing, subjects, suppressed, turns
+from candor.erasure.erased import erased_people
 from candor.errors import CandorError, UsageError
 from candor.ingest.columns import literal
 from candor.scoring.registry import instant_text
@@ -126,11 +127,15 @@ def _plan(settings: Settings, as_of: datetime, persons: Sequence[str], identifie
         connection.execute("set variable erased_pattern = ?", [subjects.pattern(connection)])
         removing.removed_sums(connection, settings)
         names = connection.execute("select value from erased_terms where kind = 'person' order by value").fetchall()
-        erasure_id = "e" + hashlib.sha256(json.dumps([instant_text(as_of), names, secrets.token_hex(8)]).encode()).hexdigest()[:16]
+        erasure_id = (
+            "e" + hashlib.sha256(json.dumps([instant_text(as_of), names, secrets.token_hex(8)]).encode()).hexdigest()[:16]
+        )
         plan = base / f".new-plan-{erasure_id}"
         plan.mkdir(mode=0o700)
         for name in proof.TERM_TABLES:
-            connection.execute(f"copy (select * from {name} order by all) to {literal(str(plan / f'{name}.parquet'))} (format parquet)")
+            connection.execute(
+                f"copy (select * from {name} order by all) to {literal(str(plan / f'{name}.parquet'))} (format parquet)"
+            )
         before = proof.counts(connection, settings)
         held = _hold(connection, settings, plan, held_classes, as_of)
         since = removing.trained_on(connection)
@@ -285,12 +290,6 @@ def _move_held(settings: Settings, plan: Path, erasure_id: str) -> None:
         os.replace(beside, target)
 
 
-def erased_people(settings: Settings) -> dict[str, str]:
-    """Since when each erased person_id belongs to nobody."""
-    path = settings.state_dir / "erasures" / "erased.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
 def _remember(settings: Settings, connection: duckdb.DuckDBPyConnection, content: dict[str, Any]) -> None:
     """Note which person_ids were erased and when: nothing else about them is known any more."""
     persons = [row[0] for row in connection.execute("select value from erased_terms where kind = 'person'").fetchall()]
@@ -345,7 +344,11 @@ def _open_report(
         "searched": searched,
         "proof": {
             "is_proven": not (rests or unknown or broken or left),
-            "rows_left": sorted(left if not any(_is_restricted(place) for place in left) else ["restricted" if _is_restricted(p) else p for p in left]),
+            "rows_left": sorted(
+                left
+                if not any(_is_restricted(place) for place in left)
+                else ["restricted" if _is_restricted(p) else p for p in left]
+            ),
             "found_by_search": [rest for rest in rests if rest["store"] not in ("vault", "restricted")]
             + [{"store": "restricted"} for rest in rests if rest["store"] in ("vault", "restricted")][:1],
             "in_no_line_of_the_inventory": unknown,
@@ -358,9 +361,7 @@ def _is_restricted(place: str) -> bool:
     return place.split(".")[0] in ("vault", "restricted", "restricted_raw")
 
 
-def _finish(
-    settings: Settings, plan: Path, content: dict[str, Any], report: dict[str, Any], after: dict[str, int]
-) -> Outcome:
+def _finish(settings: Settings, plan: Path, content: dict[str, Any], report: dict[str, Any], after: dict[str, int]) -> Outcome:
     """Write both faces of the proof; a plan whose proof found something stays, so that the next call goes on."""
     from candor.erasure.telling import as_text
 

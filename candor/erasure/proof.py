@@ -67,34 +67,36 @@ def _files(settings: Settings, *, landing: bool = False) -> Iterator[Path]:
         names[:] = sorted(
             name
             for name in names
-            if (landing or here / name != settings.landing_dir) and not (here == settings.restricted_dir / "erasures" and name.startswith("plan-"))
+            if (landing or here / name != settings.landing_dir)
+            and not (here == settings.restricted_dir / "erasures" and name.startswith("plan-"))
         )
         yield from (here / name for name in sorted(files))
 
 
 def _search(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, int]:
     """{column/kind: values} of one relation that are, or have in them, one of the person's terms."""
-    found: dict[str, int] = {}
-    for column, kind_of_type in [(row[0], row[1]) for row in connection.execute(f"describe select * from {relation}").fetchall()]:
-        if kind_of_type not in _TEXT_TYPES:
-            continue
-        value = f"{'unnest(' if kind_of_type.endswith('[]') else '('}{quoted(column)})::varchar"
-        rows = connection.execute(
-            f"""
-            select terms.kind, count(*) from (select {value} as value from {relation}) as there
-            inner join erased_search as terms on there.value = terms.value
-            group by terms.kind order by terms.kind
-            """
-        ).fetchall()
-        for kind, count in rows:
-            found[f"{column}/{kind}"] = int(count)
-        (within,) = connection.execute(
-            f"select count(*) from (select {value} as value from {relation}) "
-            "where value is not null and regexp_matches(value, getvariable('erased_pattern')) and value not in (select value from erased_search)"
-        ).fetchall()[0]
-        if within:
-            found[f"{column}/within"] = int(within)
-    return found
+    parts = []
+    for column, kind_of_type in [
+        (row[0], row[1]) for row in connection.execute(f"describe select * from {relation}").fetchall()
+    ]:
+        if kind_of_type in _TEXT_TYPES:
+            value = f"{'unnest(' if kind_of_type.endswith('[]') else '('}{quoted(column)})::varchar"
+            parts.append(
+                f"select {literal(column)} as name, {value} as value from {relation} where {quoted(column)} is not null"
+            )
+    if not parts:
+        return {}
+    rows = connection.execute(
+        f"""
+        with there as ({" union all ".join(parts)})
+        select there.name, coalesce(terms.kind, 'within'), count(*)
+        from there
+        left join erased_search as terms on there.value = terms.value
+        where terms.kind is not null or (length(there.value) >= 8 and regexp_matches(there.value, getvariable('erased_pattern')))
+        group by all order by all
+        """
+    ).fetchall()
+    return {f"{name}/{kind}": int(count) for name, kind, count in rows}
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -105,7 +107,9 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         "insert into erased_search select 'row_hash', replace(value, '-', '') from erased_terms where kind = 'row_hash'"
     )
-    connection.execute("insert into erased_search select kind, value from erased_written where value not in (select value from erased_search)")
+    connection.execute(
+        "insert into erased_search select kind, value from erased_written where value not in (select value from erased_search)"
+    )
     connection.execute("set variable erased_pattern = ?", [subjects.pattern(connection)])
 
 
@@ -220,19 +224,30 @@ def landed(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
     needles = [
         (kind, value.encode())
         for kind, value in connection.execute(
-            "select distinct kind, value from erased_terms where kind in (select unnest(?)) and length(value) >= 8", [list(subjects.IDENTIFIERS)]
+            "select distinct kind, value from erased_terms where kind in (select unnest(?)) and length(value) >= 8",
+            [list(subjects.IDENTIFIERS)],
         ).fetchall()
     ]
     folders = set()
-    for path in settings.landing_dir.rglob("*"):
-        if not path.is_file():
-            continue
+    by_table: dict[Path, list[Path]] = {}
+    for path in sorted(settings.landing_dir.rglob("*")):
         if path.suffix == ".parquet":
-            rows = _search(connection, subjects.read([path]))
-        else:
-            rows = _search_bytes(path, needles)
-        if rows:
+            by_table.setdefault(path.parent.parent, []).append(path)
+        elif path.is_file() and _search_bytes(path, needles):
             folders.add(path.parent)
+    for paths in by_table.values():
+        files = f"read_parquet([{', '.join(literal(str(path)) for path in paths)}], union_by_name = true, filename = true, hive_partitioning = false)"
+        columns = [
+            row[0]
+            for row in connection.execute(f"describe select * from {files}").fetchall()
+            if row[1] == "VARCHAR" and row[0] != "filename"
+        ]
+        if columns:
+            named = " or ".join(f"trim({quoted(column)}) in (select value from erased_search)" for column in columns)
+            folders |= {
+                Path(row[0]).parent
+                for row in connection.execute(f"select distinct filename from {files} where {named}").fetchall()
+            }
     return len(folders)
 
 
@@ -308,5 +323,7 @@ TERM_TABLES = ("erased_terms", "erased_members", "erased_written", "erased_share
 def load_terms(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """The tables of a plan, as they were when it was made."""
     for name in TERM_TABLES:
-        connection.execute(f"create or replace temp table {name} as select * from read_parquet({literal(str(folder / f'{name}.parquet'))})")
+        connection.execute(
+            f"create or replace temp table {name} as select * from read_parquet({literal(str(folder / f'{name}.parquet'))})"
+        )
     connection.execute("set variable erased_pattern = ?", [subjects.pattern(connection)])

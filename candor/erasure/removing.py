@@ -72,7 +72,11 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str]]:
         [main],
     ).fetchall()
     return [
-        ("vault" if database == "vault" else "warehouse", f"{schema}.{name}", f"{quoted(database)}.{quoted(schema)}.{quoted(name)}")
+        (
+            "vault" if database == "vault" else "warehouse",
+            f"{schema}.{name}",
+            f"{quoted(database)}.{quoted(schema)}.{quoted(name)}",
+        )
         for database, schema, name in rows
     ]
 
@@ -95,7 +99,9 @@ def _from_table(connection: duckdb.DuckDBPyConnection, relation: str, line: Line
     keys = [key for key in line.keys if key in columns]
     if line.does == "blank":
         return sum(
-            int(connection.execute(f"update {relation} set {quoted(key)} = null where {_blanks(key, columns)}").fetchall()[0][0])
+            int(
+                connection.execute(f"update {relation} set {quoted(key)} = null where {_blanks(key, columns)}").fetchall()[0][0]
+            )
             for key in keys
         )
     where = " or ".join(names_person(key, columns) for key in keys)
@@ -144,7 +150,9 @@ def from_serving(connection: duckdb.DuckDBPyConnection, settings: Settings) -> d
     if not dialects.of(settings).exists():
         return {}
     store.prepare(settings)
-    persons = [row[0] for row in connection.execute("select value from erased_terms where kind = 'person' order by 1").fetchall()]
+    persons = [
+        row[0] for row in connection.execute("select value from erased_terms where kind = 'person' order by 1").fetchall()
+    ]
     marks = ", ".join("?" for _ in persons)
     gone = {}
     with store.only_publisher(settings), store.transaction(settings) as serving:
@@ -170,11 +178,15 @@ def count_serving(connection: duckdb.DuckDBPyConnection, settings: Settings) -> 
     """Rows of the serving store that name the person."""
     if not dialects.of(settings).exists():
         return {}
-    persons = tuple(row[0] for row in connection.execute("select value from erased_terms where kind = 'person' order by 1").fetchall())
+    persons = tuple(
+        row[0] for row in connection.execute("select value from erased_terms where kind = 'person' order by 1").fetchall()
+    )
     marks = ", ".join("?" for _ in persons)
     with store.reading(settings) as serving:
         return {
-            f"serving.{line.name}": int(serving.rows(f"select count(*) from {line.name} where person_id in ({marks})", persons)[0][0])
+            f"serving.{line.name}": int(
+                serving.rows(f"select count(*) from {line.name} where person_id in ({marks})", persons)[0][0]
+            )
             for line in inventory.SERVING
             if line.keys
         }
@@ -190,7 +202,7 @@ def removed_sums(connection: duckdb.DuckDBPyConnection, settings: Settings) -> N
     own hashes are not kept.
     """
     connection.execute(
-        "create or replace temp table erased_sums (delivery_id varchar, rows_loaded bigint, rows_quarantined bigint, upper_sum hugeint, lower_sum hugeint)"
+        "create or replace temp table erased_sums (delivery_id varchar, rows_loaded bigint, rows_quarantined bigint, upper_sum decimal(38, 0), lower_sum decimal(38, 0))"
     )
     mine = "_row_hash::varchar in (select value from erased_terms where kind = 'row_hash')"
     sums = (
@@ -303,7 +315,9 @@ def published_files(settings: Settings) -> list[tuple[str, str, Path]]:
     for name, folder in (("published", settings.published_dir), ("restricted", settings.restricted_published_dir)):
         for run in sorted(folder.glob("r[0-9a-f]*")):
             found += [
-                (name, str(path.relative_to(run).with_suffix("")), path) for path in sorted(run.rglob("*.parquet")) if path.is_file()
+                (name, str(path.relative_to(run).with_suffix("")), path)
+                for path in sorted(run.rglob("*.parquet"))
+                if path.is_file()
             ]
     return found
 
@@ -339,7 +353,19 @@ def from_texts(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dic
         for row in connection.execute(
             "select value from erased_terms where kind in (select unnest(?)) union select value from erased_written "
             "union select replace(value, '-', '') from erased_terms where kind = 'row_hash' order by 1",
-            [[*subjects.IDENTIFIERS, "person", "row_hash", "email_hash", "phone_hash", "event", "session", "assignment", "decision"]],
+            [
+                [
+                    *subjects.IDENTIFIERS,
+                    "person",
+                    "row_hash",
+                    "email_hash",
+                    "phone_hash",
+                    "event",
+                    "session",
+                    "assignment",
+                    "decision",
+                ]
+            ],
         ).fetchall()
         if len(row[0]) >= 8
     ]
@@ -406,6 +432,10 @@ def mark_models(settings: Settings, since: datetime | None, as_of: datetime) -> 
     for version in found:
         client.set_model_version_tag(registry.NAME, str(version.number), "retrain_due", registry.instant_text(as_of))
     return [
-        {"number": version.number, "model_version": version.model_version, "train_as_of": registry.instant_text(version.train_as_of)}
+        {
+            "number": version.number,
+            "model_version": version.model_version,
+            "train_as_of": registry.instant_text(version.train_as_of),
+        }
         for version in found
     ]

@@ -52,7 +52,11 @@ OF_NOBODY = ("catalogue.offers", "catalogue.creatives", "market.prices", "compli
 TRANSFERS = "wallets.transfers"
 # Kinds of terms by which a person is found from outside; all of them are searched for, and none may be left.
 IDENTIFIERS = ("account_id", "contact_id", "email", "phone", "device_id", "anonymous_id", "wallet")
-WRITTEN = {"email": ("email",), "phone": ("phone",), "wallet_address": ("wallet",)}  # columns in the clear, as somebody wrote them
+WRITTEN = {
+    "email": ("email",),
+    "phone": ("phone",),
+    "wallet_address": ("wallet",),
+}  # columns in the clear, as somebody wrote them
 HASHED = ("email", "phone")
 
 TERMS = "create or replace temp table erased_terms (kind varchar not null, value varchar not null)"
@@ -205,7 +209,9 @@ def collect(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[s
     connection.execute(f"insert into erased_terms select 'person', person_id from ({PERSONS})", {"persons": persons})
     _add(connection, f"select identifier_kind as kind, identifier as value from ({MEMBERS})")
     _add(connection, f"select identifier_kind as kind, identifier as value from ({FORMER})")
-    connection.execute("create or replace temp table erased_members as select kind, value from erased_terms where kind <> 'person'")
+    connection.execute(
+        "create or replace temp table erased_members as select kind, value from erased_terms where kind <> 'person'"
+    )
     _written(connection, settings)
     _rows(connection, settings)
     _refused(connection, settings)
@@ -249,7 +255,9 @@ def _written(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Addresses, numbers and wallets as the person's own records have them, in `erased_written`: other spellings of the members."""
     connection.execute("create or replace temp table erased_written (kind varchar, value varchar)")
     for table in load_contract().tables:
-        if table.full_name not in ("exchange.accounts", "crm.contacts", "wallets.wallet_links") or not segments(settings, table):
+        if table.full_name not in ("exchange.accounts", "crm.contacts", "wallets.wallet_links") or not segments(
+            settings, table
+        ):
             continue
         owner = "contact_id" if table.source == "crm" else "account_id"
         for column in ("email", "phone", "wallet_address"):
@@ -295,13 +303,17 @@ def _is_mine(columns: tuple[tuple[str, str], ...]) -> str:
                 f"or {value} in (select value from erased_members where kind = '{kind}')"
             )
         else:
-            cases.append(f"when {quoted(column)} is not null then {value} in (select value from erased_members where kind = '{kind}')")
+            cases.append(
+                f"when {quoted(column)} is not null then {value} in (select value from erased_members where kind = '{kind}')"
+            )
     return f"coalesce(case {' '.join(cases)} end, false)"
 
 
 def _transfer_is_mine() -> str:
     """SQL for: the person stands on one side of the transfer, and nobody else of ours on the other."""
-    wallets = "(select value from erased_members where kind = 'wallet' union select value from erased_written where kind = 'wallet')"
+    wallets = (
+        "(select value from erased_members where kind = 'wallet' union select value from erased_written where kind = 'wallet')"
+    )
     others = (
         "(select identifier from identity.person_identifiers where identifier_kind = 'wallet' "
         "and person_id not in (select value from erased_terms where kind = 'person'))"
@@ -377,7 +389,11 @@ def _shared(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
         columns = OWNERS.get(table.full_name, ())
         if table.full_name == TRANSFERS:
             columns = (("from_address", "wallet"), ("to_address", "wallet"))
-        also = {"exchange.accounts": ("email", "phone"), "crm.contacts": ("email", "phone"), "wallets.wallet_links": ("wallet_address",)}
+        also = {
+            "exchange.accounts": ("email", "phone"),
+            "crm.contacts": ("email", "phone"),
+            "wallets.wallet_links": ("wallet_address",),
+        }
         named = {name for name, _ in columns}
         pairs = [*columns, *((name, WRITTEN[name][0]) for name in also.get(table.full_name, ()) if name not in named)]
         if table.full_name == "events.events":

@@ -14,7 +14,9 @@ def as_text(report: dict[str, Any]) -> str:
     kinds = ", ".join(f"{count} {kind}" for kind, count in report["identifiers"].items())
     lines.append(f"  {report['person_ids']} person_id, {kinds}")
     if left := report["left_because_only_likeness_joined_it"]:
-        lines.append(f"  {left} identifiers stay: only likeness of name and address joined them, so they may be somebody else's")
+        lines.append(
+            f"  {left} identifiers stay: only likeness of name and address joined them, so they may be somebody else's"
+        )
     for place in report["places"]:
         if place["before"] or place["after"]:
             after = "" if is_dry else f" -> {place['after']:,}"

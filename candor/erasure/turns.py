@@ -37,7 +37,8 @@ def running(settings: Settings) -> Iterator[None]:
     with _locked(settings, fcntl.LOCK_SH):
         if plans(settings):
             raise UsageError(
-                "an erasure stopped in the middle", hint="candor erase --as-of … goes on with it; until then nothing may be built"
+                "an erasure stopped in the middle",
+                hint="candor erase --as-of … goes on with it; until then nothing may be built",
             )
         yield
 
