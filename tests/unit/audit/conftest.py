@@ -396,8 +396,11 @@ class World:
             .head(len(self.staged)),
         }
         tables["decisions.ledger"] = pl.DataFrame(
-            [(row["decision_id"], row["person_id"], self.penalties.get(row["person_id"], 0)) for row in self.staged],
-            schema={"decision_id": text, "person_id": text, "penalty_bp": pl.Int32},
+            [
+                (row["decision_id"], row["person_id"], row["offer_id"], "spot", self.penalties.get(row["person_id"], 0))
+                for row in self.staged
+            ],
+            schema={"decision_id": text, "person_id": text, "offer_id": text, "product_line": text, "penalty_bp": pl.Int32},
             orient="row",
         )
         if self.past:

@@ -17,6 +17,7 @@ FOLDER = PROJECT_ROOT / "policy"
 # Rules that say when offers wait for data. They hold an offer and speak of no person, and nothing that reaches anybody shows whether
 # yesterday's delivery was late: the raw gate and these two holds are the only places that know.
 ABOUT_DELIVERIES = {"DQ_SILO_LATE", "DQ_SILO_MISSING"}
+NAIVE_UTC = datetime(2026, 11, 23)  # noqa: DTZ001
 
 
 def live(policy: Policy) -> dict[str, set[str]]:
@@ -35,9 +36,7 @@ def audited(shop: str) -> dict[str, set[str]]:
     """Code -> the rules under which the audit gives it."""
     book = rulebook.load(FOLDER, shop)
     made: dict[str, set[str]] = {}
-    for check in rules.checks(
-        SimpleNamespace(as_of=datetime(2026, 11, 23), run_id="r", rulebook=book, killed=(), decided_as_of=None)
-    ):  # noqa: DTZ001  naive UTC
+    for check in rules.checks(SimpleNamespace(as_of=NAIVE_UTC, run_id="r", rulebook=book, killed=(), decided_as_of=None)):
         made.setdefault(check.code, set()).add(check.rule)
     return made
 
@@ -66,7 +65,5 @@ def test_the_audit_keeps_what_is_restricted_as_secret_as_the_pack(shop: str) -> 
     every = (*compiling.engine_rules(policy), *policy.rules)
     restricted = {check.code for rule in every if rule.visibility == "restricted" for check in rule.checks}
     book = rulebook.load(FOLDER, shop)
-    listed = rules.checks(
-        SimpleNamespace(as_of=datetime(2026, 11, 23), run_id="r", rulebook=book, killed=(), decided_as_of=None)
-    )  # noqa: DTZ001  naive UTC
+    listed = rules.checks(SimpleNamespace(as_of=NAIVE_UTC, run_id="r", rulebook=book, killed=(), decided_as_of=None))
     assert restricted == {check.code for check in listed if check.visibility == rules.RESTRICTED}

@@ -55,7 +55,6 @@ def publish_two(world, *, extra=""):
     for as_of, change in ((AS_OF, ""), (AS_OF + timedelta(minutes=10), "update decisions.staged_offers set title = 'Mistake'")):
         with connect(world.settings) as connection:
             install(connection, world.settings)
-            connection.execute("create or replace table decisions.ledger as select 'spot1' as offer_id, 'spot' as product_line")
             run = runs.pin(connection, as_of, policy_version="v1")
             if change:
                 connection.execute(change)
