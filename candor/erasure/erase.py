@@ -23,15 +23,17 @@ from typing import TYPE_CHECKING, Any
 
 from candor import runs, warehouse
 from candor.contract import load as load_contract
-from candor.erasure import inventory, periods, proof, removing, subjects, suppressed, turns
+from candor.erasure import inventory, proof, removing, subjects, suppressed, turns
 from candor.erasure.erased import erased_people
 from candor.errors import CandorError, UsageError
 from candor.ingest.columns import literal
+from candor.policy import load as load_policy
 from candor.scoring.registry import instant_text
 
 if TYPE_CHECKING:
     import duckdb
 
+    from candor.policy.retention import RecordClass
     from candor.settings import Settings
 
 STEPS = ("hold", "suppress", "serving", "raw", "databases", "published", "models", "texts", "keys")
@@ -120,12 +122,15 @@ def _plan(settings: Settings, as_of: datetime, persons: Sequence[str], identifie
     base.mkdir(parents=True, exist_ok=True, mode=0o700)
     for leftover in base.glob(".new-plan-*"):
         shutil.rmtree(leftover)
-    held_classes = [one for one in periods.load(settings.policy_dir).values() if one.legal_hold]
+    held_classes = [one for one in load_policy(settings.policy_dir, settings.shop).retention if one.legal_hold]
     with _open(settings) as connection:
         subjects.seeds_of(connection, persons, identifiers)
         found = subjects.collect(connection, settings)
         connection.execute("set variable erased_pattern = ?", [subjects.pattern(connection)])
         removing.removed_sums(connection, settings)
+        shared = dict(
+            connection.execute("select kind, count(distinct value) from erased_shared group by kind order by kind").fetchall()
+        )
         names = connection.execute("select value from erased_terms where kind = 'person' order by value").fetchall()
         erasure_id = (
             "e" + hashlib.sha256(json.dumps([instant_text(as_of), names, secrets.token_hex(8)]).encode()).hexdigest()[:16]
@@ -146,6 +151,7 @@ def _plan(settings: Settings, as_of: datetime, persons: Sequence[str], identifie
         "erasure_id": erasure_id,
         "as_of": instant_text(as_of),
         "found": found,
+        "shared": shared,
         "before": before,
         "held": held,
         "landing_folders": landed,
@@ -172,7 +178,7 @@ def _open(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _hold(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, plan: Path, classes: list[periods.RecordClass], as_of: datetime
+    connection: duckdb.DuckDBPyConnection, settings: Settings, plan: Path, classes: list[RecordClass], as_of: datetime
 ) -> list[dict[str, Any]]:
     """Copy what is on legal hold into the plan, each row with its class and until when; gives classes, rows and dates."""
     told = []
@@ -189,7 +195,7 @@ def _hold(
                 f"select distinct on (_row_hash) * exclude (_file, _line) from {subjects.read(paths)} "
                 f"where _row_hash::varchar in (select value from erased_terms where kind = 'row_hash') {kinds} order by _row_hash, _extracted_at"
             )
-            since = f"timestamp '{warehouse.utc(as_of)}'" if one.from_end else _own_instant(columns)
+            since = f"timestamp '{warehouse.utc(as_of)}'" if one.begins_at_end else _own_instant(columns)
             until = "null::timestamp" if one.months is None else f"{since} + interval {one.months} months"
             dated = f"select {literal(one.name)} as record_class, {until} as held_until, * from ({rows})"
             live = f"select * from ({dated}) where held_until is null or held_until > timestamp '{warehouse.utc(as_of)}'"
@@ -331,6 +337,7 @@ def _open_report(
         "person_ids": content["found"].get("person", 0),
         "identifiers": {kind: content["found"][kind] for kind in subjects.IDENTIFIERS if kind in content["found"]},
         "left_because_only_likeness_joined_it": content["found"]["left_because_likeness_only"],
+        "also_named_by_records_of_others": content["shared"],
         "places": places,
         "texts_cleaned": sum(count for place, count in gone.items() if place.startswith("state.")),
         "restricted": CONSTANT,

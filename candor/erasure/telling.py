@@ -17,6 +17,8 @@ def as_text(report: dict[str, Any]) -> str:
         lines.append(
             f"  {left} identifiers stay: only likeness of name and address joined them, so they may be somebody else's"
         )
+    if shared := ", ".join(f"{count} {kind}" for kind, count in report["also_named_by_records_of_others"].items()):
+        lines.append(f"  {shared} are also named by records of others, which stay, as theirs")
     for place in report["places"]:
         if place["before"] or place["after"]:
             after = "" if is_dry else f" -> {place['after']:,}"

@@ -233,6 +233,14 @@ def _kinds(policies: tuple[Policy, Policy]) -> dict[str, dict[str, Kind]]:
                 lambda row: f"people of the countries of {row['list']}", ("list", "from"),
             )
         },
+        # How long records are kept decides nothing of who sees what.
+        "retention": {
+            "retention": Kind(
+                lambda row: row["record_class"], NOTHING,
+                {name: _UNSAID for name in ("months", "begins", "legal_hold", "tables", "kinds", "basis", "owner")},
+                lambda row: "", ("record_class",),
+            )
+        },
         "kill_switches": {
             "kill_switches": Kind(
                 lambda row: ", ".join(f"{name} {row[name]}" for name in SCOPE if name in row) + f" from {row['since']}", RESTRICTS,
@@ -296,6 +304,7 @@ def _changes(then: Mapping[str, Node | None], now: Mapping[str, Node | None], po
         "explanations",
         "texts",
         "fatf",
+        "retention",
         "identity_overrides",
         "kill_switches",
     ):
