@@ -49,3 +49,17 @@ def erase(
         raise NotErased(
             "something of the person is left", hint="the lines FOUND and LEFT say where; candor erase goes on with it"
         )
+
+
+def retain(
+    as_of: Annotated[str, typer.Option("--as-of", help="When it is done: 2026-11-23T16:00:00Z", show_default=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is past its period.")] = False,
+) -> None:
+    """Drop what is past the period that policy/retention.yml gives its class."""
+    from candor import runs
+    from candor.erasure import retain as retention
+    from candor.settings import load
+
+    for one in retention.retain(runs.parse_as_of(as_of), load(), dry_run=dry_run):
+        period = "indefinitely" if one["months"] is None else f"{one['months']} months"
+        typer.echo(f"{one['record_class']:<24} {period:<14} past {one['past']:>8,}  dropped {one['dropped']:>8,}")

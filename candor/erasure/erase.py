@@ -123,7 +123,7 @@ def _plan(settings: Settings, as_of: datetime, persons: Sequence[str], identifie
     for leftover in base.glob(".new-plan-*"):
         shutil.rmtree(leftover)
     held_classes = [one for one in load_policy(settings.policy_dir, settings.shop).retention if one.legal_hold]
-    with _open(settings) as connection:
+    with opened(settings) as connection:
         subjects.seeds_of(connection, persons, identifiers)
         found = subjects.collect(connection, settings)
         connection.execute("set variable erased_pattern = ?", [subjects.pattern(connection)])
@@ -163,7 +163,7 @@ def _plan(settings: Settings, as_of: datetime, persons: Sequence[str], identifie
 
 
 @contextmanager
-def _open(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """The warehouse and the vault; a lock that another process has is a run that is going on."""
     import duckdb
 
@@ -195,7 +195,7 @@ def _hold(
                 f"select distinct on (_row_hash) * exclude (_file, _line) from {subjects.read(paths)} "
                 f"where _row_hash::varchar in (select value from erased_terms where kind = 'row_hash') {kinds} order by _row_hash, _extracted_at"
             )
-            since = f"timestamp '{warehouse.utc(as_of)}'" if one.begins_at_end else _own_instant(columns)
+            since = f"timestamp '{warehouse.utc(as_of)}'" if one.begins_at_end else own_instant(columns)
             until = "null::timestamp" if one.months is None else f"{since} + interval {one.months} months"
             dated = f"select {literal(one.name)} as record_class, {until} as held_until, * from ({rows})"
             live = f"select * from ({dated}) where held_until is null or held_until > timestamp '{warehouse.utc(as_of)}'"
@@ -209,7 +209,7 @@ def _hold(
     return told
 
 
-def _own_instant(columns: set[str]) -> str:
+def own_instant(columns: set[str]) -> str:
     """SQL for when a landed row's own period begins."""
     known = [name for name in ("taken_at", "traded_at", "occurred_at", "recorded_at", "source_updated_at") if name in columns]
     return f"coalesce({', '.join([*known, '_extracted_at'])})"
@@ -277,7 +277,7 @@ def _carry_out(settings: Settings, plan: Path, skip: frozenset[str]) -> Outcome:
 
 @contextmanager
 def _terms(settings: Settings, plan: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with _open(settings) as connection:
+    with opened(settings) as connection:
         proof.load_terms(connection, plan)
         yield connection
 

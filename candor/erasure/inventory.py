@@ -84,7 +84,8 @@ WAREHOUSE = (
     *_tables("warehouse", "state", "features_and_scores", "delete", "decisions(person_id)",
         "the working copy of what past runs decided; the evidence is the published ledger"),
     *_tables("warehouse", "state", "operations", "keep",
-        "batches; current_run; deliveries; delivery_notes; erased_rows; hygiene_history; identity_rules; pins; seen_folders; stage_marks; user_agents",
+        "batches; current_run; deliveries; delivery_notes; erased_rows; hygiene_history; identity_rules; pins; reduced_cleaning; seen_folders; "
+        "stage_marks; user_agents",
         "what was delivered and run, in counts and hashes of whole deliveries"),
     *_tables("warehouse", "raw", "operations", "keep", "feeds; silos", _COUNTS),
     *_tables("warehouse", "policy", "policy", "keep", "*", "the rules: nothing of a customer"),

@@ -202,7 +202,8 @@ def removed_sums(connection: duckdb.DuckDBPyConnection, settings: Settings) -> N
     own hashes are not kept.
     """
     connection.execute(
-        "create or replace temp table erased_sums (delivery_id varchar, rows_loaded bigint, rows_quarantined bigint, upper_sum decimal(38, 0), lower_sum decimal(38, 0))"
+        "create or replace temp table erased_sums (delivery_id varchar, rows_loaded bigint, rows_quarantined bigint, "
+        "upper_sum decimal(38, 0), lower_sum decimal(38, 0))"  # Parquet has no wider whole numbers
     )
     mine = "_row_hash::varchar in (select value from erased_terms where kind = 'row_hash')"
     sums = (
@@ -238,7 +239,8 @@ def register_removed(connection: duckdb.DuckDBPyConnection, erasure_id: str) -> 
         connection.execute(
             """
             insert into state.erased_rows
-            select ?, delivery_id, sum(rows_loaded), sum(rows_quarantined), sum(upper_sum::decimal(38, 0)), sum(lower_sum::decimal(38, 0)) from erased_sums group by delivery_id
+            select ?, delivery_id, sum(rows_loaded), sum(rows_quarantined), sum(upper_sum), sum(lower_sum)
+            from erased_sums group by delivery_id
             """,
             [erasure_id],
         )
@@ -266,7 +268,7 @@ def from_raw(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[
     for table in load_contract().tables:
         for path in (*subjects.segments(settings, table), *subjects.refused(settings, table)):
             mine = "_row_hash::varchar in (select value from erased_terms where kind = 'row_hash')"
-            if count := _rewrite(connection, path, mine):
+            if count := rewrite_file(connection, path, mine):
                 store_name = "restricted_raw" if table.restricted else "raw"
                 gone[f"{store_name}.{table.full_name}"] = gone.get(f"{store_name}.{table.full_name}", 0) + count
     return gone
@@ -289,7 +291,7 @@ def count_raw(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict
     return found
 
 
-def _rewrite(connection: duckdb.DuckDBPyConnection, path: Path, mine: str) -> int:
+def rewrite_file(connection: duckdb.DuckDBPyConnection, path: Path, mine: str) -> int:
     """Rows that were taken out of one Parquet file; one without any is left as it is, byte for byte."""
     relation = subjects.read([path])
     (count,) = connection.execute(f"select count(*) from {relation} where {mine}").fetchall()[0]
@@ -330,7 +332,7 @@ def from_published(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
             if line.does == "delete":
                 columns = {row[0] for row in connection.execute(f"describe select * from {subjects.read([path])}").fetchall()}
                 where = " or ".join(names_person(key, columns) for key in line.keys if key in columns)
-                if count := _rewrite(connection, path, where):
+                if count := rewrite_file(connection, path, where):
                     gone[f"{name}.{file}"] = gone.get(f"{name}.{file}", 0) + count
     return gone
 

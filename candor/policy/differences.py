@@ -237,7 +237,7 @@ def _kinds(policies: tuple[Policy, Policy]) -> dict[str, dict[str, Kind]]:
         "retention": {
             "retention": Kind(
                 lambda row: row["record_class"], NOTHING,
-                {name: _UNSAID for name in ("months", "begins", "legal_hold", "tables", "kinds", "basis", "owner")},
+                dict.fromkeys(("months", "begins", "legal_hold", "tables", "kinds", "basis", "owner"), _UNSAID),
                 lambda row: "", ("record_class",),
             )
         },
