@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 SEARCHED = (*subjects.IDENTIFIERS, "email_hash", "phone_hash", "person", "row_hash", "event", "session", "assignment")
 # What is also looked for in the bytes of files.
 IN_BYTES = (*subjects.IDENTIFIERS, "email_hash", "phone_hash")
-# Where a person_id may stand: the decision log, whose chain holds these bytes, and the list of those erased.
 _TEXT_TYPES = ("VARCHAR", "UUID", "JSON", "VARCHAR[]", "UUID[]")
 
 
@@ -272,11 +271,13 @@ def raw_verified(connection: duckdb.DuckDBPyConnection, settings: Settings) -> l
         rows = connection.execute(
             f"""
             with there as (
-                select segment, _extracted_at, sum(n) as n, sum(upper_sum::decimal(38, 0)) as upper_sum, sum(lower_sum::decimal(38, 0)) as lower_sum
+                select segment, _extracted_at, sum(n) as n,
+                    sum(upper_sum::decimal(38, 0)) as upper_sum, sum(lower_sum::decimal(38, 0)) as lower_sum
                 from ({parts}) group by segment, _extracted_at
             ),
             gone as (
-                select delivery_id, sum(rows_loaded + rows_quarantined) as n, sum(upper_sum::decimal(38, 0)) as upper_sum, sum(lower_sum::decimal(38, 0)) as lower_sum
+                select delivery_id, sum(rows_loaded + rows_quarantined) as n,
+                    sum(upper_sum::decimal(38, 0)) as upper_sum, sum(lower_sum::decimal(38, 0)) as lower_sum
                 from state.erased_rows group by delivery_id
             )
             select deliveries.delivery_id, deliveries.content_hash, deliveries.is_complete, deliveries.covers_from, deliveries.covers_to,

@@ -1,8 +1,9 @@
 """What is past its period goes: set-wise, per class of record of policy/retention.yml.
 
-What an erasure held apart is deleted row by row on its own date. Landed rows whose period begins with their own instant go from the raw segments, with
-the same record of sums that an erasure leaves. What the product makes: past decisions leave the warehouse, and files of past runs that are not
-in the chain leave the published folder. The decision log itself is reported when it is due, and kept: its chain is proven file by file.
+What an erasure held apart is deleted row by row on its own date. Landed rows whose period begins with their own instant go from the raw
+segments, with the same record of sums that an erasure leaves. What the product makes: past decisions leave the warehouse, and files of past
+runs that are not in the chain leave the published folder. The decision log itself is reported when it is due, and kept: its chain is proven
+file by file.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def retain(as_of: datetime, settings: Settings, *, dry_run: bool = False) -> lis
     Raises UsageError while a run or an erasure is going on.
     """
     classes = {one.name: one for one in load_policy(settings.policy_dir, settings.shop).retention}
-    told = {name: {"record_class": name, "months": one.months, "past": 0, "dropped": 0} for name, one in classes.items()}
+    told: dict[str, dict[str, Any]] = {
+        name: {"record_class": name, "months": one.months, "past": 0, "dropped": 0} for name, one in classes.items()
+    }
     with turns.alone(settings), opened(settings) as connection:
         for name, past, dropped in (
             *_held(connection, settings, as_of, dry_run),
