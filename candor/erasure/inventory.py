@@ -143,7 +143,8 @@ WAREHOUSE = (
         "candidates_valued(person_id); int_refusals(person_id); line_options(person_id)", _REMADE),
     *_tables("warehouse", "valuation", "operations", "keep", "offer_feedback", _COUNTS),
     *_tables("warehouse", "decisions", "features_and_scores", "delete",
-        "allocations(person_id); explanations(decision_id); int_choices(person_id); int_placements(person_id); ledger(person_id); places_in_vain(person_id); "
+        "allocations(person_id); explanations(decision_id); int_choices(person_id); int_placements(person_id); ledger(person_id); "
+        "places_in_vain(person_id); "
         "scores(person_id); staged_offers(person_id)", _REMADE),
     *_tables("warehouse", "decisions", "operations", "keep", "shadow_prices", _COUNTS),
     *_tables("warehouse", "measurement", "features_and_scores", "delete", "exposures(person_id); outcomes(person_id)", _REMADE),
