@@ -138,7 +138,7 @@ WAREHOUSE = (
         "person_line_features(person_id); training_examples(person_id)", _REMADE),
     *_tables("warehouse", "eligibility", "features_and_scores", "delete", "candidates(person_id); person_segments(person_id)", _REMADE),
     *_tables("warehouse", "eligibility", "catalogue", "keep",
-        "creative_choices; exclusion_counts; market_state; offer_classes; offer_facts; offers_withheld", _COUNTS),
+        "creative_choices; exclusion_counts; fact_ages; market_state; offer_classes; offer_facts; offers_withheld", _COUNTS),
     *_tables("warehouse", "valuation", "features_and_scores", "delete",
         "candidates_valued(person_id); int_refusals(person_id); line_options(person_id)", _REMADE),
     *_tables("warehouse", "valuation", "operations", "keep", "offer_feedback", _COUNTS),
@@ -183,6 +183,7 @@ SERVING = (
     Line("serving", "suppressions", "suppression", "delete", ("person_id",), "the hashed contacts stand in the vault instead"),
     Line("serving", "runs", "operations", "keep", (), _COUNTS),
     Line("serving", "offer_lines", "catalogue", "keep", (), "which product line an offer is of"),
+    Line("serving", "lessons", "catalogue", "keep", (), "which offers teach"),
     Line("serving", "known_deliveries", "operations", "keep", (), "keyed hashes of deliveries"),
     Line("serving", "revocation_reads", "operations", "keep", (), "keyed hashes of deliveries"),
 )
