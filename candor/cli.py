@@ -11,6 +11,7 @@ import typer
 
 from candor import pipeline, runs
 from candor.catalogue.command import lint as catalogue_lint
+from candor.erasure import command as erasure_command
 from candor.errors import CandorError, UsageError
 from candor.identity import command as identity_command
 from candor.identity.resolution.command import resolve as identity_resolve
@@ -42,6 +43,8 @@ app.add_typer(catalogue_app, name="catalogue")
 catalogue_app.command("lint")(catalogue_lint)
 app.add_typer(ledger_command.app, name="ledger")
 app.command()(ledger_command.explain)
+app.command()(erasure_command.erase)
+app.command()(erasure_command.retain)
 
 AsOf = Annotated[
     str,

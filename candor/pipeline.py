@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from candor import runs
+from candor.erasure.turns import running
 from candor.errors import CandorError, NoChampion, UsageError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ STAGES = (
         (
             ("candor.catalogue:run",),
             ("candor.withholding:run",),
+            ("candor.erasure.suppressed:run",),
             ("candor.transform:build", "eligibility"),
             ("candor.silos:withheld",),
         ),
@@ -139,6 +141,12 @@ def run_stage(name: str, as_of: datetime | str, settings: Settings | None = None
         raise UsageError(f"no stage is called {name!r}", hint=f"stages: {', '.join(NAMES)}")
     stage = STAGES[NAMES.index(name)]
     settings = _settings(settings)
+    with running(settings):
+        return _run_stage(stage, instant, settings, **options)
+
+
+def _run_stage(stage: Stage, instant: datetime, settings: Settings, **options: Any) -> dict[str, Any]:
+    name = stage.name
     _before(settings, name, instant)
     _forget_reports(settings, instant, name)
     started = time.monotonic()
@@ -209,6 +217,18 @@ def run(
     in recorded order; the key map, arms, pins and past decisions stay. Raises CandorError when the replay disagrees.
     """
     settings = _settings(settings)
+    with running(settings):
+        return _run(as_of, settings, full_refresh=full_refresh, until=until, told=told)
+
+
+def _run(
+    as_of: datetime,
+    settings: Settings,
+    *,
+    full_refresh: bool,
+    until: str | None,
+    told: Callable[[str, dict[str, Any] | None], None],
+) -> dict[str, Any]:
     if full_refresh:
         _replay(settings, as_of, told)
     outcome: dict[str, Any] = {"status": "done"}
@@ -308,7 +328,8 @@ def _training_step(path: str, name: str, as_of: datetime | str, settings: Settin
     settings = _settings(settings)
     with warehouse.connect(settings) as connection:
         cleaning.refuse_reduced(connection)
-    result = _function(path)(instant, settings)
+    with running(settings):
+        result = _function(path)(instant, settings)
     run_id = _run_id(settings, instant)
     runs.write_json(settings.reports_dir / str(run_id) / f"{name}.json", result)
     return result

@@ -89,6 +89,28 @@ class Settings:
         return self.state_dir / "tmp"
 
     @property
+    def mint_key(self) -> str:
+        """The key that new person_ids are made with: the hash key until somebody is erased, from then on one drawn anew each time.
+
+        A person_id made with a key that is gone cannot be worked out from an identifier again.
+        """
+        path = self._mint_key_path
+        return path.read_text(encoding="ascii").strip() if path.is_file() else self.hash_key
+
+    def draw_mint_key(self) -> None:
+        """Replace the key that person_ids are made with; the old one is gone."""
+        path = self._mint_key_path
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_hex(32), encoding="ascii")
+        os.replace(fresh, path)
+
+    @property
+    def _mint_key_path(self) -> Path:
+        return self.state_dir / "secrets" / "mint_key"
+
+    @property
     def dbt_project_dir(self) -> Path:
         return PROJECT_ROOT / "dbt_project"
 
@@ -199,6 +221,8 @@ def load(env: dict[str, str] | None = None) -> Settings:
 
     if problems:
         raise SettingsError("\n".join(problems), hint="see .env.example")
+    if not given.get("CANDOR_HASH_KEY") and not (state_dir / "secrets" / "hash_key").is_file():
+        _kept_secret(state_dir / "secrets" / "mint_key")  # a new installation: no person_id can be worked out from the hash key
     return Settings(
         state_dir=state_dir,
         landing_dir=landing_dir,

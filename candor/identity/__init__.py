@@ -68,7 +68,7 @@ def of_standing_pairs(
     counts = assign(
         connection,
         batch_seq=current.batch_seq,
-        hash_key=settings.hash_key,
+        hash_key=settings.mint_key,
         overruled=decided,
         rule_version=str(row[0]) if row else "",
     )

@@ -83,12 +83,23 @@ where key_map.batch_seq < $batch_seq
 MINTED = """
 create or replace temp table minted_persons as
 select
-    'p' || left(sha256(concat_ws('|', $hash_key, nodes.identifier_kind, nodes.identifier)), 24) as person_id,
+    coalesce(
+        known.person_id, 'p' || left(sha256(concat_ws('|', $hash_key, nodes.identifier_kind, nodes.identifier)), 24)
+    ) as person_id,
     nodes.identifier_kind as anchor_kind,
     nodes.identifier as anchor
-from sorted_nodes as nodes
-positional join minted_arrays as arrays
-where arrays.is_minted
+from (
+    select sorted_nodes.identifier_kind, sorted_nodes.identifier, arrays.is_minted, row_number() over () as place
+    from sorted_nodes
+    positional join minted_arrays as arrays
+) as nodes
+left join (
+    select anchor_kind, anchor, min_by(person_id, batch_seq) as person_id from state.persons group by anchor_kind, anchor
+) as known
+    on nodes.identifier_kind = known.anchor_kind
+    and nodes.identifier = known.anchor
+where nodes.is_minted
+order by nodes.place
 """
 
 # Nodes are numbered without a gap and stand in that order, so arrays join them by position.

@@ -65,6 +65,7 @@ def explain(
     Any past run answers as it did on its day. What is shown depends on the role: a customer and support read only what may be said.
     """
     from candor import warehouse
+    from candor.erasure.erased import erased_people
     from candor.errors import UsageError
     from candor.identity.published import Published
     from candor.ledger import explaining, page, published, roles, telling
@@ -73,6 +74,11 @@ def explain(
     if html is not None and html.suffix != ".html":
         raise UsageError(f"{html.name} does not end in .html", hint="the page is HTML")
     settings, asking = load(), roles.role(role)
+    if since := erased_people(settings).get(person):
+        raise UsageError(
+            f"{person} was erased as of {since}: whose decisions these were is known to nobody any more",
+            hint="the decisions stand in the ledger, under this id and nobody's name; candor ledger verify holds them to the chain",
+        )
     entry = published.find(settings, on)
     with warehouse.scratch(settings) as connection:
         decisions = published.Decisions(connection, settings, entry, asking)

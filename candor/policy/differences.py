@@ -242,6 +242,14 @@ def _kinds(policies: tuple[Policy, Policy]) -> dict[str, dict[str, Kind]]:
                 lambda row: f"people of the countries of {row['list']}", ("list", "from"),
             )
         },
+        # How long records are kept decides nothing of who sees what.
+        "retention": {
+            "retention": Kind(
+                lambda row: row["record_class"], NOTHING,
+                dict.fromkeys(("months", "begins", "legal_hold", "tables", "kinds", "basis", "owner"), _UNSAID),
+                lambda row: "", ("record_class",),
+            )
+        },
         "kill_switches": {
             "kill_switches": Kind(
                 lambda row: ", ".join(f"{name} {row[name]}" for name in SCOPE if name in row) + f" from {row['since']}", RESTRICTS,
@@ -305,6 +313,7 @@ def _changes(then: Mapping[str, Node | None], now: Mapping[str, Node | None], po
         "explanations",
         "texts",
         "fatf",
+        "retention",
         "identity_overrides",
         "kill_switches",
     ):

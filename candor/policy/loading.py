@@ -22,6 +22,8 @@ from candor.policy.kill_switches import read_switches
 from candor.policy.model import Fact, Policy, ProductLine, Silo
 from candor.policy.packs import FACT_NAME, facts_read, in_parts, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
+from candor.policy.retention import FILE as RETENTION_FILE
+from candor.policy.retention import read_retention
 from candor.policy.staleness import read_staleness
 from candor.policy.texts import FILE as TEXTS_FILE
 from candor.policy.texts import read_texts, untellable
@@ -42,6 +44,8 @@ def read_files(folder: Path, shop: str, problems: Problems) -> dict[str, Node | 
         nodes["texts"] = read(folder / TEXTS_FILE, problems)
     if (folder / FATF_FILE).is_file():  # without it nobody's standing is known, which holds
         nodes["fatf"] = read(folder / FATF_FILE, problems)
+    if (folder / RETENTION_FILE).is_file():  # without it nothing is on legal hold, and nothing has a period
+        nodes["retention"] = read(folder / RETENTION_FILE, problems)
     if (folder / KILL_SWITCHES).is_file():  # a shop may have killed nothing yet
         nodes["kill_switches"] = read(folder / KILL_SWITCHES, problems)
     return nodes
@@ -77,6 +81,7 @@ def load(folder: Path, shop: str) -> Policy:
     overrides = read_overrides(nodes.get("identity_overrides"), role_names, problems)
     customer_texts, constant_text = read_texts(nodes.get("texts"), untellable(pack_node), problems)
     fatf = read_fatf(nodes.get("fatf"), problems)
+    retention = read_retention(nodes.get("retention"), role_names, problems)
     named = {
         "owner": role_names,
         "channel": {str(node.get("channel")) for node in channels},
@@ -158,6 +163,7 @@ def load(folder: Path, shop: str) -> Policy:
         texts=customer_texts,
         constant_text=constant_text,
         fatf=fatf,
+        retention=retention,
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from candor.policy.brand import Brand
     from candor.policy.fatf import FatfList
     from candor.policy.kill_switches import KillSwitch
+    from candor.policy.retention import RecordClass
 from candor.policy.drivers import Explanations
 
 
@@ -162,6 +163,7 @@ class Policy:
     market_basket: tuple[tuple[str, float, str], ...] = ()  # asset, weight, interval of its bars
     silos: tuple[Silo, ...] = ()
     fatf: tuple[FatfList, ...] = ()
+    retention: tuple[RecordClass, ...] = ()
     kill_switches: tuple[KillSwitch, ...] = ()  # of all time, of the policy's file alone
     staleness: tuple[Staleness, ...] = ()
     identity_overrides: tuple[Override, ...] = ()  # of all time; which hold depends on the run's as_of

@@ -197,6 +197,16 @@ KILL_SWITCH = {
     "since": moment,
     "until": moment,
 }
+RETENTION = {
+    "record_class": text,
+    "months": nullable(whole),
+    "begins": one_of("known", "end"),
+    "legal_hold": truth,
+    "tables": texts,
+    "kinds": texts,
+    "basis": text,
+    "owner": text,
+}
 OVERRIDE = {
     "action": one_of("link", "unlink"),
     "one": text,

@@ -31,7 +31,22 @@ person_wallets as (
 
 ),
 
+-- Who was erased and came back is somebody new, and is left alone all the same.
+suppressed_people as (
+
+    select * from {{ source('vault_state', 'suppressed_people') }}
+
+),
+
 matched as (
+
+    select
+        person_id,
+        'erasure' as kind
+
+    from suppressed_people
+
+    union all
 
     select
         person_identifiers.person_id,

@@ -18,6 +18,7 @@ import pytest
 
 from candor import audit, runs, settings, withholding
 from candor.audit.raw import _contract, _polars_type
+from candor.erasure import suppressed
 from candor.errors import AuditFailed
 from candor.warehouse import connect
 
@@ -339,6 +340,7 @@ class World:
         with connect(self.settings, restricted=True) as connection:
             runs.prepare(connection)
             withholding.prepare(connection)
+            suppressed.prepare(connection)
             if self.withheld:
                 connection.executemany(
                     "insert into vault.state.withheld (person_id, quarter, batch_seq, starts_at, ends_at) values (?, ?, 1, ?, ?)",
