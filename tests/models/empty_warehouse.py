@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from candor import agents, runs, standardise, withholding
+from candor import agents, review, runs, standardise, withholding
 from candor.identity import keys
 from candor.settings import PROJECT_ROOT
 from candor.warehouse import connect
@@ -72,6 +72,7 @@ def make(settings: Settings) -> None:
         standardise.prepare(connection)
         keys.prepare(connection)
         withholding.prepare(connection)
+        review.prepare(connection)
         connection.execute(agents.table_ddl())
         connection.execute(ELSEWHERE)
 
