@@ -1158,6 +1158,7 @@ LEAKS = {
         product("lottery"),
         {
             "ENG_UNKNOWN_PRODUCT",
+            "REV_NOT_REVIEWED_UNKNOWN",
             "JUR_NO_PERMISSION",
             "KYC_TIER_LOW_UNKNOWN",
             "SUI_PROFILE_UNKNOWN",
