@@ -203,3 +203,58 @@ def _rows(connection: duckdb.DuckDBPyConnection, query: str, given: list[Any]) -
 def overdue(items: list[dict[str, Any]], at: datetime) -> int:
     """How many of the items waited longer than they may."""
     return sum(utc(item["due_at"]) < utc(at) for item in items)
+
+
+def questions(at: datetime, role: str, most: int, settings: Settings | None = None) -> list[dict[str, Any]]:
+    """The most urgent items of the role as {item_id, shown_at, subject, body}, for a page that others read: none with a restricted code."""
+    from candor.settings import load as load_settings
+
+    settings = settings or load_settings()
+    waiting = [item for item in listed(settings, role) if item["visibility"] != "restricted"][:most]
+    made = []
+    with _queue(settings) as connection:
+        for waits in waiting:
+            item = _item(connection, waits["item_id"], Reviewer("", role))
+            facts = _rows(connection, FACTS_SHOWN, [item["facts"]])
+            offers = _rows(connection, OFFERS_SHOWN, [[one["creative_id"] for one in item["creatives"] or []]])
+            lines = [f"**{item['rule_id'] or item['kind']}** {item['statement'] or ''}", f"*{item['cite'] or ''}*", ""]
+            lines += [f"- {fact['name']} = {fact['value']} ({fact['observed_at'] or 'no feed of its own'})" for fact in facts]
+            lines += [f"- {one['offer_id']} v{one['version']} {one['channel']} {one['locale']}: {one['title']}" for one in offers]
+            about = item["person_id"] or f"{item['offer_id']} v{item['offer_version']}"
+            subject = f"{item['kind']}: {about}, due {item['due_at']:%Y-%m-%d %H:%M} UTC"
+            made.append(
+                {"item_id": item["item_id"], "shown_at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "subject": subject, "body": "\n".join(lines)}
+            )
+    return made
+
+
+def record(
+    asked: list[dict[str, Any]], answers: list[dict[str, Any]], role: str, settings: Settings | None = None
+) -> dict[str, Any]:
+    """What became of answers to `questions`, in the same order: {recorded, later, refused: [why]}. A refusal stops no other answer."""
+    from candor.runs import parse_as_of
+    from candor.settings import load as load_settings
+
+    settings = settings or load_settings()
+    recorded, later, refused = 0, 0, []
+    for question, answer in zip(asked, answers, strict=True):
+        (verdict,) = answer["chosen_options"]
+        by = answer.get("responded_by_user")
+        if verdict == "later" or by is None:
+            later += 1
+            continue
+        at = answer["responded_at"]
+        at = parse_as_of(at) if isinstance(at, str) else at.astimezone(UTC)
+        reviewer = Reviewer(str(by["name"]), role)
+        try:
+            said.append_opened(settings, question["item_id"], reviewer.name, parse_as_of(question["shown_at"]))
+            decide(settings, question["item_id"], reviewer, verdict, _reason(answer), at)
+            recorded += 1
+        except UsageError as error:
+            refused.append(f"{question['item_id']} by {reviewer.name}: {error}")
+    return {"recorded": recorded, "later": later, "refused": refused}
+
+
+def _reason(answer: dict[str, Any]) -> str:
+    given = (answer.get("params_input") or {}).get("reason", "")
+    return str(given.get("value", "") if isinstance(given, dict) else given)
