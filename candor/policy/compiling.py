@@ -18,7 +18,9 @@ from candor.policy.model import Check, Policy, Rule, Scope
 _EVERYTHING = Scope(promotion_only=False)
 _PROMOTIONS = Scope(promotion_only=True)
 # Facts that are lists of texts.
-LISTED = frozenset({"u_regimes", "u_perm_regimes", "u_tzs", "o_pressure", "o_disclosures", "o_features", "m_profiles", "m_stages"})
+LISTED = frozenset(
+    {"u_regimes", "u_perm_regimes", "u_tzs", "o_pressure", "o_disclosures", "o_features", "m_profiles", "m_stages"}
+)
 
 
 def _engine_rule(

@@ -33,7 +33,9 @@ def read_reviewing(node: Node | None, roles: set[str], problems: Problems) -> Re
         where = str(row["kind"])
         for role in row["roles"]:
             if role not in roles:
-                problems.add(FILE, row.lines["roles"], where, f"role {role!r} is none of owners.yml: {', '.join(sorted(roles))}")
+                problems.add(
+                    FILE, row.lines["roles"], where, f"role {role!r} is none of owners.yml: {', '.join(sorted(roles))}"
+                )
         if not row["roles"]:
             problems.add(FILE, row.lines["roles"], where, "somebody must be able to decide it; roles is empty")
         if row["sla_hours"] < 1:
@@ -48,7 +50,9 @@ def read_reviewing(node: Node | None, roles: set[str], problems: Problems) -> Re
         if name not in named:
             problems.add(FILE, node.lines.get("numbers"), "numbers", f"{name} is missing")
         elif named[name] < 0 or (name in SHARES and named[name] > 1):
-            problems.add(FILE, node.lines.get("numbers"), name, f"must be from 0{' to 1' if name in SHARES else ' on'}, is {named[name]}")
+            problems.add(
+                FILE, node.lines.get("numbers"), name, f"must be from 0{' to 1' if name in SHARES else ' on'}, is {named[name]}"
+            )
     return Reviewing(
         tuple(ReviewKind(row["kind"], row["sla_hours"], tuple(row["roles"]), row["priority"], row["why"]) for row in kinds),
         tuple(NearMiss(row["fact"], float(row["at_least"]), float(row["within"]), row["rule"], row["why"]) for row in near),

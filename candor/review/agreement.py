@@ -58,7 +58,9 @@ def is_drawn_twice(settings: Settings, item_id: str, share: float) -> bool:
     return int(keyed_hash(settings, f"double review {item_id}")[:12], 16) / 16**12 < share
 
 
-def report(verdicts: list[Verdict], items: list[dict[str, Any]], reviewing: Reviewing, at: datetime, settings: Settings) -> dict[str, Any]:
+def report(
+    verdicts: list[Verdict], items: list[dict[str, Any]], reviewing: Reviewing, at: datetime, settings: Settings
+) -> dict[str, Any]:
     """Counts of the verdicts given by `at` and of the items that wait then; kappa over items that two people decided."""
     given = sorted((one for one in verdicts if one.at <= at), key=lambda one: one.at)
     by_item: dict[str, list[Verdict]] = {}
@@ -73,7 +75,9 @@ def report(verdicts: list[Verdict], items: list[dict[str, Any]], reviewing: Revi
             twice.append((one.verdict, other.verdict))
     overturned = sum(words[0].verdict != words[-1].verdict for words in by_item.values())
     fast = [
-        one for one in given if one.opened_at is not None and (one.at - one.opened_at).total_seconds() < reviewing.numbers["least_seconds"]
+        one
+        for one in given
+        if one.opened_at is not None and (one.at - one.opened_at).total_seconds() < reviewing.numbers["least_seconds"]
     ]
     share = reviewing.numbers["double_review_share"]
     due_twice = [item for item in sorted(by_item) if is_drawn_twice(settings, item, share)]

@@ -13,9 +13,23 @@ import typer
 from candor import runs
 
 app = typer.Typer(help="What a person must look at: listed, shown, decided, counted.", no_args_is_help=True)
-As = Annotated[str, typer.Option("--as", help="Reviewer and role: jane/compliance, joe/fincrime, ann/brand.", show_default=False)]
+As = Annotated[
+    str, typer.Option("--as", help="Reviewer and role: jane/compliance, joe/fincrime, ann/brand.", show_default=False)
+]
 At = Annotated[str | None, typer.Option("--at", help="The instant. Default: now.", show_default=False)]
-COLUMNS = ("item_id", "kind", "priority", "queued_at", "due_at", "status", "code", "person_id", "offer_id", "offer_version", "people")
+COLUMNS = (
+    "item_id",
+    "kind",
+    "priority",
+    "queued_at",
+    "due_at",
+    "status",
+    "code",
+    "person_id",
+    "offer_id",
+    "offer_version",
+    "people",
+)
 
 
 def _now(at: str | None) -> datetime:
@@ -40,7 +54,9 @@ def list_items(
     reviewer, instant = deciding.Reviewer.of(who), _now(at)
     items = deciding.listed(load(), reviewer.role, everything=everything)
     for item in items[:most]:
-        about = item["person_id"] or f"{item['offer_id']} v{item['offer_version']}" + (f" to {item['segment']}" if item["segment"] else "")
+        about = item["person_id"] or f"{item['offer_id']} v{item['offer_version']}" + (
+            f" to {item['segment']}" if item["segment"] else ""
+        )
         late = "  OVERDUE" if item["due_at"] < instant else ""
         typer.echo(
             f"{item['item_id']}  {item['kind']:<17} {item['code'] or '':<24} {about}  {item['status']}, due {_text(item['due_at'])}{late}"
@@ -65,7 +81,9 @@ def show(item: Annotated[str, typer.Argument(help="The item's id.")], who: As, a
         typer.echo(f"  {fact['name']} = {fact['value']}  {_text(fact['observed_at'])}")
     typer.echo("What a release would let through, unless something else stands against it")
     for offer in found["offers"]:
-        typer.echo(f"  {offer['offer_id']} v{offer['version']} {offer['channel']} {offer['locale']}: {offer['title']} | {offer['body']}")
+        typer.echo(
+            f"  {offer['offer_id']} v{offer['version']} {offer['channel']} {offer['locale']}: {offer['title']} | {offer['body']}"
+        )
     typer.echo(f"Decide with candor review decide {item} --as {who} --verdict release|uphold --reason …")
 
 
@@ -75,7 +93,9 @@ def decide(
     who: As,
     verdict: Annotated[str, typer.Option(help="release or uphold.", show_default=False)],
     reason: Annotated[str, typer.Option(help="What was looked at, and what it showed.", show_default=False)],
-    expires: Annotated[str | None, typer.Option(help="Until when a release holds. Default: as long as it may.", show_default=False)] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="Until when a release holds. Default: as long as it may.", show_default=False)
+    ] = None,
     saw_score: Annotated[bool, typer.Option("--saw-score", help="You saw the model's score before you decided.")] = False,
     at: At = None,
 ) -> None:
@@ -88,7 +108,9 @@ def decide(
         expires=runs.parse_as_of(expires) if expires else None, saw_score=saw_score,
     )  # fmt: skip
     until = f" until {_text(given.expires)}" if given.expires else ""
-    typer.echo(f"{item}: {verdict} by {given.reviewer} ({given.role}){until}; {len(given.creatives)} creatives, from the next run on")
+    typer.echo(
+        f"{item}: {verdict} by {given.reviewer} ({given.role}){until}; {len(given.creatives)} creatives, from the next run on"
+    )
 
 
 @app.command()
@@ -119,13 +141,19 @@ def report(who: As, at: At = None, as_json: Annotated[bool, typer.Option("--json
     reviewing, instant = deciding.reviewing_of(settings), _now(at)
     given, _ = verdicts.read(settings)
     mine = {one.kind for one in reviewing.kinds if role in one.roles}
-    told = agreement.report([one for one in given if one.kind in mine], deciding.listed(settings, role), reviewing, instant, settings)
+    told = agreement.report(
+        [one for one in given if one.kind in mine], deciding.listed(settings, role), reviewing, instant, settings
+    )
     if as_json:
         typer.echo(json.dumps(told, indent=1))
         return
     for name, value in told.items():
         if not name.startswith(("kappa", "pairs_needed")) and value is not None:
-            typer.echo(f"{name.replace('_', ' '):<28}{value:.3f}" if isinstance(value, float) else f"{name.replace('_', ' '):<28}{value}")
+            typer.echo(
+                f"{name.replace('_', ' '):<28}{value:.3f}"
+                if isinstance(value, float)
+                else f"{name.replace('_', ' '):<28}{value}"
+            )
     if told["kappa"] is None:
         typer.echo(f"{'kappa':<28}cannot tell yet: {told['pairs_needed']} more items decided by two people")
     else:

@@ -145,7 +145,8 @@ def decide(
     opened_at = opened.get((item_id, reviewer.name))
     if opened_at is None or opened_at > at:
         raise UsageError(
-            f"{reviewer.name} has not been shown {item_id}", hint=f"candor review show {item_id} --as {reviewer.name}/{reviewer.role}"
+            f"{reviewer.name} has not been shown {item_id}",
+            hint=f"candor review show {item_id} --as {reviewer.name}/{reviewer.role}",
         )
     given = Verdict(
         item_id, item["kind"], verdict, reviewer.name, reviewer.role, reason.strip(), at, opened_at, saw_score,
@@ -179,7 +180,8 @@ def _item(connection: duckdb.DuckDBPyConnection, item_id: str, reviewer: Reviewe
                 hint=f"candor review list --as {reviewer.role} has what waits now",
             )
         raise UsageError(
-            f"{reviewer.role} has no item {item_id!r} to decide", hint=f"candor review list --as {reviewer.role} lists those it has"
+            f"{reviewer.role} has no item {item_id!r} to decide",
+            hint=f"candor review list --as {reviewer.role} lists those it has",
         )
     return found[0]
 
@@ -195,7 +197,10 @@ def _rows(connection: duckdb.DuckDBPyConnection, query: str, given: list[Any]) -
     cursor = connection.execute(query, given)
     names = [str(column[0]) for column in cursor.description or []]
     return [
-        {name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in zip(names, row, strict=True)}
+        {
+            name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+            for name, value in zip(names, row, strict=True)
+        }
         for row in cursor.fetchall()
     ]
 
@@ -219,11 +224,18 @@ def questions(at: datetime, role: str, most: int, settings: Settings | None = No
             offers = _rows(connection, OFFERS_SHOWN, [[one["creative_id"] for one in item["creatives"] or []]])
             lines = [f"**{item['rule_id'] or item['kind']}** {item['statement'] or ''}", f"*{item['cite'] or ''}*", ""]
             lines += [f"- {fact['name']} = {fact['value']} ({fact['observed_at'] or 'no feed of its own'})" for fact in facts]
-            lines += [f"- {one['offer_id']} v{one['version']} {one['channel']} {one['locale']}: {one['title']}" for one in offers]
+            lines += [
+                f"- {one['offer_id']} v{one['version']} {one['channel']} {one['locale']}: {one['title']}" for one in offers
+            ]
             about = item["person_id"] or f"{item['offer_id']} v{item['offer_version']}"
             subject = f"{item['kind']}: {about}, due {item['due_at']:%Y-%m-%d %H:%M} UTC"
             made.append(
-                {"item_id": item["item_id"], "shown_at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "subject": subject, "body": "\n".join(lines)}
+                {
+                    "item_id": item["item_id"],
+                    "shown_at": f"{at:%Y-%m-%dT%H:%M:%SZ}",
+                    "subject": subject,
+                    "body": "\n".join(lines),
+                }
             )
     return made
 

@@ -144,13 +144,15 @@ kinds as (
     select unnest($kinds, recursive := true)
 ),
 named as (
-    select items.item_id, offer_facts.creative_id, offer_facts.offer_id, offer_facts.offer_version, offer_facts.creative_hash, offer_facts.m_rank as rank
+    select items.item_id, offer_facts.creative_id, offer_facts.offer_id, offer_facts.offer_version, offer_facts.creative_hash,
+        offer_facts.m_rank as rank
     from items
     inner join eligibility.offer_facts as offer_facts
         on list_contains(items.offer_classes, offer_facts.offer_class) or list_contains(items.creative_ids, offer_facts.creative_id)
 ),
 creatives as (
-    select item_id, list(struct_pack(creative_id, offer_id, offer_version, creative_hash, rank) order by creative_id) as creatives, max(rank) as highest_rank
+    select item_id, list(struct_pack(creative_id, offer_id, offer_version, creative_hash, rank) order by creative_id) as creatives,
+        max(rank) as highest_rank
     from named
     group by item_id
 )

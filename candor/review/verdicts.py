@@ -134,7 +134,9 @@ def releases(verdicts: Iterable[Verdict], reviewing: Reviewing, at: datetime) ->
             if len(agreeing) < needed:
                 continue
             first = agreeing[0]
-            assert first.rule_id is not None and first.v is not None and first.fact_hash is not None
+            assert first.rule_id is not None
+            assert first.v is not None
+            assert first.fact_hash is not None
             since = sorted(one.at for one in agreeing)[needed - 1]
             until = sorted((one.expires for one in agreeing if one.expires is not None), reverse=True)[needed - 1]
             yield Release(item_id, first.person_id, first.rule_id, first.v, first.fact_hash, creative, since, until)

@@ -55,7 +55,11 @@ def test_a_file_is_a_table_of_contents(path: Path):
 
 
 def test_every_task_that_opens_the_warehouse_shares_the_one_slot_pool(dag_bag):
-    for dag_id, free in (("daily_offers", {"resolve_as_of"}), ("train_offer_model", set()), ("review_decisions", {"resolve_as_of", "as_actions", "decide"})):
+    for dag_id, free in (
+        ("daily_offers", {"resolve_as_of"}),
+        ("train_offer_model", set()),
+        ("review_decisions", {"resolve_as_of", "as_actions", "decide"}),
+    ):
         outside = {task.task_id for task in dag_bag.dags[dag_id].tasks if task.pool != "warehouse"}
         assert outside == free, f"{dag_id}: {outside - free} open the warehouse outside the pool"
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-
 import pytest
-
 
 
 def hash_of(text: str) -> str:
@@ -102,5 +100,11 @@ def test_of_high_risk_two_people_must_agree(make_world, tmp_path, reviewers: lis
     nft.offer("gb", "web")
     nft.edit("catalogue.offers", product_line="nft")
     nft.edit("compliance.assessments", "as-gb-spot", product_line="nft")
-    of_offer = {"kind": "new_offer", "role": "brand", "rule_id": "ENG-REVIEW", "person_id": None, "facts": "m_rank=4;o_reviewed=false"}
+    of_offer = {
+        "kind": "new_offer",
+        "role": "brand",
+        "rule_id": "ENG-REVIEW",
+        "person_id": None,
+        "facts": "m_rank=4;o_reviewed=false",
+    }
     assert found(nft, *(verdict(nft, **of_offer, reviewer=name) for name in reviewers)) == codes

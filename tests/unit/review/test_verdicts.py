@@ -96,7 +96,9 @@ def queued(settings: Settings) -> Settings:
         connection.execute("create schema policy; create schema vault.state")
         connection.execute("create table policy.rulebook as select * from (values ('JUR_CONFLICT', 'JUR-002', 'HOLD'), "
                            "('FC_AML_BAND', 'FC-008', 'HOLD'), ('AGE_UNDER_18', 'AGE-001', 'BLOCK')) as t(code, rule_id, effect)")  # fmt: skip
-        connection.execute("create table vault.state.review_items as select 'i9' as item_id, timestamp '2026-11-20' as queued_at")
+        connection.execute(
+            "create table vault.state.review_items as select 'i9' as item_id, timestamp '2026-11-20' as queued_at"
+        )
         connection.execute("""
             create table vault.review.queue as
             select item_id, kind, 1 as priority, timestamp '2026-11-22 15:00' as queued_at, timestamp '2026-11-24 15:00' as due_at,
@@ -150,7 +152,9 @@ def test_kappa_is_that_of_the_worked_example() -> None:
     pairs = [("yes", "yes")] * 20 + [("no", "no")] * 15 + [("yes", "no")] * 5 + [("no", "yes")] * 10
     kappa = agreement.cohens_kappa(pairs)
     assert kappa.kappa == pytest.approx(0.4)
-    assert kappa.low is not None and kappa.high is not None and kappa.low < 0.4 < kappa.high
+    assert kappa.low is not None
+    assert kappa.high is not None
+    assert kappa.low < 0.4 < kappa.high
 
 
 def test_kappa_of_few_pairs_is_not_told() -> None:
