@@ -7,7 +7,7 @@ SEED ?= 7
 BENCH_PEOPLE ?= 10000 100000 1000000
 export DBT_USE_COLORS := 0
 
-.PHONY: help setup run test check fix unit dbt-test up down bench bench-faults ablation golden clean
+.PHONY: help setup run test check fix unit dbt-test up down bench bench-faults replay ablation golden clean
 
 help:  ## every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -55,6 +55,10 @@ bench: setup  ## stage times at growing numbers of people: BENCH_PEOPLE="10000 1
 
 bench-faults: setup  ## kill every stage at random instants and compare the bytes with an undisturbed run
 	@$(PY) -m benchmarks.faults
+
+replay: setup  ## nightly: 60 days in a closed loop, every live row judged by the truth, then leaks planted (PEOPLE=5000 DAYS=60 SEED=7 RESUME=1)
+	@$(if $(RESUME),,rm -rf var/replay)
+	@$(PY) -m benchmarks.replay --people $(PEOPLE) --days $(DAYS) --seed $(SEED) --folder var/replay --resume --leak all
 
 ablation: setup  ## what cleaning bought: one day decided again with less, judged with the planted truth (PEOPLE=5000 SEED=7)
 	@$(PY) -m benchmarks.ablation --people $(PEOPLE) --seed $(SEED)

@@ -49,7 +49,7 @@ create schema staging; create schema identity; create schema decisions; create s
 create table staging.stg_exchange__accounts (account_id varchar, email varchar, email_std varchar);
 create table staging.stg_crm__contacts (contact_id varchar, email varchar, email_std varchar);
 create table identity.evidence_classes as select 10 as evidence_rank, true as is_weak;
-create table decisions.ledger as select 'offer_' || range as offer_id, 'spot' as product_line from range(24);
+create table decisions.ledger as select 'offer_' || range as offer_id, 'spot' as product_line, true as is_promotion from range(24);
 create table state.pins (as_of timestamp, delivery_id varchar);
 create table state.deliveries (delivery_id varchar, source varchar, table_name varchar, delivery varchar, landed_seq bigint);
 create table identity.person_identifiers as

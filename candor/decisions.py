@@ -1,6 +1,6 @@
 """Who would be shown what: the arms, what each candidate is worth, who gets what is scarce, the arbitration, the rows to publish.
 
-The rules of arbitration are SQL, in dbt_project/models/valuation and decisions; the slots, weights and limits are policy.
+The rules of arbitration are SQL, in dbt_project/models/valuation and arbitration; the slots, weights and limits are policy.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ MOST_ALLOCATIONS = 4
 
 # A place, or a part of the budget, given to somebody whose slots all went to better offers.
 IN_VAIN = """
-select ledger.person_id, ledger.offer_id
-from decisions.ledger as ledger
+select placements.person_id, placements.offer_id
+from decisions.int_placements as placements
 inner join decisions.allocations as allocations
-    on ledger.person_id = allocations.person_id and ledger.product_line = allocations.product_line and ledger.offer_id = allocations.offer_id
+    on placements.person_id = allocations.person_id and placements.offer_id = allocations.offer_id
 inner join decisions.shadow_prices as scarce
-    on scarce.price_usd > 0 and (ledger.offer_id = scarce.offer_id or scarce.offer_id is null)
-where ledger.arm = 'treated'
-group by ledger.person_id, ledger.offer_id
-having not bool_or(ledger.is_chosen)
+    on scarce.price_usd > 0 and (placements.offer_id = scarce.offer_id or scarce.offer_id is null)
+where placements.arm = 'treated'
+group by placements.person_id, placements.offer_id
+having not bool_or(placements.slot is not null)
 """
 
 
@@ -38,13 +38,13 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
     with connect(settings) as connection:
         current = runs.current(connection, as_of)
         arms = experiments.assign(connection, settings, current)
-    valued = transform.build("valuation", as_of, settings)
+    tests = [transform.build("valuation", as_of, settings)["tests"]]
     with connect(settings) as connection:
         connection.execute("create schema if not exists decisions")
         connection.execute("create or replace table decisions.places_in_vain (person_id varchar, offer_id varchar)")
         allocated = allocation.run(connection, current)
     for attempt in range(MOST_ALLOCATIONS):
-        built = transform.build("decisions", as_of, settings)
+        placed = transform.build("arbitration", as_of, settings)["tests"]
         if not allocated["scarce_offers_priced"] or attempt == MOST_ALLOCATIONS - 1:
             break
         with connect(settings) as connection:
@@ -52,6 +52,7 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
             if not added:
                 break
             allocated = allocation.run(connection, current, missed="select person_id, offer_id from decisions.places_in_vain")
+    tests += [placed, transform.build("decisions", as_of, settings)["tests"]]
     with connect(settings) as connection:
         outcomes = connection.execute(
             "select coalesce(not_chosen_reason, 'chosen'), count(*) from decisions.ledger group by all order by all"
@@ -65,7 +66,7 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         "candidates": dict(outcomes),
         "scarce": allocated,
         "choices_explored": explored,
-        "tests": {name: count + valued["tests"][name] for name, count in built["tests"].items()},
+        "tests": {name: sum(each[name] for each in tests) for name in tests[0]},
     }
 
 

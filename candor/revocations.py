@@ -7,6 +7,8 @@ its cause itself is published.
 What suppresses (first cut): the latest consent of a subject, purpose and channel when it is denied or withdrawn (that channel, or all;
 consents about sharing data with others do not speak about being shown an offer); personalisation switched off, or at most 0 messages a week;
 an open restriction of any kind; a potential or confirmed hit of the latest screening; a current KYC record that is not verified or has expired.
+A restriction that the rules hold against promotions alone (`fincrime_hold`, `adverse_media`, …) leaves lessons live, as the standing random
+withhold does; and people drawn for that one (`candor.withholding`) whose instant has come lose theirs at the same call, by the same rows.
 The store says only `preference` or `eligibility`, and deliveries are keyed hashes there: neither may tell anybody about a screening.
 """
 
@@ -23,11 +25,17 @@ from candor.publishing.publish import REVOCABLE, instant_text
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
     from candor.ingest.deliveries import Folder
     from candor.settings import Settings
 
+RESTRICTIONS = "compliance.restrictions"
 TABLES = tuple(f"{source}.{table}" for source, table in REVOCABLE)
+
+# Restrictions that speak against every message. All others, those of kinds that nobody knows among them, speak against promotions alone, as
+# the rules do that read them; so between two runs a hold looks like the standing random withhold, which leaves lessons where they are.
+ALL_MESSAGES = ("embargo", "minor_signal", "self_exclusion", "erasure", "objection", "do_not_contact", "profiling_objection")
 
 # What is said about data given to others; whether an offer may be shown is not among it.
 SHARING_PURPOSES = ("third_party", "sale_or_share", "gpc", "glba")
@@ -35,7 +43,7 @@ SHARING_PURPOSES = ("third_party", "sale_or_share", "gpc", "glba")
 # Each gives: the identifiers that name the subject, a channel (null: all), a neutral kind, the delivery that said so.
 ADVERSE = {
     "consents": f"""
-        select account_id, contact_id, email, null as wallet_address,
+        select account_id, contact_id, email, null as wallet_address, 0 as promotions_only,
             case when purpose = 'profiling' then null when channel = 'chat' then 'chatbot' else channel end as channel,
             'preference' as reason_kind, cause
         from (
@@ -50,7 +58,7 @@ ADVERSE = {
         where status in ('denied', 'withdrawn')
     """,
     "preferences": """
-        select account_id, contact_id, null as email, null as wallet_address,
+        select account_id, contact_id, null as email, null as wallet_address, 0 as promotions_only,
             case when personalisation_off then null when channel = 'chat' then 'chatbot' else channel end as channel,
             'preference' as reason_kind, cause
         from (
@@ -63,8 +71,8 @@ ADVERSE = {
         )
         where personalisation_off or max_per_week = 0
     """,
-    "restrictions": """
-        select account_id, null as contact_id, email, wallet_address, null as channel,
+    "restrictions": f"""
+        select account_id, null as contact_id, email, wallet_address, (kind not in {ALL_MESSAGES})::bigint as promotions_only, null as channel,
             case when kind in ('objection', 'profiling_objection', 'do_not_contact', 'erasure') then 'preference' else 'eligibility' end
                 as reason_kind,
             cause
@@ -78,7 +86,8 @@ ADVERSE = {
     """,
     # A hit of a run that a later run of the same scope has replaced no longer counts; one of an unknown run does.
     "screening_hits": """
-        select screening_hits.account_id, null as contact_id, null as email, screening_hits.wallet_address, null as channel,
+        select screening_hits.account_id, null as contact_id, null as email, screening_hits.wallet_address, 0 as promotions_only,
+            null as channel,
             'eligibility' as reason_kind, screening_hits.cause
         from screening_hits
         left join screening_runs as own_runs on screening_hits.screening_run_id = own_runs.screening_run_id
@@ -89,7 +98,8 @@ ADVERSE = {
             )
     """,
     "kyc_records": """
-        select account_id, null as contact_id, null as email, null as wallet_address, null as channel, 'eligibility' as reason_kind, cause
+        select account_id, null as contact_id, null as email, null as wallet_address, 0 as promotions_only, null as channel,
+            'eligibility' as reason_kind, cause
         from (
             select * from kyc_records
             qualify row_number() over (
@@ -99,6 +109,14 @@ ADVERSE = {
         where status <> 'verified' or tier = 0 or expires_at <= $as_of
     """,
 }
+
+# Every offer that the store knows and that does more than teach: those of the next run too, so that no hold waits for the next call.
+PROMOTED = """
+    select offer_id from offer_lines where offer_id not in (select offer_id from lessons)
+    union
+    select offer_id from offers
+    where run_id = (select run_id from runs where is_current = 1) and offer_id not in (select offer_id from lessons)
+"""
 
 # Whom the revoked subjects are. A restriction passes over a weak link, so both look-ups count.
 LOOKUPS = " union all ".join(
@@ -123,21 +141,21 @@ adverse as (
 
 identified as (
 
-    select 'account_id' as identifier_kind, account_id as identifier, channel, reason_kind, cause from adverse
+    select 'account_id' as identifier_kind, account_id as identifier, channel, reason_kind, cause, promotions_only from adverse
     union all
-    select 'contact_id', contact_id, channel, reason_kind, cause from adverse
+    select 'contact_id', contact_id, channel, reason_kind, cause, promotions_only from adverse
     union all
-    select 'email_hash', keyed_hash(lower(trim(email))), channel, reason_kind, cause from adverse where email is not null
+    select 'email_hash', keyed_hash(lower(trim(email))), channel, reason_kind, cause, promotions_only from adverse where email is not null
     union all
     select
         'wallet',
         case when trim(wallet_address) ilike '0x%' then lower(trim(wallet_address)) else trim(wallet_address) end,
-        channel, reason_kind, cause
+        channel, reason_kind, cause, promotions_only
     from adverse
 
 )
 
-select distinct identifier_kind, identifier, channel, reason_kind, cause
+select distinct identifier_kind, identifier, channel, reason_kind, cause, promotions_only::bigint as promotions_only
 from identified where identifier is not null
 order by all
 """
@@ -158,15 +176,18 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
     while True:
         with store.reading(settings) as reader:
             current, unread = _unread(reader, settings, folders)
+            since, shown = _shown(reader, unread)
         if current is None:
             return {"run_id": None, "deliveries_read": 0, "suppressions_added": 0}
         with warehouse.scratch(settings) as connection:
             read = _read(connection, settings, unread)
             subjects = connection.execute(SUBJECTS, {"as_of": warehouse.utc(as_of)}).to_arrow_table()
+            withheld = _withheld(connection, settings, since, shown, as_of)
         with store.transaction(settings) as serving:
             if _current(serving) != current:
                 continue  # a run was published meanwhile; what it did not know must be looked up by its lookups
             added, unknown = _suppress(serving, subjects, as_of)
+            added += _suppress_withheld(serving, withheld, as_of)
             _mark_read(serving, settings, current, unread)
         return {
             "run_id": current,
@@ -204,6 +225,39 @@ def _unread(serving: store.Store, settings: Settings, folders: list[Folder]) -> 
     return current, unread
 
 
+def _shown(serving: store.Store, unread: list[Folder]) -> tuple[str, pa.Table | None]:
+    """The current run's as_of, and who is shown anything by it; None when nothing is to be read that could begin a hold."""
+    if not any(folder.table.full_name == RESTRICTIONS for folder in unread):
+        return "", None
+    ((since,),) = serving.rows("select as_of from runs where is_current = 1")
+    people = serving.arrow(
+        "select distinct person_id from offers where run_id = (select run_id from runs where is_current = 1)"
+    )
+    return since, people
+
+
+def _withheld(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, since: str, shown: pa.Table | None, as_of: datetime
+) -> pa.Table | None:
+    """(person_id, cause) of people drawn to get no promotions from an instant after the current run on."""
+    from candor import policy, runs, withholding
+
+    if shown is None:
+        return None
+    rules = policy.load(settings.policy_dir, settings.shop)
+    connection.register("shown", shown)
+    try:
+        return withholding.due(
+            connection,
+            since=runs.parse_as_of(since),
+            until=as_of,
+            salt=rules.withhold_salt,
+            share=rules.withhold_share,
+        )
+    finally:
+        connection.unregister("shown")
+
+
 def _read(connection: duckdb.DuckDBPyConnection, settings: Settings, folders: list[Folder]) -> dict[str, Any]:
     """Put the good rows of the deliveries into one table per landed table, each row with its extraction time and cause."""
     from candor.contract import load as load_contract
@@ -215,6 +269,7 @@ def _read(connection: duckdb.DuckDBPyConnection, settings: Settings, folders: li
         table = contract.table(full_name)
         columns = ", ".join(f'"{column.name}" {column.duckdb_type}' for column in table.columns)
         connection.execute(f"create table {table.name} ({columns}, extracted_at timestamp, cause varchar)")
+    connection.execute("create table restriction_deliveries (extracted_at timestamp, cause varchar)")
     read: dict[str, Any] = {"rows": 0, "quarantined": 0, "notes": []}
     for folder in folders:
         delivery = read_delivery(folder.path, folder.table, settings)
@@ -225,6 +280,11 @@ def _read(connection: duckdb.DuckDBPyConnection, settings: Settings, folders: li
             [delivery.extracted_at, keyed_hash(settings, delivery.delivery_id)],
         )
         connection.unregister("good")
+        if folder.table.full_name == RESTRICTIONS:
+            connection.execute(
+                "insert into restriction_deliveries values (?, ?)",
+                [delivery.extracted_at, keyed_hash(settings, delivery.delivery_id)],
+            )
         read["rows"] += delivery.rows_read
         read["quarantined"] += delivery.quarantined.num_rows
         read["notes"] += [
@@ -234,28 +294,35 @@ def _read(connection: duckdb.DuckDBPyConnection, settings: Settings, folders: li
 
 
 def _suppress(serving: store.Store, subjects: Any, as_of: datetime) -> tuple[int, int]:
-    """Add one suppression per person, channel, kind and cause not there yet; gives their number, and that of subjects nobody knows."""
+    """Add one suppression per person, channel, kind and cause not there yet; gives their number, and that of subjects nobody knows.
+
+    What speaks against promotions alone becomes one of each offer that is none of the lessons.
+    """
     if subjects.num_rows == 0:
         return 0, 0
     serving.execute(
-        "create table revoked_subjects (identifier_kind text, identifier text, channel text, reason_kind text, cause text)"
+        "create table revoked_subjects "
+        "(identifier_kind text, identifier text, channel text, reason_kind text, cause text, promotions_only bigint)"
     )
     serving.load("revoked_subjects", subjects)
     counted = "select count(*) from suppressions"
     before = serving.rows(counted)[0][0]
     serving.execute(
         f"""
-        with lookups as ({LOOKUPS})
-        insert into suppressions (suppression_id, person_id, channel, reason_kind, since, cause)
+        with lookups as ({LOOKUPS}), promoted as ({PROMOTED})
+        insert into suppressions (suppression_id, person_id, offer_id, channel, reason_kind, since, cause)
         select distinct
             lookups.person_id || '|' || coalesce(revoked_subjects.channel, '') || '|' || revoked_subjects.reason_kind || '|'
-                || revoked_subjects.cause,
-            lookups.person_id, revoked_subjects.channel, revoked_subjects.reason_kind, cast(? as text), revoked_subjects.cause
+                || revoked_subjects.cause || coalesce('|' || promoted.offer_id, ''),
+            lookups.person_id, promoted.offer_id, revoked_subjects.channel, revoked_subjects.reason_kind, cast(? as text),
+            revoked_subjects.cause
         from revoked_subjects
         inner join lookups
             on revoked_subjects.identifier_kind = lookups.identifier_kind
             and revoked_subjects.identifier = lookups.identifier
-        where true
+        left join promoted
+            on revoked_subjects.promotions_only = 1
+        where revoked_subjects.promotions_only = 0 or promoted.offer_id is not null
         on conflict do nothing
         """,
         (instant_text(as_of),),
@@ -273,6 +340,32 @@ def _suppress(serving: store.Store, subjects: Any, as_of: datetime) -> tuple[int
     added = serving.rows(counted)[0][0] - before
     serving.execute("drop table revoked_subjects")
     return added, unknown
+
+
+def _suppress_withheld(serving: store.Store, people: pa.Table | None, as_of: datetime) -> int:
+    """Add to the suppressions those of people withheld at random, which look as a hold's do in every column; gives their number."""
+    if people is None or people.num_rows == 0:
+        return 0
+    serving.execute("create table revoked_people (person_id text, cause text)")
+    serving.load("revoked_people", people)
+    before = serving.rows("select count(*) from suppressions")[0][0]
+    serving.execute(
+        f"""
+        with promoted as ({PROMOTED})
+        insert into suppressions (suppression_id, person_id, offer_id, channel, reason_kind, since, cause)
+        select distinct
+            revoked_people.person_id || '||eligibility|' || revoked_people.cause || '|' || promoted.offer_id,
+            revoked_people.person_id, promoted.offer_id, cast(null as text), 'eligibility', cast(? as text), revoked_people.cause
+        from revoked_people
+        cross join promoted
+        where true
+        on conflict do nothing
+        """,
+        (instant_text(as_of),),
+    )
+    added = serving.rows("select count(*) from suppressions")[0][0] - before
+    serving.execute("drop table revoked_people")
+    return int(added)
 
 
 def _mark_read(serving: store.Store, settings: Settings, current: str, folders: list[Folder]) -> None:

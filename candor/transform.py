@@ -29,6 +29,7 @@ LAYERS = (
     "features",
     "eligibility",
     "valuation",
+    "arbitration",
     "decisions",
     "offers",
     "measurement",

@@ -119,7 +119,9 @@ def last_covered(folder: Path, as_of: int) -> dict[str, int]:
         source, name = table.split(".")
         latest = 0
         for manifest in sorted((folder / source / name).glob("*/_manifest.json")):
-            to = json.loads(manifest.read_text(encoding="utf-8"))["covers_to"]
+            to = json.loads(manifest.read_text(encoding="utf-8")).get("covers_to")
+            if to is None:
+                continue  # an increment that claims no completeness
             at = micros(datetime.fromisoformat(to))
             latest = max(latest, at if at <= as_of else 0)
         if latest == 0:

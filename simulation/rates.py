@@ -149,3 +149,11 @@ STANDING_SURVEY_SHARE = 0.12  # of account holders answer the quarterly survey i
 # --- days that respond() adds ----------------------------------------------------------------------------------------
 WITHDRAWALS_A_DAY = 0.0008  # of contacts: e-mail consent withdrawn
 RESTRICTIONS_A_DAY = 0.0004  # of account holders: a new open restriction of any kind
+MARKET_HOURS = {  # what a coin's price does in an hour of such a day: mean and deviation of its logarithm
+    "calm": (0.0, 0.005),
+    "crash": (
+        -0.009,
+        0.022,
+    ),  # a fifth lost in a day, as on 2020-03-12 or 2021-05-19; two days pass the drawdown that counts as stress
+    "recovery": (0.0022, 0.008),  # back within eight days, still shaking
+}

@@ -40,11 +40,16 @@ ACTIVITY_KEYS = {
 }
 
 
-def respond(*, published: Path | None, landing: Path, truth: Path, as_of: datetime, seed: int) -> dict[str, object]:
+def respond(
+    *, published: Path | None, landing: Path, truth: Path, as_of: datetime, seed: int, market: str = "calm"
+) -> dict[str, object]:
     """Counts of what was landed for the day after `as_of`. `published` is a run's folder, None when the day offered nothing.
 
-    The same call again writes the same bytes. `seed` moves the day's chance; who people are stays as generated.
+    The same call again writes the same bytes. `seed` moves the day's chance; who people are stays as generated. `market` is what
+    prices do that day, one of `rates.MARKET_HOURS`.
     """
+    if market not in rates.MARKET_HOURS:
+        raise ValueError(f"no market is called {market!r}: {', '.join(rates.MARKET_HOURS)}")
     landing, truth = Path(landing), Path(truth)
     begin, end = micros(as_of), micros(as_of) + DAY
     waiting = truth / "pending" / str(begin)
@@ -93,7 +98,7 @@ def respond(*, published: Path | None, landing: Path, truth: Path, as_of: dateti
             part,
         )
         if part == 0:
-            entities["market.prices"] = _prices(waiting, begin, end, world)
+            entities["market.prices"] = _prices(waiting, begin, end, world, market)
         for table, columns in desk.columns.items():
             if table in made_today or (table == "compliance.screening_runs" and part > 0):
                 continue
@@ -224,7 +229,7 @@ def _records(
     }
 
 
-def _prices(waiting: Path, begin: int, end: int, world: int) -> pl.DataFrame:
+def _prices(waiting: Path, begin: int, end: int, world: int, market: str) -> pl.DataFrame:
     """The next day's bars, going on from the last close of each asset."""
     last = (
         pl.read_parquet(waiting / "market.prices-0.parquet")
@@ -235,8 +240,8 @@ def _prices(waiting: Path, begin: int, end: int, world: int) -> pl.DataFrame:
     frames = []
     for asset, close in last.select("asset", "close_usd").iter_rows():
         rng = generator(world, "bars", asset, begin)
-        size = 0.00008 if asset == "USDC" else 0.005
-        moves = rng.normal(0, size, 24)
+        drift, size = (0.0, 0.00008) if asset == "USDC" else rates.MARKET_HOURS[market]
+        moves = rng.normal(drift, size, 24)
         closes = float(close) * np.exp(np.cumsum(moves))
         opens = np.concatenate([[float(close)], closes[:-1]])
         bar = begin + np.arange(24) * HOUR

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TABLE = "compliance.assessments"
 MAX_AGE_HOURS = 24
 TRUST_MAX_AGE_HOURS = 720
+TRUST_MAX_AGE_STRESSED_HOURS = 336
 FIRST_TIME_MAX_AGE_HOURS = 24
 COOLING_OFF = timedelta(hours=24)
 # Kind, the one result that permits, the fact; absent: false.
@@ -32,7 +33,7 @@ FINDINGS = {"u_au_tmd_fit": ("target_market", "inside"), "u_travel_ready": ("tra
 CATEGORIES = {"high_net_worth": "hnw", "self_certified_sophisticated": "sophisticated"}
 
 
-def facts(raw: Raw, identifiers: pl.DataFrame, people: pl.LazyFrame) -> pl.LazyFrame:
+def facts(raw: Raw, identifiers: pl.DataFrame, people: pl.LazyFrame, stressed: bool) -> pl.LazyFrame:
     """One row per person: the facts of TESTS and FINDINGS, u_uk_cat, u_uk_cat_at, u_dofp_*, u_trust, u_first_time."""
     import polars as pl
 
@@ -51,7 +52,7 @@ def facts(raw: Raw, identifiers: pl.DataFrame, people: pl.LazyFrame) -> pl.LazyF
     )
     judged = [*TESTS, *FINDINGS, "u_uk_cat", "u_uk_cat_at", "u_dofp_requested_at", "u_dofp_reconfirmed"]
     found = found.with_columns(pl.when(pl.lit(is_fresh)).then(name).alias(name) for name in judged)
-    found = found.join(_trust(raw, identifiers), on="person_id", how="left").select("person_id", *judged, "u_trust")
+    found = found.join(_trust(raw, identifiers, stressed), on="person_id", how="left").select("person_id", *judged, "u_trust")
     return found.join(_responders(raw, identifiers), on="person_id", how="left").with_columns(
         pl.col("u_first_time").fill_null(True)
         if raw.fresh(["events.events"], FIRST_TIME_MAX_AGE_HOURS)
@@ -115,18 +116,19 @@ def _direct_offers(raw: Raw, identifiers: pl.DataFrame) -> pl.LazyFrame:
     )
 
 
-def _trust(raw: Raw, identifiers: pl.DataFrame) -> pl.LazyFrame:
+def _trust(raw: Raw, identifiers: pl.DataFrame, stressed: bool) -> pl.LazyFrame:
     """(person_id, u_trust); no row: unknown."""
     import polars as pl
 
-    if not raw.fresh([TABLE], TRUST_MAX_AGE_HOURS):
+    hours = TRUST_MAX_AGE_STRESSED_HOURS if stressed else TRUST_MAX_AGE_HOURS
+    if not raw.fresh([TABLE], hours):
         return pl.LazyFrame(schema={"person_id": pl.String, "u_trust": pl.Float64})
     text = pl.col("result")
     score = pl.when(text.str.contains(r"^[0-9]{1,3}([.][0-9]+)?$")).then(text.cast(pl.Float64, strict=False))
     sound = score.is_between(0, 100).fill_null(False)
     return (
         latest_assessments(raw, identifiers, "trust", [])
-        .filter(pl.col("taken_at") > raw.as_of - timedelta(hours=TRUST_MAX_AGE_HOURS))
+        .filter(pl.col("taken_at") > raw.as_of - timedelta(hours=hours))
         .group_by("person_id")
         .agg(sound.all().alias("is_sound"), (~pl.col("is_weak")).any().alias("is_sure"), score.min().alias("u_trust"))
         .filter("is_sound", "is_sure")

@@ -34,6 +34,8 @@ RESTRICTION_FACTS = {
 }
 # A kind that gives a second fact beside that of RESTRICTION_FACTS.
 ALSO = {"u_dnc": ("do_not_contact", 1)}
+# What may be less old while markets are stressed.
+STRESSED_HOURS = {"u_vuln_flag": 12, "u_harm_signal": 12}
 CONSENT_MAX_AGE_HOURS = 1
 HIGH_RISK_RANK = 4
 HARMLESS = ("low", "medium")  # risk classes of a message about an offer that nobody knows
@@ -90,6 +92,7 @@ def restrictions(
     people: pl.LazyFrame,
     stated: pl.LazyFrame,
     claimed: pl.LazyFrame,
+    stressed: bool,
 ) -> pl.LazyFrame:
     """One row per person: a true, false or (feed too old) unknown fact per kind of restriction.
 
@@ -136,7 +139,10 @@ def restrictions(
         facts.setdefault(fact, []).append(kind)
     facts |= {fact: [kind] for fact, (kind, _) in ALSO.items()}
     held = hits.group_by("person_id").agg(*(pl.col("kind").is_in(kinds).any().alias(fact) for fact, kinds in facts.items()))
-    known = {fact: raw.fresh(["compliance.restrictions"], hours) for fact, hours in RESTRICTION_FACTS.values()}
+    known = {
+        fact: raw.fresh(["compliance.restrictions"], STRESSED_HOURS.get(fact, hours) if stressed else hours)
+        for fact, hours in RESTRICTION_FACTS.values()
+    }
     known |= {fact: raw.fresh(["compliance.restrictions"], hours) for fact, (_, hours) in ALSO.items()}
     return people.join(held, on="person_id", how="left").select(
         "person_id",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from candor.audit import assessments, catalogue, consent, feedback, markets, moments, people, reasons, screening
+from candor.audit import assessments, behaviour, catalogue, consent, feedback, markets, moments, people, reasons, screening
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,7 +25,9 @@ def wide_rows(given: Inputs, held: pl.DataFrame, settings: Settings, context: An
     raw = given.raw(settings, context.as_of)
     book: Rulebook = context.rulebook
     everybody = given.staged.lazy().select("person_id").unique()
-    facts, zones = _person_facts(given, raw, book, everybody, settings)
+    vol_rank = markets.vol_rank(raw, book)
+    stressed = markets.is_stressed(vol_rank, book)
+    facts, zones = _person_facts(given, raw, book, everybody, settings, stressed)
     shown = given.staged.lazy().select("offer_id", "offer_version", "creative_id")
     channels = pl.LazyFrame(
         {"channel": list(book.channels), "rule_channel": [row["rule_channel"] for row in book.channels.values()]},
@@ -52,14 +54,21 @@ def wide_rows(given: Inputs, held: pl.DataFrame, settings: Settings, context: An
             # Nothing is sent before now, whatever window an earlier run gave it.
             pl.max_horizontal(pl.col("send_after").fill_null(context.as_of), pl.lit(context.as_of)).alias("planned"),
             pl.col("u_approp").fill_null("not_taken"),
-            pl.lit(markets.vol_rank(raw, book), pl.Int64).alias("c_vol_rank"),
+            pl.lit(vol_rank, pl.Int64).alias("c_vol_rank"),
+            _most_hours(book, stressed).alias("m_most_hours"),
             pl.col("rule_channel").is_not_null().alias("is_known_channel"),
         )
         .collect()
         .lazy()
     )
+    lines = catalogue.offers(raw, book.brand).select("offer_id", "product_line").unique("offer_id")
+    offers_refused, lines_refused = behaviour.cooling_down(raw, given.identifiers, lines, book)
+    stated = rows.select("decision_id", "person_id", "product_line", "drivers")
     rows = (
-        rows.join(moments.ages(rows, zones), on=["person_id", "planned"], how="left")
+        rows.join(offers_refused, on=["person_id", "offer_id"], how="left")
+        .join(lines_refused, on=["person_id", "product_line"], how="left")
+        .join(behaviour.true_reasons(raw, given.identifiers, stated, lines, book), on="decision_id", how="left")
+        .join(moments.ages(rows, zones), on=["person_id", "planned"], how="left")
         .join(moments.local_ends(rows, zones), on=["person_id", "o_ends_local"], how="left")
         .join(moments.quiet_hours(rows, zones, book), on="decision_id", how="left")
         .join(_missing_permissions(rows, book), on=["person_id", "product_line", "planned"], how="left")
@@ -89,7 +98,7 @@ def wide_rows(given: Inputs, held: pl.DataFrame, settings: Settings, context: An
 
 
 def _person_facts(
-    given: Inputs, raw: Raw, book: Rulebook, everybody: pl.LazyFrame, settings: Settings
+    given: Inputs, raw: Raw, book: Rulebook, everybody: pl.LazyFrame, settings: Settings, stressed: bool
 ) -> tuple[pl.LazyFrame, pl.DataFrame]:
     import polars as pl
 
@@ -113,12 +122,12 @@ def _person_facts(
         people.exposure(raw, records),
         people.countries(raw, book, accounts, records, stated, given.phone_numbers),
         people.risk_profile(raw, given.identifiers),
-        assessments.facts(raw, given.identifiers, everybody),
+        assessments.facts(raw, given.identifiers, everybody, stressed),
         screening.facts(raw, given.identifiers, accounts, everybody, claimed),
-        consent.restrictions(raw, given.identifiers, providers, everybody, stated, claimed),
+        consent.restrictions(raw, given.identifiers, providers, everybody, stated, claimed, stressed),
         consent.consent_facts(raw, given.identifiers, providers, everybody, stated),
         consent.contact_counts(raw, given.identifiers, given.past_decisions, everybody, ranks),
-        feedback.counts(raw, given.identifiers, providers, everybody, stated),
+        feedback.counts(raw, given.identifiers, providers, everybody, stated, stressed),
     ]
     facts = everybody
     for part in parts:
@@ -139,6 +148,18 @@ def _person_facts(
         (refused if profiling_known else pl.lit(None, pl.Boolean)).alias("u_profiling_objection"),
     )
     return facts.collect().lazy(), people.zones(accounts)
+
+
+def _most_hours(book: Rulebook, stressed: bool) -> pl.Expr:
+    """How many hours the row may live, by what it is and the rank of its line, none longer than any offer; unknown where the rank is."""
+    import polars as pl
+
+    hours = pl.lit(None, pl.Int64)
+    for row in sorted(book.staleness, key=lambda row: row["from_rank"]):
+        of_kind = pl.col("o_is_promotion").fill_null(True) == (row["offers"] == "promotions")
+        limit = min(row["hours_stressed"] if stressed else row["hours"], book.limits["offer_validity_hours"])
+        hours = pl.when(of_kind & (pl.col("m_rank") >= row["from_rank"])).then(pl.lit(limit, pl.Int64)).otherwise(hours)
+    return hours
 
 
 def _missing_permissions(rows: pl.LazyFrame, book: Rulebook) -> pl.LazyFrame:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 WINDOW = timedelta(hours=720)
 MAX_AGE_HOURS = 24
+MAX_AGE_STRESSED_HOURS = 12
 TURNED_DOWN = ("offer_dismissed", "offer_not_relevant")
 # Of the scale's end: an answer at most (at least, where much is bad) this much is a bad one.
 BAD_AT_MOST = {"csat": 0.4, "relevance": 0.4}
@@ -22,13 +23,14 @@ BAD_FROM = {"intrusiveness": 0.8}
 
 
 def counts(
-    raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, people: pl.LazyFrame, stated: pl.LazyFrame
+    raw: Raw, identifiers: pl.DataFrame, providers: pl.DataFrame, people: pl.LazyFrame, stated: pl.LazyFrame, stressed: bool
 ) -> pl.LazyFrame:
     """One row per person: u_dismiss_30d and u_neg_fb_30d, each null when its feed is too old."""
     import polars as pl
 
     dismissed = _dismissals(raw, identifiers)
     answered = _bad_answers(raw, identifiers, providers, stated)
+    hours = MAX_AGE_STRESSED_HOURS if stressed else MAX_AGE_HOURS
     known = {"u_dismiss_30d": "events.events", "u_neg_fb_30d": "surveys.responses"}
     return (
         people.join(dismissed, on="person_id", how="left")
@@ -36,9 +38,7 @@ def counts(
         .select(
             "person_id",
             *(
-                (
-                    pl.col(fact).fill_null(0).cast(pl.Int64) if raw.fresh([table], MAX_AGE_HOURS) else pl.lit(None, pl.Int64)
-                ).alias(fact)
+                (pl.col(fact).fill_null(0).cast(pl.Int64) if raw.fresh([table], hours) else pl.lit(None, pl.Int64)).alias(fact)
                 for fact, table in known.items()
             ),
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from candor.settings import Settings
 
 # One wide row per staged offer takes about 4 KB while it is judged, and people have seven: 200,000 people are some 6 GB.
+STAGED = ("decisions", "staged_offers")
 PEOPLE_AT_A_TIME = 200_000
 DECISION_COLUMNS = [
     "decision_id",
@@ -58,7 +59,7 @@ def read(
     run: Run,
     *,
     people_at_a_time: int = PEOPLE_AT_A_TIME,
-    rows_of: tuple[str, str] = ("decisions", "staged_offers"),
+    rows_of: tuple[str, str] = STAGED,
     pinned: pl.DataFrame | None = None,
 ) -> Iterator[Inputs]:
     """Everything the audit needs, in parts that have all rows of their persons and together every staged row; at least one part.
@@ -79,6 +80,7 @@ def read(
     phone_numbers = _table(connection, "state", "phone_numbers", ["raw", "country", "phone_std", "phone_country", "is_valid"])
     weak = _table(connection, "identity", "evidence_classes", ["evidence_rank", "is_weak"]).filter("is_weak")["evidence_rank"]
     weak = weak.cast(pl.Int8)
+    now = run.as_of.replace(tzinfo=None)
     quarter = f"{run.as_of.year}-Q{(run.as_of.month - 1) // 3 + 1}"
     read_rows = 0
     for start in range(0, max(len(people), 1), people_at_a_time):
@@ -95,7 +97,9 @@ def read(
         )
         stages = _table(connection, "core", "people", ["person_id", "lifecycle_stage"], between)
         arms = _table(connection, "state", "arms", ["person_id", "arm", "batch_seq"], between)
-        drawn = _table(connection, "vault.state", "withheld", ["person_id", "quarter", "batch_seq"], between)
+        drawn = _table(
+            connection, "vault.state", "withheld", ["person_id", "quarter", "batch_seq", "starts_at", "ends_at"], between
+        )
         yield Inputs(
             staged=staged.with_columns(pl.col("decision_id").is_in(twice["decision_id"].implode()).alias("is_twice")),
             identifiers=identifiers.join(wanted, on="person_id", how="semi")
@@ -103,12 +107,17 @@ def read(
             .drop("evidence_rank"),
             stages=stages.rename({"lifecycle_stage": "u_stage"}).join(wanted, on="person_id", how="semi"),
             arms=arms.filter(pl.col("batch_seq") <= run.batch_seq).join(wanted, on="person_id", how="semi"),
-            withheld=drawn.filter(pl.col("quarter") == quarter, pl.col("batch_seq") <= run.batch_seq)
+            withheld=drawn.filter(
+                pl.col("batch_seq") <= run.batch_seq,
+                pl.when(pl.col("starts_at").is_null())
+                .then(pl.col("quarter") == quarter)
+                .otherwise((pl.col("starts_at") <= now) & (now < pl.col("ends_at"))),
+            )
             .select("person_id")
             .join(wanted, on="person_id", how="semi")
             .unique(),
             past_decisions=_past_decisions(connection, run, wanted, between),
-            penalties=_penalties(connection, staged, between),
+            penalties=_penalties(connection, staged, between, is_of_past=rows_of != STAGED),
             phone_numbers=phone_numbers,
             deliveries=pinned,
             all_deliveries=deliveries,
@@ -161,11 +170,20 @@ def holders(
     )
 
 
-def _penalties(connection: duckdb.DuckDBPyConnection, staged: pl.DataFrame, between: tuple[str, str]) -> pl.DataFrame:
-    """(decision_id, penalty_bp) of the staged offers, the least of any that the ledger has twice."""
+def _penalties(
+    connection: duckdb.DuckDBPyConnection, staged: pl.DataFrame, between: tuple[str, str], *, is_of_past: bool
+) -> pl.DataFrame:
+    """(decision_id, penalty_bp) of the staged offers, the least of any that the ledger has twice.
+
+    `is_of_past`: they are of an earlier run, whose ledger gave way to that of the latest; what was published of it is kept in state.decisions.
+    """
     import polars as pl
 
-    ledger = _table(connection, "decisions", "ledger", ["decision_id", "penalty_bp"], between)
+    columns = ["decision_id", "penalty_bp"]
+    ledger = _table(connection, "decisions", "ledger", columns, between)
+    if is_of_past and _exists(connection, "state", "decisions"):
+        past = _table(connection, "state", "decisions", columns, between)
+        ledger = pl.concat([ledger, past], how="vertical_relaxed")
     ledger = ledger.join(staged.select("decision_id").unique(), on="decision_id", how="semi")
     return ledger.group_by("decision_id").agg(pl.col("penalty_bp").cast(pl.Int64).min())
 

@@ -29,6 +29,11 @@ def vol_rank(raw: Raw, book: Rulebook) -> int | None:
     return rank if raw.as_of - at <= timedelta(hours=book.limits["market_max_age_hours"]) else None
 
 
+def is_stressed(rank: int | None, book: Rulebook) -> bool:
+    """Whether what shrinks in stress is shrunk: also when nobody can say how markets are, never in a shop that looks at none."""
+    return bool(book.market_basket) and rank in (None, 2)
+
+
 def states(bars: pl.DataFrame, basket: list[dict[str, Any]], limits: dict[str, Any], as_of: Any) -> pl.DataFrame:
     """bar_end and vol_rank for every end of a bar at which the whole basket can be judged, in order."""
     import polars as pl

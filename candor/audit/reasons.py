@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def sentences(explanations: dict[str, Any]) -> pl.LazyFrame:
-    """One row per language and sentence: language, reason_text, is_permitted_reason (true)."""
+    """One row per language and sentence: language, reason_text, is_permitted_reason (true), drivers (the names of those it states)."""
     import polars as pl
 
-    told = set()
+    told: dict[tuple[str, str], list[str]] = {}
     for form in explanations["sentences"]:
         # Sentences grow driver by driver until the budget or the number is used up.
         growing: list[list[dict[str, Any]]] = [[]]
@@ -20,7 +20,8 @@ def sentences(explanations: dict[str, Any]) -> pl.LazyFrame:
             named = growing.pop()
             if named:
                 clauses = [driver["words"][form["language"]] for driver in named]
-                told.add((form["language"], form["sentence"].replace("{drivers}", form["and"].join(clauses))))
+                sentence = form["sentence"].replace("{drivers}", form["and"].join(clauses))
+                told[form["language"], sentence] = [driver["driver"] for driver in named]
             if len(named) == explanations["most_drivers"]:
                 continue
             spent = sum(driver["sensitivity"] for driver in named)
@@ -31,6 +32,8 @@ def sentences(explanations: dict[str, Any]) -> pl.LazyFrame:
                 )
                 if driver not in named and fits:
                     growing.append([*named, driver])
-    return pl.LazyFrame(sorted(told), schema={"language": pl.String, "reason_text": pl.String}, orient="row").with_columns(
-        pl.lit(True).alias("is_permitted_reason")
-    )
+    return pl.LazyFrame(
+        [(*key, drivers) for key, drivers in sorted(told.items())],
+        schema={"language": pl.String, "reason_text": pl.String, "drivers": pl.List(pl.String)},
+        orient="row",
+    ).with_columns(pl.lit(True).alias("is_permitted_reason"))

@@ -38,6 +38,7 @@ class Rulebook:
     email_optout_regimes: list[str]
     channels: dict[str, dict[str, Any]]
     limits: dict[str, int]
+    staleness: list[dict[str, Any]]  # of limits.yml: offers (education, promotions), from_rank, hours, hours_stressed
     pack_valid_from: datetime
     pack_valid_to: datetime
     brand: dict[str, Any]  # brand.yml as it is
@@ -91,7 +92,7 @@ def load(folder: Path, shop: str) -> Rulebook:
     pack_file = _read(folder / shop_tables.get("pack", "pack.yaml"))
     pack = pack_file["pack"]
     channels = _read(folder / "channels.yml")["channels"]
-    limits = _read(folder / "limits.yml")["limits"]
+    limits = _read(folder / "limits.yml")
     for key in shop_tables["regime_map"]:
         if not isinstance(key, str):
             raise PolicyError(
@@ -110,7 +111,8 @@ def load(folder: Path, shop: str) -> Rulebook:
         latency_margin_min=int(shop_tables["latency_margin_min"]),
         email_optout_regimes=list(shop_tables["email_optout_regimes"]),
         channels={row["channel"]: row for row in channels},
-        limits={row["name"]: row["value"] for row in limits},
+        limits={row["name"]: row["value"] for row in limits["limits"]},
+        staleness=limits["staleness"],
         pack_valid_from=instant(pack["valid_from"]),
         pack_valid_to=instant(pack["valid_to"]),
         brand=_read(folder / "brand.yml"),

@@ -136,6 +136,9 @@ def _row_checks(context: Any) -> list[Check]:
         Check("ROW", "ROW_REASON_NOT_PERMITTED", "the reason is the creative's own, or a sentence of explanations.yml in its language",
               "catalogue.creatives, explanations.yml", always,
               (col("c_why") == col("reason_text")).fill_null(False) | col("is_permitted_reason").fill_null(False)),
+        Check("ROW", "ROW_REASON_UNTRUE", "what the reason says of the person has happened", "events.events, crm.messages, exchange.trades, "
+              "exchange.ledger_entries", col("is_permitted_reason").fill_null(False) & (col("c_why") != col("reason_text")).fill_null(True),
+              col("is_true_reason").fill_null(False)),
         Check("ENGINE", "ENG_UNKNOWN_PRODUCT", "the product line is in the matrix", "product_lines", always, col("m_rank").is_not_null()),
         Check("ENGINE", "ENG_UNKNOWN_CHANNEL", "the channel is one the rules know", "channels", always, col("is_known_channel")),
         Check("ENGINE", "PACK_OUT_OF_DATE", "the policy is in force at the planned delivery", "pack", always,
@@ -152,6 +155,9 @@ def _row_checks(context: Any) -> list[Check]:
         Check("ENGINE", "OFFER_EXPIRED", "the offer has not ended at the planned delivery, in any zone of the person",
               "o_ends_at, u_tzs", always, col("planned") < col("d_ends_at")),
         Check("ENGINE", "OFFER_OUTLIVES_END", "the row ends no later than the offer", "o_ends_at", always, planned_to <= col("d_ends_at")),
+        Check("ENGINE", "OFFER_STALE", "the row lives no longer than its class may, shorter while markets are stressed",
+              "limits.yml staleness, m_rank, c_vol_rank", always,
+              planned_to <= col("valid_from") + pl.duration(hours="m_most_hours")),
         Check("ENGINE", "WINDOW_OUTSIDE_VALIDITY", "the send window lies within the row's validity", "send_after, send_before",
               col("send_after").is_not_null() | col("send_before").is_not_null(),
               (col("send_after") >= col("valid_from")) & (col("send_after") < col("send_before"))
@@ -322,6 +328,9 @@ def _brand() -> list[Check]:
               col("pushed_promotions") <= 1),
         Check("ARB", "ARB_ONE_OFFER_PER_LINE", "one promotion of a product line per person, the same in every channel",
               "decisions.staged_offers", promotion, col("promotions_of_line") <= 1),
+        Check("ARB", "ARB_COOL_DOWN", "nothing that the person refused within cool_down_offer_days, nor a promotion of its line within "
+              "cool_down_line_days", "events.events, limits.yml", always,
+              ~(col("is_offer_refused").fill_null(False) | (promotion.fill_null(True) & col("is_line_refused").fill_null(False)))),
         Check("ARB", "ARB_EDUCATION_RATIO", "no more promotions than the lifecycle stage allows for the education beside them",
               "u_stage, decisions.staged_offers", promotion & col("m_ratio").is_not_null(),
               col("promotions") <= col("m_ratio") * col("education") + 1e-9),

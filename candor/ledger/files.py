@@ -120,7 +120,7 @@ fact_whole as (
 select
     facts.fact,
     facts.visibility,
-    facts.max_age_hours,
+    coalesce(judged.max_age_hours, facts.max_age_hours) as max_age_hours,
     case when judged.fact is not null then judged.observed_at else fact_whole.observed_at end as observed_at,
     coalesce(judged.is_fresh, fact_whole.observed_at is not null) as is_fresh,
     facts.sources

@@ -214,8 +214,11 @@ def check_values(columns: list[Column], relation: str, connection: duckdb.DuckDB
         )
 
 
-def known_value(fact: Fact | None, column: Column, observed: Column | None) -> str:
-    """SQL over the input table: the fact's value, null when it is stale, observed after c_as_of, or outside its domain."""
+def known_value(fact: Fact | None, column: Column, observed: Column | None, is_stressed: str = "false") -> str:
+    """SQL over the input table: the fact's value, null when it is stale, observed after c_as_of, or outside its domain.
+
+    `is_stressed`: a condition over the same table; where it holds, the fact's max_age_stressed_hours counts if it has one.
+    """
     conditions: list[str] = []
     if fact is not None and fact.domain is not None:
         conditions.append(
@@ -224,7 +227,10 @@ def known_value(fact: Fact | None, column: Column, observed: Column | None) -> s
     if observed is not None:
         fresh = f"{observed.name} <= c_as_of"
         if fact is not None and fact.max_age_hours is not None:
-            fresh += f" and c_as_of - {observed.name} <= to_hours({fact.max_age_hours})"
+            hours = str(fact.max_age_hours)
+            if fact.max_age_stressed_hours is not None:
+                hours = f"case when {is_stressed} then {fact.max_age_stressed_hours} else {hours} end"
+            fresh += f" and c_as_of - {observed.name} <= to_hours({hours})"
         conditions.append(f"({observed.name} is null or ({fresh}))")
     return f"case when {' and '.join(conditions)} then {column.name} end" if conditions else column.name
 
@@ -235,6 +241,8 @@ def listing(policy: Policy) -> Iterator[tuple[str, str, str, str]]:
     for name, kind in sorted(accepted(policy).items()):
         fact: Fact | None = policy.facts.get(name)
         age = f"{fact.max_age_hours} h" if fact is not None and fact.max_age_hours is not None else ""
+        if fact is not None and fact.max_age_stressed_hours is not None:
+            age += f" ({fact.max_age_stressed_hours} h in stress)"
         meaning = {"c_as_of": "the instant to decide at, UTC", "c_channel": "where the offer would appear"}.get(
             name, "of the daily run; may be left out"
         )

@@ -84,6 +84,10 @@ def evaluate(
         str | None,
         typer.Option("--as-of", help="The instant of cases that have no c_as_of: 2026-11-23T15:00:00Z", show_default=False),
     ] = None,
+    stressed_ages: Annotated[
+        bool,
+        typer.Option("--stressed-ages", help="In stressed markets facts are too old as early as in the daily run."),
+    ] = False,
     shop: Shop = None,
 ) -> None:
     """Decide any table of cases by the rules that decide the daily run.
@@ -91,7 +95,8 @@ def evaluate(
     **Columns.** `case_id` (unique), `c_as_of` (an instant, UTC), `c_channel` (web, app, email, sms, push, chatbot, third_party_ad,
     public_ad), and any of the facts that `candor policy facts` lists: `u_…` about the person, `o_…` about the offer, `c_…` about the moment.
     Lists are lists (in CSV: `["GB", "US-NY"]`). A column left out is an unknown fact, as is a null; unknown never helps.
-    `<fact>__observed_at` says when a fact was observed: too old for the fact, or later than `c_as_of`, makes it unknown.
+    `<fact>__observed_at` says when a fact was observed: too old for the fact, or later than `c_as_of`, makes it unknown. The age is the
+    rules' own in any market; with `--stressed-ages` the house's shorter ones hold while `c_vol_rank` is 2 or unknown, as in the daily run.
     `c_releases` is a list of `{rule, until}`: holds that a reviewer lifted.
 
     **Result**, in the order of `case_id`: `decision` (BLOCK, HOLD, ALLOW), `codes` (every reason that stands), `released` (holds lifted),
@@ -106,7 +111,12 @@ def evaluate(
 
     settings = load_settings()
     counts = evaluation.evaluate_file(
-        _policy(shop), facts, out, as_of=None if as_of is None else runs.parse_as_of(as_of), threads=settings.threads
+        _policy(shop),
+        facts,
+        out,
+        as_of=None if as_of is None else runs.parse_as_of(as_of),
+        shrinks=stressed_ages,
+        threads=settings.threads,
     )
     told = ", ".join(f"{decision} {count:,}" for decision, count in counts.decisions.items())
     typer.echo(f"{counts.cases:,} cases decided: {told or 'none'}; written to {out}")

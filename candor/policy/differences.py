@@ -193,6 +193,7 @@ def _kinds(policies: tuple[Policy, Policy]) -> dict[str, dict[str, Kind]]:
                 {
                     "meaning": _UNSAID, "visibility": _UNSAID, "propagate": _UNSAID, "grain": _UNSAID,
                     "max_age_hours": growing(PERMITS, none=float("inf")),
+                    "max_age_stressed_hours": growing(PERMITS, none=float("inf")),
                     "domain": widening(PERMITS, none_is_all=True), "awaits": _awaits,
                 },
                 lambda row: f"whoever is judged by {row['name']}", ("name",),
@@ -205,7 +206,15 @@ def _kinds(policies: tuple[Policy, Policy]) -> dict[str, dict[str, Kind]]:
                 lambda row: f"offers by {row['channel']}",
             )
         },
-        "limits": {"limits": Kind(lambda row: row["name"], EITHER, {"why": _UNSAID}, lambda row: f"whom {row['name']} concerns")},
+        "limits": {
+            "limits": Kind(lambda row: row["name"], EITHER, {"why": _UNSAID}, lambda row: f"whom {row['name']} concerns"),
+            # No row lets an offer live longer than the row of a lower rank does.
+            "staleness": Kind(
+                lambda row: f"{row['offers']} from rank {row['from_rank']}", RESTRICTS,
+                {"hours": growing(PERMITS), "hours_stressed": growing(PERMITS), "why": _UNSAID},
+                lambda row: f"{row['offers']} of lines of rank {row['from_rank']} and higher, up to the next row", ("offers", "from_rank"),
+            ),
+        },
         "objectives": {"objectives": Kind(lambda row: row["name"], EITHER, {"why": _UNSAID}, lambda row: _CHOICE)},
         "experiments": {"experiments": Kind(lambda row: row["name"], EITHER, {}, lambda row: "who is held out", ("name",))},
         "owners": {"roles": Kind(lambda row: row["role"], NOTHING, {"holder": _UNSAID, "approves": _UNSAID}, lambda row: "who approves")},

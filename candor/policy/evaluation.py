@@ -43,9 +43,19 @@ class Counts:
 
 
 def evaluate_file(
-    policy: Policy, facts: Path, out: Path, *, as_of: datetime | None = None, threads: int = 2, memory: str = "4GB"
+    policy: Policy,
+    facts: Path,
+    out: Path,
+    *,
+    as_of: datetime | None = None,
+    shrinks: bool = False,
+    threads: int = 2,
+    memory: str = "4GB",
 ) -> Counts:
-    """The decisions on every case of `facts` (Parquet or CSV), written to `out` (Parquet) in the order of case_id; whole or not at all."""
+    """The decisions on every case of `facts` (Parquet or CSV), written to `out` (Parquet) in the order of case_id; whole or not at all.
+
+    `shrinks`: in stressed markets facts are too old as early as in the daily run (max_age_stressed_hours).
+    """
     import duckdb
 
     if not facts.is_file():
@@ -57,7 +67,7 @@ def evaluate_file(
         raise UsageError(f"there is no folder {out.parent}", hint="make it first, or give another --out")
     relation = readers[facts.suffix.lower()].format(compiling.quoted(str(facts)))
     with tempfile.TemporaryDirectory(prefix=".candor-evaluate-", dir=out.parent) as scratch:
-        with _Evaluation(policy, Path(scratch), threads, memory) as evaluation:
+        with _Evaluation(policy, Path(scratch), threads, memory, shrinks) as evaluation:
             try:
                 evaluation.connection.execute(f"describe select * from {relation}")
             except duckdb.Error as error:
@@ -74,11 +84,11 @@ def evaluate_file(
     return counts
 
 
-def evaluate_rows(policy: Policy, cases: Any, *, as_of: datetime | None = None) -> list[dict[str, Any]]:
+def evaluate_rows(policy: Policy, cases: Any, *, as_of: datetime | None = None, shrinks: bool = False) -> list[dict[str, Any]]:
     """The decisions on an Arrow table of cases, as dicts in the order of case_id. For a few thousand; files take `evaluate_file`."""
     with (
         tempfile.TemporaryDirectory(prefix="candor-evaluate-") as scratch,
-        _Evaluation(policy, Path(scratch), 2, "2GB") as evaluation,
+        _Evaluation(policy, Path(scratch), 2, "2GB", shrinks) as evaluation,
     ):
         evaluation.connection.register("cases_given", cases)
         evaluation.run("cases_given", as_of)
@@ -90,7 +100,7 @@ def evaluate_rows(policy: Policy, cases: Any, *, as_of: datetime | None = None) 
 class _Evaluation:
     """One database beside the result, with the policy's tables, the cases and what becomes of them."""
 
-    def __init__(self, policy: Policy, scratch: Path, threads: int, memory: str) -> None:
+    def __init__(self, policy: Policy, scratch: Path, threads: int, memory: str, shrinks: bool = False) -> None:
         import duckdb
 
         self.policy = compiling.complete(policy)
@@ -101,6 +111,7 @@ class _Evaluation:
         ):  # fmt: skip
             self.connection.execute(f"set {setting} = {value}")
         self.has_releases = False
+        self.shrinks = shrinks
 
     def __enter__(self) -> _Evaluation:
         return self
@@ -169,6 +180,16 @@ class _Evaluation:
             from edges
         """)
 
+    def _is_stressed(self, by_name: dict[str, Column]) -> str:
+        """Where the case's market is stressed or nobody can say how it is, as SQL; nowhere when no age shrinks or the shop looks at no market."""
+        name = "c_vol_rank"
+        if not self.shrinks or not self.policy.market_basket:
+            return "false"
+        if name not in by_name:
+            return "true"
+        rank = table.known_value(self.policy.facts.get(name), by_name[name], by_name.get(name + OBSERVED))
+        return f"coalesce({rank}, 2) = 2"
+
     def _take(self, given: list[Column], relation: str, as_of: datetime | None) -> int:
         """Table `cases`: every declared fact, null where it is unknown; their count."""
         by_name = {column.name: column for column in given}
@@ -180,11 +201,12 @@ class _Evaluation:
             else f"{stated} as c_as_of"
         )
         known = []
+        is_stressed = self._is_stressed(by_name)
         for name, kind in table.accepted(self.policy).items():
             if name in ("c_as_of", "c_channel"):
                 continue
             if name in by_name:
-                value = table.known_value(self.policy.facts.get(name), by_name[name], by_name.get(name + OBSERVED))
+                value = table.known_value(self.policy.facts.get(name), by_name[name], by_name.get(name + OBSERVED), is_stressed)
             else:
                 value = str(OPERATIONAL[name]).lower() if name in OPERATIONAL else f"cast(null as {SQL_TYPES[kind]})"
             known.append(f"{value} as {name}")

@@ -24,6 +24,7 @@ from candor.policy.packs import FACT_NAME, facts_read, in_parts, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
 from candor.policy.reviewing import FILE as REVIEWING
 from candor.policy.reviewing import read_reviewing
+from candor.policy.staleness import read_staleness
 from candor.policy.texts import FILE as TEXTS_FILE
 from candor.policy.texts import read_texts, untellable
 from candor.policy.worth import check_objectives, education_ratio, incentive_budget
@@ -65,11 +66,12 @@ def load(folder: Path, shop: str) -> Policy:
     for node in channels:
         if whole(node.get("slots")) is None and node["slots"] < 1:
             problems.add("channels.yml", node.line, str(node.get("channel")), f"slots must be at least 1, is {node['slots']}")
-    limits = _table(others["limits"], "limits", "name", specs.VALUE, problems)
+    limits = _table(others["limits"], "limits", "name", specs.VALUE, problems, also=("staleness",))
     if others["limits"] is not None:
         for needed in specs.LIMITS:
             if needed not in {node.get("name") for node in limits}:
                 problems.add("limits.yml", None, "limits", f"{needed} is missing")
+    staleness = read_staleness(others["limits"], problems)
     objectives = _table(others["objectives"], "objectives", "name", specs.VALUE, problems)
     check_objectives(others["objectives"], objectives, problems)
     ratio = education_ratio(shop_node, shop_file, problems) if shop_node is not None else ()
@@ -150,6 +152,7 @@ def load(folder: Path, shop: str) -> Policy:
         roles=tuple((row["role"], row["holder"], tuple(row["approves"])) for row in roles),
         leaves_out=MappingProxyType(leaves_out),
         silos=silos,
+        staleness=staleness,
         brand=brand,
         explanations=explanations,
         market_basket=tuple(
@@ -283,7 +286,14 @@ def _facts(node: Node, problems: Problems) -> dict[str, Fact]:
             made[name] = Fact(
                 name, entry["type"], entry.get("max_age_hours"), entry["visibility"], domain, sources,
                 entry.get("awaits"), entry["meaning"], entry.get("cases_only", False),
+                max_age_stressed_hours=entry.get("max_age_stressed_hours"),
             )  # fmt: skip
+            stressed, always = entry.get("max_age_stressed_hours"), entry.get("max_age_hours")
+            if stressed is not None and (always is None or not 0 < stressed <= always):
+                problems.add(
+                    "facts.yml", entry.lines["max_age_stressed_hours"], name,
+                    f"max_age_stressed_hours must be from 1 to its max_age_hours, {always}, is {stressed}",
+                )  # fmt: skip
     return made
 
 

@@ -76,6 +76,7 @@ class Fact:
     name: str
     type: str
     max_age_hours: int | None
+    max_age_stressed_hours: int | None = field(default=None, kw_only=True)  # while markets are stressed; None: the same
     visibility: str
     domain: tuple[Any, ...] | None
     sources: tuple[str, ...] = ()
@@ -84,6 +85,16 @@ class Fact:
     is_of_cases: bool = (
         False  # only tables of cases give it: the daily run derives from other columns what cases derive from it
     )
+
+
+@dataclass(frozen=True)
+class Staleness:
+    """How many hours after its run's instant an offer of a class may still be live."""
+
+    is_promotion: bool
+    from_rank: int  # of lines of this rank and higher, up to the next row of the same kind
+    hours: int
+    hours_stressed: int
 
 
 @dataclass(frozen=True)
@@ -195,6 +206,7 @@ class Policy:
     fatf: tuple[FatfList, ...] = ()
     reviewing: Reviewing = NO_REVIEWING
     kill_switches: tuple[KillSwitch, ...] = ()  # of all time, of the policy's file alone
+    staleness: tuple[Staleness, ...] = ()
     identity_overrides: tuple[Override, ...] = ()  # of all time; which hold depends on the run's as_of
     texts: Mapping[str, str] = field(default_factory=dict)  # what a customer is told, by code
     constant_text: str = CONSTANT  # and for everything else

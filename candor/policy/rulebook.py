@@ -21,6 +21,7 @@ _FOUND_BY_MODELS = {
         "No hour in which the message may be sent lies before the offer ends in the person's zones.",
         ("o_ends_at", "u_tzs"),
     ),
+    "KILL_SWITCH": ("Somebody who answers for it took the offer, its product line, the channel, the market or the segment off.", ()),
 }  # fmt: skip
 
 

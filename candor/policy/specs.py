@@ -82,6 +82,7 @@ FACT = {
     "type": one_of("string", "bool", "int", "number", "instant", "date", "strings"),
     "domain": listing,
     "max_age_hours": whole,
+    "max_age_stressed_hours": whole,
     "propagate": one_of("restrictive", "permissive", "counter"),
     "visibility": VISIBILITY,
     "grain": text,
@@ -90,7 +91,7 @@ FACT = {
     "awaits": text,
     "cases_only": truth,
 }
-FACT_OPTIONAL = ("domain", "max_age_hours", "propagate", "grain", "from", "awaits", "cases_only")
+FACT_OPTIONAL = ("domain", "max_age_hours", "max_age_stressed_hours", "propagate", "grain", "from", "awaits", "cases_only")
 SHOP = {
     "schema": one_of("shop/1"),
     "shop": text,
@@ -161,6 +162,13 @@ OBJECTIVES = (
     "risk_usd_per_rank",
     "exploration_share",
 )
+STALENESS = {
+    "offers": one_of("education", "promotions"),
+    "from_rank": whole,
+    "hours": whole,
+    "hours_stressed": whole,
+    "why": text,
+}
 VALUE = {"name": text, "value": number, "why": text}
 EXPERIMENT = {"holdout_share": number, "salt": text, "withhold_share": number, "withhold_salt": text}
 SILO = {

@@ -15,6 +15,7 @@ from candor.policy.grains import ALL_GRAINS
 from candor.policy.kill_switches import SCOPE, KillSwitch
 from candor.policy.loading import load
 from candor.policy.model import Policy
+from candor.policy.staleness import of_rank
 from candor.warehouse import utc
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ TABLES = {
     "rule_codes": "code varchar, rule_id varchar, v integer, effect varchar, visibility varchar, grain varchar, title varchar",
     "rulebook": rulebook.COLUMNS,
     "texts": "otherwise varchar",
-    "facts": "fact varchar, type varchar, max_age_hours integer, visibility varchar, sources varchar[]",
+    "staleness": "product_line varchar, is_promotion boolean, hours integer, hours_stressed integer",
+    "facts": "fact varchar, type varchar, max_age_hours integer, max_age_stressed_hours integer, visibility varchar, sources varchar[]",
     "sensitive_features": "feature varchar",
     "experiments": "holdout_share double, salt varchar, withhold_share double, withhold_salt varchar",
     "silos": (
@@ -140,6 +142,11 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
         "email_optout_regimes": [(regime,) for regime in policy.email_optout_regimes],
         "channels": list(policy.channels),
         "limits": [(name, value, why) for name, (value, why) in policy.limits.items()],
+        "staleness": [
+            (line.product_line, row.is_promotion, row.hours, row.hours_stressed)
+            for line in lines
+            for row in of_rank(policy.staleness, line.rank)
+        ],
         "objectives": [(name, value, why) for name, (value, why) in policy.objectives.items()],
         "education_ratio": list(policy.promotions_per_education),
         "budgets": [("incentives", policy.incentive_budget_usd)],
@@ -147,7 +154,7 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
         "rulebook": rulebook.rows(policy),
         "texts": [(policy.constant_text,)],
         "facts": [
-            (fact.name, fact.type, fact.max_age_hours, fact.visibility, list(fact.sources))
+            (fact.name, fact.type, fact.max_age_hours, fact.max_age_stressed_hours, fact.visibility, list(fact.sources))
             for fact in policy.facts.values()
             if fact.awaits is None and not fact.is_of_cases
         ],

@@ -353,16 +353,21 @@ def _remember_deliveries(connection: duckdb.DuckDBPyConnection, serving: store.S
 
 
 def _remember_lines(connection: duckdb.DuckDBPyConnection, serving: store.Store) -> None:
-    """Note of every offer that was weighed which product line it is of; what earlier runs offered stays known."""
+    """Note of every offer that was weighed which product line it is of and whether it only teaches; what earlier runs offered stays known."""
     lines = connection.execute(
-        "select distinct offer_id, product_line from decisions.ledger where product_line is not null order by offer_id"
+        """
+        select offer_id, product_line, (not bool_or(coalesce(is_promotion, true)))::bigint as is_lesson
+        from decisions.ledger where product_line is not null group by all order by offer_id
+        """
     ).to_arrow_table()
     if not lines.num_rows:
         return
-    serving.execute("create table lines_of_run (offer_id text, product_line text)")
+    serving.execute("create table lines_of_run (offer_id text, product_line text, is_lesson bigint)")
     serving.load("lines_of_run", lines)
     serving.execute("delete from offer_lines where offer_id in (select offer_id from lines_of_run)")
     serving.execute("insert into offer_lines (offer_id, product_line) select offer_id, product_line from lines_of_run")
+    serving.execute("delete from lessons where offer_id in (select offer_id from lines_of_run)")
+    serving.execute("insert into lessons (offer_id) select offer_id from lines_of_run where is_lesson = 1")
     serving.execute("drop table lines_of_run")
 
 

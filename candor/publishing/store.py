@@ -66,6 +66,8 @@ TABLES = (
     "create index if not exists suppressions_by_person on suppressions (person_id)",
     # Which product line an offer is of: a kill switch may name the line.
     "create table if not exists offer_lines (offer_id {text} primary key, product_line {text} not null)",
+    # Offers that teach and promote nothing: what stops promotions leaves them alone.
+    "create table if not exists lessons (offer_id {text} primary key)",
     # What the current run already knew of the sources that can revoke, and what was read since. Folders and deliveries are keyed hashes:
     # beside a suppression, the name of a source would tell why.
     "create table if not exists known_deliveries (run_id {text}, folder {text}, cause {text}, primary key (run_id, cause))",

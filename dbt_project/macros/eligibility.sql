@@ -150,9 +150,17 @@
         and contact_phones.contact_id = person_identifiers.identifier
 {%- endmacro %}
 
-{#- How old what a fact rests on may be, where each of its rows has an age of its own: max_age_hours of policy/facts.yml. -#}
+{#- How old what a fact rests on may be now, where each of its rows has an age of its own. -#}
 {% macro max_age(fact) -%}
-    to_hours((select max(max_age_hours) from {{ source('policy', 'facts') }} where fact = '{{ fact }}')::integer)
+    to_hours((select max(max_age_hours) from {{ ref('fact_ages') }} where fact = '{{ fact }}')::integer)
+{%- endmacro %}
+
+{#- Whether markets are stressed, or nobody can say how they are. A shop that looks at no market knows no stress. -#}
+{% macro is_stressed() -%}
+    (
+        exists (select 1 from {{ source('policy', 'market_basket') }})
+        and coalesce((select max(c_vol_rank) from {{ ref('market_state') }}), 2) = 2
+    )
 {%- endmacro %}
 {#- What reviewers lifted. A hit that a release names stays on record as RELEASED: nothing that looks for BLOCK or HOLD sees it.
     A release names the rule, its version, the hash of the facts that the hold rests on, and each creative by version and hash. -#}

@@ -5,8 +5,7 @@ with
 
 facts as (
 
-    select * from {{ source('policy', 'facts') }}
-    where max_age_hours is not null
+    select * from {{ ref('fact_ages') }}
 
 ),
 

@@ -1,5 +1,5 @@
 {#- Each grain is cut to its survivors before grains meet: person, person x kind of offer, person x channel, creative, creative x place. -#}
-{{ config(database=vault_database()) }}
+{{ config(database=vault_database(), materialized='view') }}
 
 with
 

@@ -1,4 +1,5 @@
-{#- When an offer could reach the people of a place: at once, or in the channel's window, while offer, approval and pack hold. -#}
+{#- When an offer could reach the people of a place: at once, or in the channel's window, while offer, approval and pack hold
+    and what was decided is not stale. -#}
 {{ config(database=vault_database()) }}
 
 with
@@ -27,6 +28,17 @@ pack as (
 
 ),
 
+staleness as (
+
+    select
+        product_line,
+        is_promotion,
+        to_hours(case when {{ is_stressed() }} then hours_stressed else hours end) as lifetime
+
+    from {{ source('policy', 'staleness') }}
+
+),
+
 validity as (
 
     select
@@ -35,6 +47,7 @@ validity as (
         offer_facts.has_window,
         least(
             {{ as_of() }} + to_hours({{ limit_value('offer_validity_hours') }}::integer),
+            {{ as_of() }} + staleness.lifetime,
             offer_place_facts.o_ends_at,
             case when offer_facts.o_creative_expires > {{ as_of() }} then offer_facts.o_creative_expires end,
             pack.valid_to
@@ -48,6 +61,11 @@ validity as (
         on offer_place_facts.creative_id = offer_facts.creative_id
 
     cross join pack
+
+    -- A line that the matrix does not know has no row, and no rule lets its offers out.
+    left join staleness
+        on offer_facts.product_line = staleness.product_line
+        and offer_facts.o_is_promotion = staleness.is_promotion
 
     left join send_windows
         on offer_facts.has_window

@@ -50,7 +50,13 @@ withheld as (
 
     from {{ source('vault_state', 'withheld') }}
 
-    where quarter = strftime({{ as_of() }}, '%Y-Q') || date_part('quarter', {{ as_of() }})
+    -- Rows drawn before instants were have none: they hold for their quarter.
+    where
+        case
+            when starts_at is null
+                then quarter = strftime({{ as_of() }}, '%Y-Q') || date_part('quarter', {{ as_of() }})
+            else starts_at <= {{ as_of() }} and ends_at > {{ as_of() }}
+        end
         and batch_seq <= {{ batch_seq() }}
 
 ),

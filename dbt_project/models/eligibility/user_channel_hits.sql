@@ -21,7 +21,7 @@ promotion_kinds as (
 
 ),
 
-eval_user_x_channel as (
+eval_user_x_channel as not materialized (
 
     select
         person_facts.*,
@@ -39,7 +39,7 @@ eval_user_x_channel as (
 
 ),
 
-eval_user_x_channel_by_promotion as (
+eval_user_x_channel_by_promotion as not materialized (
 
     select * from eval_user_x_channel cross join promotion_kinds
 

@@ -2,7 +2,7 @@
 
 with
 
-eval_user as (
+eval_user as not materialized (
 
     select
         *,
@@ -19,7 +19,7 @@ promotion_kinds as (
 
 ),
 
-eval_user_by_promotion as (
+eval_user_by_promotion as not materialized (
 
     select * from eval_user cross join promotion_kinds
 

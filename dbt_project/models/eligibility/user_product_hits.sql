@@ -26,7 +26,7 @@ market_state as (
 
 ),
 
-eval_user_x_product as (
+eval_user_x_product as not materialized (
 
     select
         person_facts.*,

@@ -241,6 +241,8 @@ EMPTY = (
     "compliance.restrictions",
     "events.events",
     "surveys.responses",
+    "exchange.trades",
+    "exchange.ledger_entries",
 )
 
 
@@ -256,7 +258,7 @@ class World:
     stages: dict[str, str] = field(default_factory=dict)
     arms: list[tuple[str, str]] = field(default_factory=list)
     past: list[dict[str, Any]] = field(default_factory=list)
-    withheld: list[tuple[str, str]] = field(default_factory=list)  # person, quarter
+    withheld: list[tuple[str, str, datetime | None, datetime | None]] = field(default_factory=list)  # person, quarter, from, to
     staged: list[dict[str, Any]] = field(default_factory=list)
     phones: list[tuple[str, str]] = field(default_factory=list)
     penalties: dict[str, int] = field(
@@ -301,7 +303,7 @@ class World:
             "disclosures": json.dumps(DISCLOSURES, separators=(",", ":")),
             "arm": "treated",
             "valid_from": NOW,
-            "valid_until": NOW + timedelta(hours=36),
+            "valid_until": NOW + timedelta(hours=24),
             "send_after": NOW + timedelta(minutes=30) if windowed else None,
             "send_before": NOW + timedelta(hours=4) if windowed else None,
             "model_version": "m1",
@@ -338,7 +340,10 @@ class World:
             runs.prepare(connection)
             withholding.prepare(connection)
             if self.withheld:
-                connection.executemany("insert into vault.state.withheld values (?, ?, 1)", self.withheld)
+                connection.executemany(
+                    "insert into vault.state.withheld (person_id, quarter, batch_seq, starts_at, ends_at) values (?, ?, 1, ?, ?)",
+                    self.withheld,
+                )
             connection.executemany("insert into state.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)", deliveries)
             pinned = runs.pin(connection, AS_OF, policy_version="v1")
             for row in self.staged:
@@ -397,10 +402,17 @@ class World:
         }
         tables["decisions.ledger"] = pl.DataFrame(
             [
-                (row["decision_id"], row["person_id"], row["offer_id"], "spot", self.penalties.get(row["person_id"], 0))
+                (row["decision_id"], row["person_id"], row["offer_id"], "spot", True, self.penalties.get(row["person_id"], 0))
                 for row in self.staged
             ],
-            schema={"decision_id": text, "person_id": text, "offer_id": text, "product_line": text, "penalty_bp": pl.Int32},
+            schema={
+                "decision_id": text,
+                "person_id": text,
+                "offer_id": text,
+                "product_line": text,
+                "is_promotion": pl.Boolean,
+                "penalty_bp": pl.Int32,
+            },
             orient="row",
         )
         if self.past:
@@ -447,7 +459,7 @@ class World:
         self.stages |= {person + suffix: stage for person, stage in other.stages.items()}
         self.penalties |= {person + suffix: points for person, points in other.penalties.items()}
         self.arms += [(person + suffix, arm) for person, arm in other.arms]
-        self.withheld += [(person + suffix, quarter) for person, quarter in other.withheld]
+        self.withheld += [(person + suffix, *when) for person, *when in other.withheld]
         self.past += [_renamed(row, suffix) for row in other.past]
         self.staged += [_renamed(row, suffix) for row in other.staged]
         self.phones = sorted({*self.phones, *other.phones})

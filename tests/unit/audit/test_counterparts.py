@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
 
+import polars as pl
 import pytest
 
-from candor.audit import rulebook, rules
+from candor.audit import assessments, consent, evaluation, feedback, rulebook, rules
 from candor.policy import compiling, load
 from candor.policy.model import Check, Policy
+from candor.policy.staleness import of_rank
 from candor.settings import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "policy"
@@ -67,3 +69,27 @@ def test_the_audit_keeps_what_is_restricted_as_secret_as_the_pack(shop: str) -> 
     book = rulebook.load(FOLDER, shop)
     listed = rules.checks(SimpleNamespace(as_of=NAIVE_UTC, run_id="r", rulebook=book, killed=(), decided_as_of=None))
     assert restricted == {check.code for check in listed if check.visibility == rules.RESTRICTED}
+
+
+@pytest.mark.parametrize("shop", ["crypto", "retail"])
+@pytest.mark.parametrize("stressed", [False, True])
+def test_the_audit_lets_every_class_live_as_long_as_the_engine_does(shop: str, stressed: bool) -> None:
+    policy, book = load(FOLDER, shop), rulebook.load(FOLDER, shop)
+    expected = [
+        (line.rank, row.is_promotion, row.hours_stressed if stressed else row.hours)
+        for line in policy.product_lines
+        for row in of_rank(policy.staleness, line.rank)
+    ]
+    frame = pl.DataFrame(expected, schema=["m_rank", "o_is_promotion", "hours"], orient="row")
+    found = frame.with_columns(evaluation._most_hours(book, stressed).alias("hours"))
+    assert found.rows() == expected
+
+
+def test_the_audit_believes_a_fact_in_stress_for_as_long_as_the_dictionary_says() -> None:
+    said = {
+        name: fact.max_age_stressed_hours
+        for name, fact in load(FOLDER, "crypto").facts.items()
+        if fact.max_age_stressed_hours is not None
+    }
+    read = dict.fromkeys(("u_dismiss_30d", "u_neg_fb_30d"), feedback.MAX_AGE_STRESSED_HOURS)
+    assert said == consent.STRESSED_HOURS | read | {"u_trust": assessments.TRUST_MAX_AGE_STRESSED_HOURS}

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.audit.conftest import prices
 
 NOW = datetime(2026, 11, 23, 15)  # noqa: DTZ001  naive UTC, as in the warehouse
+SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
@@ -278,6 +279,49 @@ def markets(bars):
     return lambda world: world.tables.update({"market.prices": bars(prices)})
 
 
+USED = "You see this because you have used products like this."
+LOOKED = "You see this because you looked at products like this in the last 30 days."
+
+
+def traded(**changes):
+    row = {
+        "trade_id": "t1",
+        "account_id": "ac-gb",
+        "product_line": "spot",
+        "asset": "BTC",
+        "side": "buy",
+        "traded_at": NOW - 200 * DAY,
+    }
+    return lambda world: world.add("exchange.trades", **{**row, **changes})
+
+
+def did(name, **changes):
+    row = {"event_id": f"e-{name}", "event_name": name, "occurred_at": NOW - DAY, "account_id": "ac-gb"}
+    return lambda world: world.add("events.events", **{**row, **changes})
+
+
+def refused_other(line="spot", **changes):
+    """p-gb turned down another offer, of that product line."""
+    known = lambda world: world.add(  # noqa: E731
+        "catalogue.offers", **{**world.tables["catalogue.offers"][0], "offer_id": "offer-other", "product_line": line}
+    )
+    return both(known, turned_down(1, offer_id="offer-other", **changes))
+
+
+def withheld(quarter="2026-Q4", starts_at=None, ends_at=None):
+    return lambda world: world.withheld.append(("p-gb", quarter, starts_at, ends_at))
+
+
+def crash():
+    """Prices have fallen by a sixth within six hours: markets are stressed."""
+    return markets(lambda prices: prices(*[-0.03] * 6))
+
+
+def lesson(*leaks):
+    """The offer teaches and sells nothing."""
+    return both(product("education"), edit("catalogue.offers", is_promotion=False), *leaks)
+
+
 def policy_text(name, old, new):
     def change(folder):
         path = folder / name
@@ -475,7 +519,7 @@ LEAKS = {
     ),
     "kyc_expires_before_the_row_ends": (
         GB_WEB,
-        edit("compliance.kyc_records", "ky-gb", expires_at=NOW + 35 * HOUR),
+        edit("compliance.kyc_records", "ky-gb", expires_at=NOW + 23 * HOUR),
         {"KYC_OUTLIVED"},
     ),
     "kyc_expiry_unknown": (
@@ -1050,8 +1094,8 @@ LEAKS = {
     ),
     "derivatives_in_a_crash": (
         GB_WEB,
-        lives("DE", product("derivatives"), markets(lambda prices: prices(*[-0.03] * 6))),
-        {"SUI_VOLATILITY"},
+        lives("DE", product("derivatives"), crash(), demoted_by(9000)),
+        {"SUI_VOLATILITY", "OFFER_STALE"},
     ),
     "derivatives_while_nobody_knows_the_market": (
         GB_WEB,
@@ -1059,8 +1103,9 @@ LEAKS = {
             "DE",
             product("derivatives"),
             markets(lambda prices: [bar for bar in prices() if bar["bar_start"] < NOW - 38 * HOUR]),
+            demoted_by(9000),
         ),
-        {"SUI_VOLATILITY_UNKNOWN"},
+        {"SUI_VOLATILITY_UNKNOWN", "OFFER_STALE"},
     ),
     "leverage_off_a_venue": (("ny", "web"), offer(leverage=2), {"US_OFF_EXCHANGE_LEVERAGE"}),
     "staking_without_counsel": (("ny", "web"), product("staking"), {"US_YIELD_REVIEW", "JUR_NO_PERMISSION"}),
@@ -1138,7 +1183,7 @@ LEAKS = {
     ),
     "approval_ends_before_the_row": (
         GB_WEB,
-        edit("catalogue.approvals", "ap-brand", valid_to=NOW + 35 * HOUR),
+        edit("catalogue.approvals", "ap-brand", valid_to=NOW + 23 * HOUR),
         {"BRD_OUTLIVES_APPROVAL"},
     ),
     "why_left_out": (GB_WEB, disclosures("WHY_THIS_OFFER"), {"DISC_MISSING_WHY_THIS_OFFER"}),
@@ -1147,10 +1192,10 @@ LEAKS = {
     # the offer, the pack, the row itself
     "not_started": (GB_WEB, edit("catalogue.offers", starts_at=NOW + timedelta(seconds=1)), {"OFFER_NOT_STARTED"}),
     "ended_this_instant": (GB_WEB, edit("catalogue.offers", ends_at=NOW), {"OFFER_EXPIRED", "OFFER_OUTLIVES_END"}),
-    "ends_before_the_row": (GB_WEB, edit("catalogue.offers", ends_at=NOW + 35 * HOUR), {"OFFER_OUTLIVES_END"}),
+    "ends_before_the_row": (GB_WEB, edit("catalogue.offers", ends_at=NOW + 23 * HOUR), {"OFFER_OUTLIVES_END"}),
     "ends_at_midnight_of_the_persons_zone": (
         GB_WEB,
-        edit("catalogue.offers", ends_local="2026-11-24 24:00"),
+        both(edit("catalogue.offers", ends_local="2026-11-24 24:00"), row(valid_until=NOW + 36 * HOUR)),
         {"OFFER_OUTLIVES_END"},
     ),
     "product_nobody_knows": (
@@ -1159,6 +1204,7 @@ LEAKS = {
         {
             "ENG_UNKNOWN_PRODUCT",
             "REV_NOT_REVIEWED_UNKNOWN",
+            "OFFER_STALE_UNKNOWN",
             "JUR_NO_PERMISSION",
             "KYC_TIER_LOW_UNKNOWN",
             "SUI_PROFILE_UNKNOWN",
@@ -1187,13 +1233,65 @@ LEAKS = {
         ),
         {"ROW_REASON_NOT_PERMITTED"},
     ),
+    "reason_of_a_use_that_never_was": (GB_WEB, row(reason_text=USED), {"ROW_REASON_UNTRUE"}),
+    "reason_of_the_use_of_another_line": (
+        GB_WEB,
+        both(traded(product_line="staking"), row(reason_text=USED)),
+        {"ROW_REASON_UNTRUE"},
+    ),
+    "reason_of_somebody_elses_use": (GB_WEB, both(traded(account_id="ac-ny"), row(reason_text=USED)), {"ROW_REASON_UNTRUE"}),
+    "reason_of_a_use_that_is_to_come": (
+        GB_WEB,
+        both(traded(traded_at=NOW + SECOND), row(reason_text=USED)),
+        {"ROW_REASON_UNTRUE"},
+    ),
+    "reason_of_two_drivers_one_of_them_untrue": (
+        GB_WEB,
+        both(
+            traded(),
+            row(
+                reason_text="You see this because you looked around our products in the last 30 days and you have used products like this."
+            ),
+        ),
+        {"ROW_REASON_UNTRUE"},
+    ),
+    "reason_of_a_view_a_month_ago": (
+        GB_WEB,
+        both(did("product_view", occurred_at=NOW - 31 * DAY, properties='{"product_line": "spot"}'), row(reason_text=LOOKED)),
+        {"ROW_REASON_UNTRUE"},
+    ),
+    "reason_of_a_view_of_another_line": (
+        GB_WEB,
+        both(did("product_view", properties='{"product_line": "nft"}'), row(reason_text=LOOKED)),
+        {"ROW_REASON_UNTRUE"},
+    ),
+    "reason_of_a_message_that_nobody_opened": (
+        GB_WEB,
+        both(
+            message(sent_at=NOW - 3 * DAY), row(reason_text="You see this because you opened our messages in the last 30 days.")
+        ),
+        {"ROW_REASON_UNTRUE"},
+    ),
+    "offer_refused_four_weeks_ago": (GB_WEB, turned_down(1, offer_id="spot1", occurred_at=NOW - 29 * DAY), {"ARB_COOL_DOWN"}),
+    "offer_called_not_relevant_by_a_device": (
+        GB_WEB,
+        both(
+            lambda world: world.identifiers.append(("p-gb", "device_id", "de-gb")),
+            turned_down(1, "offer_not_relevant", offer_id="spot1", account_id=None, device_id="de-gb"),
+        ),
+        {"ARB_COOL_DOWN"},
+    ),
+    "another_offer_of_the_line_refused_this_week": (GB_WEB, refused_other(occurred_at=NOW - 6 * DAY), {"ARB_COOL_DOWN"}),
+    "lesson_refused_this_week": (GB_WEB, lesson(turned_down(1, offer_id="spot1")), {"ARB_COOL_DOWN"}),
     "reason_in_another_language": (
         GB_WEB,
         row(reason_text="Sie sehen dies, weil Sie Produkte wie dieses schon genutzt haben."),
         {"ROW_REASON_NOT_PERMITTED"},
     ),
     "disclosure_trimmed": (GB_WEB, row(disclosures='["AD_LABEL"]'), {"ROW_TEXT_CHANGED"}),
-    "drawn_to_get_no_promotions": (GB_WEB, lambda world: world.withheld.append(("p-gb", "2026-Q4")), {"ENG_STANDING_WITHHOLD"}),
+    "drawn_to_get_no_promotions": (GB_WEB, withheld(), {"ENG_STANDING_WITHHOLD"}),
+    "drawn_last_quarter_until_later": (GB_WEB, withheld("2026-Q3", NOW - DAY, NOW + SECOND), {"ENG_STANDING_WITHHOLD"}),
+    "drawn_to_get_none_from_this_instant": (GB_WEB, withheld("2026-Q4", NOW, NOW + 90 * DAY), {"ENG_STANDING_WITHHOLD"}),
     "account_for_testing": (GB_WEB, edit("exchange.accounts", "ac-gb", is_test=True), {"ENG_TEST_PERSON"}),
     "address_of_a_tester": (GB_WEB, edit("exchange.accounts", "ac-gb", email="someone@example.TEST "), {"ENG_TEST_PERSON"}),
     "address_of_a_tester_in_the_crm": (
@@ -1205,6 +1303,29 @@ LEAKS = {
     "merged_with_somebody_held_out": (GB_WEB, arm("treated", "held_out"), {"ROW_HELD_OUT"}),
     "never_drawn": (GB_WEB, arm(), {"ROW_HELD_OUT"}),
     "of_another_run": (GB_WEB, row(run_id="r0000000000000000"), {"ROW_OTHER_RUN"}),
+    "high_risk_that_lives_longer_than_its_class": (GB_WEB, nft(row(valid_until=NOW + 30 * HOUR + SECOND)), {"OFFER_STALE"}),
+    "plain_promotion_that_lives_longer_than_any": (GB_WEB, row(valid_until=NOW + 36 * HOUR + SECOND), {"OFFER_STALE"}),
+    "promotion_as_of_a_calm_day_in_a_crash": (
+        GB_WEB,
+        both(crash(), demoted_by(9000), row(valid_until=NOW + 12 * HOUR + SECOND)),
+        {"OFFER_STALE"},
+    ),
+    "lesson_that_lives_longer_than_a_lesson_may": (GB_WEB, lesson(row(valid_until=NOW + 36 * HOUR + SECOND)), {"OFFER_STALE"}),
+    "harm_known_half_a_day_ago_in_calm": (
+        GB_WEB,
+        feed("compliance.restrictions", extracted_at=NOW - 13 * HOUR),
+        unknown(STALE_1H),
+    ),
+    "harm_known_half_a_day_ago_in_a_crash": (
+        GB_WEB,
+        both(
+            crash(),
+            demoted_by(9000),
+            row(valid_until=NOW + 12 * HOUR),
+            feed("compliance.restrictions", extracted_at=NOW - 13 * HOUR),
+        ),
+        unknown(STALE_1H) | {"VUL_FLAG_UNKNOWN", "VUL_HARM_SIGNAL_UNKNOWN"},
+    ),
     "window_after_the_rows_end": (GB_PUSH, row(valid_until=NOW + 2 * HOUR), {"WINDOW_OUTSIDE_VALIDITY"}),
     # over a weak link
     "granted_by_somebody_who_is_only_likely_the_same": (GB_EMAIL, likely("co-gb"), {"PRV_NO_CHANNEL_CONSENT"}),
@@ -1244,21 +1365,53 @@ LEAKS = {
 
 
 HARMLESS = {
-    "drawn_last_quarter": (GB_WEB, lambda world: world.withheld.append(("p-gb", "2026-Q3"))),
+    "drawn_last_quarter": (GB_WEB, withheld("2026-Q3")),
+    "drawn_last_quarter_until_now": (GB_WEB, withheld("2026-Q3", NOW - 90 * DAY, NOW)),
+    "drawn_to_get_none_from_a_later_instant": (GB_WEB, withheld("2026-Q4", NOW + SECOND, NOW + 90 * DAY)),
     "education_for_whom_the_draw_leaves_without_promotions": (
         GB_WEB,
         both(
             product("education"),
             edit("catalogue.offers", is_promotion=False),
-            lambda world: world.withheld.append(("p-gb", "2026-Q4")),
+            withheld(),
         ),
     ),
     "reason_of_two_drivers": (
         GB_WEB,
-        row(
-            reason_text="You see this because you looked around our products in the last 30 days and you have used products like this."
+        both(
+            did("product_view"),
+            traded(),
+            row(
+                reason_text="You see this because you looked around our products in the last 30 days and you have used products like this."
+            ),
         ),
     ),
+    "reason_of_a_view_of_the_line": (
+        GB_WEB,
+        both(did("product_view", properties='{"product_line": "spot"}'), row(reason_text=LOOKED)),
+    ),
+    "reason_of_a_view_of_an_asset_of_the_line": (GB_WEB, both(did("product_view", asset="BTC"), row(reason_text=LOOKED))),
+    "reason_of_lessons_and_of_visits": (
+        GB_WEB,
+        both(
+            did("lesson_started", occurred_at=NOW - 80 * DAY),
+            did("page_view", session_id="s1"),
+            row(
+                reason_text="You see this because you took lessons in the last 90 days and you visited us in the last 30 days."
+            ),
+        ),
+    ),
+    "reason_of_a_message_opened": (
+        GB_WEB,
+        both(
+            message(sent_at=NOW - 8 * DAY, opened_at=NOW - 7 * DAY),
+            row(reason_text="You see this because you opened our messages in the last 30 days."),
+        ),
+    ),
+    "offer_refused_a_month_ago": (GB_WEB, turned_down(1, offer_id="spot1", occurred_at=NOW - 30 * DAY)),
+    "another_offer_of_the_line_refused_last_week": (GB_WEB, refused_other(occurred_at=NOW - 7 * DAY)),
+    "another_line_refused_today": (GB_WEB, refused_other("staking")),
+    "offer_refused_by_somebody_else": (GB_WEB, turned_down(1, offer_id="spot1", account_id="ac-ny")),
     "granted_by_the_account_beside_a_likely_contact": (
         GB_EMAIL,
         both(likely("co-gb"), consent_of_account(), edit("crm.consents", "gb-marketing-email", purpose="third_party")),
@@ -1364,7 +1517,12 @@ HARMLESS = {
     ),
     "restriction_ended_this_instant": (GB_WEB, restrict("self_exclusion", ends_at=NOW)),
     "restriction_of_somebody_else": (GB_WEB, restrict("embargo", account_id="ac-ny")),
-    "kyc_expires_with_the_row": (GB_WEB, edit("compliance.kyc_records", "ky-gb", expires_at=NOW + 36 * HOUR)),
+    "kyc_expires_with_the_row": (GB_WEB, edit("compliance.kyc_records", "ky-gb", expires_at=NOW + 24 * HOUR)),
+    "high_risk_for_as_long_as_its_class_may": (GB_WEB, nft(row(valid_until=NOW + 30 * HOUR))),
+    "plain_promotion_for_as_long_as_any_may": (GB_WEB, row(valid_until=NOW + 36 * HOUR)),
+    "promotion_in_a_crash_for_as_long_as_then": (GB_WEB, both(crash(), demoted_by(9000), row(valid_until=NOW + 12 * HOUR))),
+    "lesson_in_a_crash_as_ever": (GB_WEB, both(crash(), lesson(row(valid_until=NOW + 36 * HOUR)))),
+    "dismissals_known_half_a_day_ago_in_calm": (GB_WEB, feed("events.events", extracted_at=NOW - 13 * HOUR)),
     "closed_account_unverified": (GB_WEB, second_account(closed_at=NOW - DAY)),
     "eighteen_today": (
         GB_WEB,

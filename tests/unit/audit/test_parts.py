@@ -20,7 +20,9 @@ def warehouse(staged: list[tuple[str | None, str]]) -> duckdb.DuckDBPyConnection
     connection.execute(
         """
         attach ':memory:' as vault; create schema vault.state;
-        create table vault.state.withheld (person_id varchar, quarter varchar, batch_seq bigint);
+        create table vault.state.withheld (
+            person_id varchar, quarter varchar, batch_seq bigint, starts_at timestamp, ends_at timestamp
+        );
         create schema decisions; create schema identity; create schema core; create schema state;
         create table decisions.staged_offers (person_id varchar, decision_id varchar);
         create table identity.person_identifiers (

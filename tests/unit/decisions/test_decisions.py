@@ -285,7 +285,7 @@ def test_the_models_own_unit_tests_pass(decided):
         [
             "test",
             "--select",
-            "path:models/decisions,test_type:unit",
+            "path:models/arbitration,test_type:unit",
             "path:models/valuation,test_type:unit",
             "path:models/offers,test_type:unit",
         ],

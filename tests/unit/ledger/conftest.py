@@ -50,7 +50,7 @@ create table vault.eligibility.person_product_facts as
     select person_id, 'spot' as product_line, 'passed' as u_approp from vault.eligibility.person_facts;
 create table vault.eligibility.offer_place_facts as select creative_id, 'z1' as place_id, 0 as d_perm_missing from eligibility.offer_facts;
 create table vault.eligibility.fact_observations as
-    select fact, timestamp '2026-11-23 14:31:02' as observed_at, true as is_fresh from policy.facts where max_age_hours is not null;
+    select fact, timestamp '2026-11-23 14:31:02' as observed_at, true as is_fresh, max_age_hours from policy.facts where max_age_hours is not null;
 
 create table vault.eligibility.user_hits as select *, 0 as penalty_bp from (values
     ('media', null::boolean, 'FC-007', 1, 'HOLD', 'restricted', 'FC_ADVERSE_MEDIA'),

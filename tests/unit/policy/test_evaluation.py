@@ -167,3 +167,24 @@ def test_a_case_that_differs_gives_exit_code_1(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "decision  ALLOW     BLOCK" in done.stdout
     assert "0 of 1 cases agree" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("rank", "shrinks", "codes"),
+    [
+        ("0", True, []), ("1", True, []), ("2", False, []), ("2", True, ["VUL_HARM_SIGNAL_UNKNOWN"]), ("null", True, ["VUL_HARM_SIGNAL_UNKNOWN"]),
+    ],
+)  # fmt: skip
+def test_in_stress_a_sign_of_harm_of_yesterday_is_unknown_when_ages_shrink_and_by_the_rules_alone_it_is_not(
+    small: Path, rank: str, shrinks: bool, codes: list[str]
+) -> None:
+    path = remade(small, f"* replace ({rank}::integer as c_vol_rank), c_as_of - interval 13 hour as u_harm_signal__observed_at")
+    for row in decide(path, shrinks=shrinks):
+        assert [code for code in row[2] if "HARM" in code] == codes
+
+
+def test_a_shop_that_looks_at_no_market_knows_no_stress(small: Path) -> None:
+    path = remade(small, "* replace (2 as c_vol_rank), c_as_of - interval 13 hour as u_harm_signal__observed_at")
+    table = duckdb.connect().execute(f"from '{path}'").to_arrow_table()
+    blind = replace(POLICY, market_basket=())
+    assert all("VUL_HARM_SIGNAL_UNKNOWN" not in row["codes"] for row in evaluation.evaluate_rows(blind, table, shrinks=True))

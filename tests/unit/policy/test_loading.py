@@ -208,6 +208,48 @@ WRONG = [
     pytest.param("channels.yml", "slots: 3", "slots: 0", "slots must be at least 1", id="no_slots"),
     pytest.param("limits.yml", "value: 36\n", 'value: "36"\n', "value must be a number", id="number_as_text"),
     pytest.param("limits.yml", "offer_validity_hours", "offer_validity", "offer_validity_hours is missing", id="limit_missing"),
+    pytest.param(
+        "limits.yml",
+        "from_rank: 3, hours: 30",
+        "from_rank: 3, hours: 37",
+        "hours must not grow with rank: 37, but 36 from rank 2",
+        id="class_that_lives_longer_than_a_safer_one",
+    ),
+    pytest.param(
+        "limits.yml",
+        "hours_stressed: 12",
+        "hours_stressed: 40",
+        "hours_stressed must be from 1 to its hours, 36",
+        id="longer_in_stress",
+    ),
+    pytest.param(
+        "limits.yml", "hours_stressed: 3,", "hours_stressed: 0,", "hours_stressed must be from 1", id="no_life_in_stress"
+    ),
+    pytest.param(
+        "limits.yml",
+        "promotions, from_rank: 0",
+        "promotions, from_rank: 1",
+        "promotions need a row from rank 0",
+        id="rank_without_a_limit",
+    ),
+    pytest.param(
+        "limits.yml", "promotions, from_rank: 3", "promotions, from_rank: 2", "is there twice", id="rank_with_two_limits"
+    ),
+    pytest.param("limits.yml", "offers: education", "offers: lessons", "offers must be one of", id="limit_of_no_kind_of_offer"),
+    pytest.param(
+        "facts.yml",
+        "max_age_stressed_hours: 336",
+        "max_age_stressed_hours: 721",
+        "must be from 1 to its max_age_hours, 720",
+        id="fact_that_lives_longer_in_stress",
+    ),
+    pytest.param(
+        "facts.yml",
+        "max_age_hours: 24, max_age_stressed_hours: 12, propagate: counter",
+        "max_age_stressed_hours: 12, propagate: counter",
+        "must be from 1 to its max_age_hours, None",
+        id="fact_that_ages_only_in_stress",
+    ),
     pytest.param("experiments.yml", "0.10", "1.10", "must be from 0 to below 1", id="share_above_one"),
     pytest.param("owners.yml", "roles:", "roles:\nroles:", "the key is there twice", id="key_twice"),
     pytest.param(

@@ -89,7 +89,9 @@ create or replace table vault.eligibility.person_facts (
 create or replace table vault.eligibility.person_channel_facts (person_id varchar, rule_channel varchar, d_channel_ok boolean);
 create or replace table vault.eligibility.person_product_facts (person_id varchar, product_line varchar, u_approp varchar);
 create or replace table vault.eligibility.offer_place_facts (creative_id varchar, place_id varchar, d_perm_missing bigint);
-create or replace table vault.eligibility.fact_observations (fact varchar, observed_at timestamp, is_fresh boolean);
+create or replace table vault.eligibility.fact_observations (
+    fact varchar, max_age_hours integer, observed_at timestamp, is_fresh boolean
+);
 create or replace table vault.eligibility.user_hits (
     person_id varchar, is_promotion boolean, rule_id varchar, v integer, effect varchar, visibility varchar, code varchar, penalty_bp integer
 );

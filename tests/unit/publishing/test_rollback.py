@@ -13,7 +13,7 @@ from candor.errors import AuditFailed, UsageError
 from candor.hashing import install
 from candor.publishing import publish, rollback, store
 from candor.warehouse import connect
-from tests.unit.audit.conftest import AS_OF, NOW, usual_world
+from tests.unit.audit.conftest import AS_OF, NOW, prices, usual_world
 
 SOON = AS_OF + timedelta(minutes=30)
 # What a channel would see of the current run whatever the clock says: the view, without its times.
@@ -171,6 +171,32 @@ def test_suppressions_that_the_later_run_had_taken_into_account_hold_again(world
     assert rollback.run(SOON, world.settings)["suppressions_again"] == 1
     assert ask(world, "select suppression_id from suppressions where until is null") == [("a",)]
     assert ask(world, SHOWN) == [row for row in WHOLE if row[1:] != ("p-gb", "web")]
+
+
+def test_what_an_earlier_run_took_off_is_read_where_it_is_kept_when_the_ledger_is_that_of_a_later_one(world):
+    """decisions.ledger is replaced by every run; what earlier ones decided stands in state.decisions."""
+    publish_two(world)
+    with connect(world.settings) as connection:
+        connection.execute(
+            "create or replace table state.decisions as select * exclude (penalty_bp), 0 as penalty_bp, "
+            "0 as batch_seq, false as is_chosen, channel, as_of, null::timestamp as send_after, 'treated' as arm "
+            "from decisions.ledger cross join (select 'web' as channel, timestamp '2026-11-23 15:00:00' as as_of)"
+        )
+        connection.execute("update decisions.ledger set decision_id = 'x' || decision_id")
+    assert rollback.run(SOON, world.settings)["rows_masked"] == 0
+    assert ask(world, SHOWN) == WHOLE
+
+
+def test_of_a_calm_day_only_what_may_live_that_short_in_a_crash_is_live_again(world):
+    """Markets fell after the run: a row that lives longer than its class may in stress is masked, one within the limit is not."""
+    world.penalties = {"p-gb": 9000, "p-ny": 9000}
+    short = f"timestamp '{NOW + timedelta(hours=12):%Y-%m-%d %H:%M:%S}'"
+    publish_two(world, extra=f"update decisions.staged_offers set valid_until = {short} where person_id = 'p-ny'")
+    world.tables["market.prices"] = prices(*[-0.03] * 6)
+    world._segment("market.prices")
+    result = rollback.run(SOON, world.settings)
+    assert result["masked_by_code"] == {"OFFER_STALE": 2}
+    assert ask(world, SHOWN) == [("Spot", "p-ny", "web")]
 
 
 def test_offers_that_have_run_out_are_not_judged(world):

@@ -1,14 +1,15 @@
 """Landed facts become suppressions in a serving store that was filled by hand; there is no warehouse anywhere near."""
 
 import csv
+import random
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from benchmarks import channel
-from candor import revocations
+from candor import policy, revocations, warehouse, withholding
 from candor.contract import load as load_contract
 from candor.publishing import keyed_hash, store
 from candor.settings import PROJECT_ROOT, Settings
@@ -313,3 +314,143 @@ def test_it_works_while_another_process_holds_the_warehouse(settings, live):
     finally:
         holder.communicate()
     assert not settings.vault_path.exists()
+
+
+# What the rules say of each kind of restriction: all rules that read the fact speak against promotions alone, or some do not.
+FACTS = {
+    "embargo": "u_embargo", "fincrime_hold": "u_fincrime_hold", "adverse_media": "u_adverse_media", "minor_signal": "u_minor_signal",
+    "vulnerable": "u_vuln_flag", "harm_signal": "u_harm_signal", "self_exclusion": "u_self_excluded", "erasure": "u_erasure",
+    "objection": "u_dm_objection", "do_not_contact": "u_dm_objection", "profiling_objection": "u_profiling_objection",
+}  # fmt: skip
+
+
+def test_a_restriction_hides_lessons_exactly_when_a_rule_holds_it_against_every_message():
+    rules = policy.load(PROJECT_ROOT / "policy", "crypto").rules
+    hides = {
+        kind
+        for kind, fact in FACTS.items()
+        if any(fact in check.require and not rule.scope.promotion_only for rule in rules for check in rule.checks)
+    }
+    # An objection to profiling is held against lessons that were chosen by it as well, until the next run chooses without.
+    assert set(revocations.ALL_MESSAGES) == hides | {"profiling_objection"}
+
+
+def draw(monkeypatch, *people):
+    """These people are drawn to get no promotions, from 15:30 on."""
+    when = "timestamp '2025-11-23 15:30:00'"
+    monkeypatch.setattr(
+        withholding,
+        "DUE",
+        withholding.DUE.replace(
+            withholding.DRAWN,
+            "select person_id, $quarter as quarter, " + when + " as starts_at, timestamp '2026-02-23' as ends_at "
+            f"from shown where person_id in {(*people, '')} and $quarter = '2025-Q4' and $salt is not null and $buckets > 0 "
+            "and $first < $next and $next < $after",
+        ),
+    )
+
+
+def teach(settings):
+    """Beside offer `o` everybody has a lesson by web."""
+    with store.transaction(settings) as serving:
+        serving.execute("insert into lessons values ('lesson')")
+        for person in ("ann", "bob"):
+            serving.execute(
+                "insert into offers values (?, 'r1', ?, 'web', 'GB', 's', 2, 2, 'lesson', 1, 'cl', 'en', 't', 'b', 'r', '[]', 'treated', "
+                "'2000-01-01T00:00:00Z', '2099-01-01T00:00:00Z', null, null, 'm', 'p')",
+                (f"{person}lesson", person),
+            )
+
+
+def test_whoever_is_held_from_now_on_and_whoever_is_drawn_see_the_same_and_the_store_says_the_same(settings, live, monkeypatch):
+    teach(settings)
+    draw(monkeypatch, "ann")
+    land(settings, "compliance.restrictions", {"account_id": "acc_bob"})
+    revocations.run(AS_OF, settings)
+    assert live() == {("ann", "web"), ("bob", "web")}  # the lessons
+    seen = ask(settings, "select person_id, offer_id, channel, title, body, reason_text from live_offers order by 1")
+    assert [row[1:] for row in seen if row[0] == "ann"] == [row[1:] for row in seen if row[0] == "bob"] != []
+    columns = "offer_id, channel, market, segment, reason_kind, since, until, cause, ended_by_run, replace(suppression_id, person_id, '')"
+    told = {
+        person: ask(settings, f"select {columns} from suppressions where person_id = '{person}' order by 1")
+        for person in ("ann", "bob")
+    }
+    assert told["ann"] == told["bob"] != []
+
+
+@pytest.mark.parametrize("kind", ["adverse_media", "harm_signal", "vulnerable", "a kind that nobody knows"])
+def test_whatever_is_held_against_promotions_alone_leaves_lessons(settings, live, kind):
+    teach(settings)
+    land(settings, "compliance.restrictions", {"account_id": "acc_bob", "kind": kind})
+    revocations.run(AS_OF, settings)
+    assert live() == of("ann") | {("bob", "web")}
+
+
+def test_an_embargo_takes_lessons_too(settings, live):
+    teach(settings)
+    land(settings, "compliance.restrictions", {"account_id": "acc_bob", "kind": "embargo"})
+    revocations.run(AS_OF, settings)
+    assert live() == of("ann")
+
+
+def test_a_draw_takes_effect_only_when_something_is_read_that_could_begin_a_hold(settings, live, monkeypatch):
+    teach(settings)
+    draw(monkeypatch, "ann")
+    revocations.run(AS_OF, settings)
+    land(settings, "crm.consents", {"contact_id": "con_bob"})
+    revocations.run(AS_OF, settings)
+    assert live() == ALL, "nobody could have been held at this instant"
+    land(settings, "compliance.restrictions", {"account_id": "nobody"}, name="2025-11-23T152500Z")
+    revocations.run(AS_OF, settings)
+    assert live() == ALL, "the delivery is of before the draw's instant"
+    land(settings, "compliance.restrictions", {"account_id": "nobody"}, name="2025-11-23T155500Z")
+    revocations.run(AS_OF, settings)
+    assert live() == of("bob") | {("ann", "web")}
+
+
+def test_a_draw_that_the_current_run_knew_is_its_own_business(settings, live, monkeypatch):
+    draw(monkeypatch, "ann")
+    with store.transaction(settings) as serving:
+        serving.execute("update runs set as_of = '2025-11-23T15:30:00Z'")
+    land(settings, "compliance.restrictions", {"account_id": "nobody"})
+    assert revocations.run(AS_OF, settings)["suppressions_added"] == 0
+    assert live() == ALL
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_in_a_quarter_of_days_promotions_of_the_drawn_go_at_the_instants_of_holds_and_as_many_are_without_as_ever(
+    settings, seed
+):
+    """3,000 people, deliveries at random instants of working days: every withheld person's promotions go when a delivery is read."""
+    of_seed = random.Random(seed)
+    first = datetime(2025, 10, 1, tzinfo=UTC)
+    deliveries = sorted(first + timedelta(days=day, hours=of_seed.uniform(8, 18)) for day in range(92) for _ in range(3))
+    with warehouse.scratch(settings) as connection:
+        connection.execute("create table shown as select 'p' || range as person_id from range(3000)")
+        connection.execute("create table restriction_deliveries (extracted_at timestamp, cause varchar)")
+        gone: dict[str, datetime] = {}
+        since = first
+        for at in deliveries:
+            connection.execute("delete from restriction_deliveries")
+            connection.execute("insert into restriction_deliveries values (?, 'c')", [warehouse.utc(at)])
+            for person in withholding.due(connection, since=since, until=at, salt=f"s{seed}", share=0.05)[
+                "person_id"
+            ].to_pylist():
+                assert person not in gone, "nobody begins twice in a quarter"
+                gone[person] = at
+            since = at
+        assert set(gone.values()) <= set(deliveries)
+        by_third = [sum(at < first + timedelta(days=92 * (part + 1) / 3) for at in gone.values()) for part in range(3)]
+        assert 100 < len(gone) < 200
+        assert 0.2 * len(gone) < by_third[0] < 0.5 * len(gone), "they begin all over the quarter, not with it"
+        # At any instant the share holds: those whose quarter ends make room for those who begin.
+        for day in (0, 30, 60, 91):
+            now = first + timedelta(days=day)
+            counted = sum(
+                connection.execute(
+                    f"select count(*) from ({withholding.DRAWN.format(people='shown')}) where starts_at <= $now and $now < ends_at",
+                    {**quarter, "now": warehouse.utc(now), "salt": f"s{seed}", "buckets": 500},
+                ).fetchone()[0]
+                for quarter in withholding.quarters(now)
+            )
+            assert 100 < counted < 200, day
