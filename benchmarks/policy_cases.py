@@ -100,6 +100,7 @@ GREEN: Row = {
     "o_why": True, "o_pressure": [], "o_gambling_style": False, "o_third_party_share": False, "o_personal_price": False, "o_glba_exempt": False,
     "o_significant": False, "o_human_review": True, "o_au_fin_product": True, "o_from": datetime(2015, 1, 1), "o_to": datetime(2030, 1, 1),
     "o_end_local": None, "o_disclosures": TEXTS, "o_product": "spot", "c_channel": "web", "o_silos_in_time": True, "o_silos_delivered": True,
+    "o_reviewed": True,
 }  # fmt: skip
 ZONE_OF = {
     "GB": "Europe/London", "DE": "Europe/Berlin", "FR": "Europe/Paris", "BE": "Europe/Brussels", "US-NY": "America/New_York",

@@ -174,6 +174,9 @@ def judged(f: Row) -> Iterator[tuple[str, str, str, list[Truth], dict[str, Any],
     yield "ENG-END", "BLOCK", internal, [], {"OFFER_EXPIRED": _not_over(f, zones)}, []
     yield "ENG-SILO-LATE", "HOLD", internal, [], {"DQ_SILO_LATE": f["o_silos_in_time"]}, []
     yield "ENG-SILO-MISSING", "HOLD", internal, [], {"DQ_SILO_MISSING": f["o_silos_delivered"]}, []
+    if f["o_is_promotion"] is not False:
+        looked_at = disj(below(rank, 4), f["o_reviewed"])
+        yield "ENG-REVIEW", "HOLD", internal, [f["o_is_promotion"]], {"REV_NOT_REVIEWED": looked_at}, []
     yield "ENG-TEST", "BLOCK", internal, [], {"ENG_TEST_PERSON": no(f["u_is_test"])}, []
     if f["o_is_promotion"] is not False:
         yield "ENG-WITHHOLD", "BLOCK", restricted, [f["o_is_promotion"]], {"ENG_STANDING_WITHHOLD": no(f["u_is_withheld"])}, []

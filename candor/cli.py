@@ -18,6 +18,7 @@ from candor.identity.resolution.command import resolve as identity_resolve
 from candor.identity.wallets.command import graph as wallet_graph
 from candor.ledger import command as ledger_command
 from candor.policy.command import app as policy_app
+from candor.review.command import app as review_app
 
 app = typer.Typer(
     name="candor",
@@ -32,6 +33,7 @@ app = typer.Typer(
     ),
 )
 app.add_typer(policy_app, name="policy")
+app.add_typer(review_app, name="review")
 identity_app = typer.Typer(invoke_without_command=True)
 app.add_typer(identity_app, name="identity")
 identity_app.command("show")(identity_command.show)

@@ -55,6 +55,7 @@ STAGES = (
             ("candor.catalogue:run",),
             ("candor.withholding:run",),
             ("candor.erasure.suppressed:run",),
+            ("candor.review:install",),
             ("candor.transform:build", "eligibility"),
             ("candor.silos:withheld",),
         ),
@@ -65,7 +66,7 @@ STAGES = (
     Stage(
         "decide",
         "arms, arbitration, slots, reasons: what each person would see, and why",
-        (("candor.decisions:run",), ("candor.explanations:run",), ("candor.decisions:stage",)),
+        (("candor.decisions:run",), ("candor.explanations:run",), ("candor.decisions:stage",), ("candor.review:queue",)),
     ),
     Stage("audit", "prove every row from raw data by a second implementation", (("candor.audit:run",),)),
     Stage("gate_served", "refuse a malformed serving table", (("candor.gates:run", "served"),)),

@@ -67,8 +67,10 @@ OFFERS: list[dict] = [
     _offer("edu_autumn", "education", 6, 0.10, "The autumn course", fault="expired", weight=0, is_promotion=False),
     _offer("usdc_new_year", "stablecoin", 14, 0.30, "New year, no spread", asset="USDC", asset_kind="emt", fault="not_started", weight=0),
     _offer("perp_20x", "derivatives", 60, 0.80, "Perpetuals with up to 20x", asset="BTC", leverage=20.0, fault="approval_expired", weight=0),
+    _offer("nft_mint", "nft", 12, 0.10, "Mint a picture of your own", asset_kind="nft", fault="unreviewed", weight=0),
 ]  # fmt: skip
 DRAWABLE = [offer for offer in OFFERS if offer["weight"] > 0]
+HIGH_RISK = ("nft", "earn_yield", "borrow", "defi", "derivatives")
 BRAND_VALUES = ("security", "transparency", "user empowerment")
 # What an offer of each line says it is chosen by. Lessons are for everybody.
 FEATURES: dict[str, list[str]] = {
@@ -192,6 +194,9 @@ def _approval_rows(offer: dict, version: int, opened: int, starts_at: int, ends_
         kinds.append(("fair_lending", "US"))
     if offer["has_personal_price"] and offer["product_line"] == "fiat_wallet":
         kinds.append(("glba_exempt", "US-NY"))
+    # planted: one offer of high risk that nobody has looked at yet
+    if offer["product_line"] in HIGH_RISK and offer["fault"] != "unreviewed":
+        kinds.append(("human_review", None))
     if offer["fault"] == "unapproved":
         kinds = [("brand", None)]
     end = starts_at + 10 * DAY if offer["fault"] == "approval_expired" else ends_at + 400 * DAY

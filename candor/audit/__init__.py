@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor import runs
 from candor import settings as settings_module
-from candor.audit import catalogue, killed
+from candor.audit import catalogue, killed, released
 from candor.audit import rulebook as rulebooks
 from candor.audit.evaluation import wide_rows
 from candor.audit.inputs import Inputs, holders, pinned_raw, read
@@ -63,6 +63,7 @@ class Context:
     run_id: str
     rulebook: rulebooks.Rulebook
     killed: tuple[dict[str, str], ...] = ()  # what each kill switch names that holds
+    verdicts: released.Verdicts | None = None  # what reviewers said by then
     decided_as_of: datetime | None = None  # of rows of an earlier run, which are judged by what is known at as_of
 
 
@@ -79,7 +80,13 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         hashed = staged_hash(connection)
         snapshot = settings.state_dir / "policy" / pinned.policy_version
         rules = rulebooks.load(snapshot, settings.shop)
-        context = Context(utc(as_of), pinned.run_id, rules, killed_by_now(settings, snapshot, utc(as_of)))
+        context = Context(
+            utc(as_of),
+            pinned.run_id,
+            rules,
+            killed_by_now(settings, snapshot, utc(as_of)),
+            verdicts_by_now(settings, rules, utc(as_of)),
+        )
         listed = checks(context)
         capped = _capped_offers(pinned_raw(connection, pinned, settings), context)
         held = holders(connection, pinned, capped)
@@ -118,6 +125,12 @@ def killed_by_now(settings: Settings, policy_folder: Path, as_of: datetime) -> t
     return tuple(killed.switches(policy_folder, settings.state_dir / "kill_switches.jsonl", as_of))
 
 
+def verdicts_by_now(settings: Settings, rules: rulebooks.Rulebook, as_of: datetime) -> released.Verdicts:
+    """What reviewers said by `as_of` (naive UTC)."""
+    file = settings.restricted_dir / "review_verdicts.jsonl"
+    return released.verdicts(file, rules.pack_rules, rules.reviewing, as_of)
+
+
 @dataclass(frozen=True)
 class _Verdict:
     """What the checks said about all staged rows."""
@@ -149,7 +162,10 @@ def _judge(parts: Iterable[Inputs], held: pl.DataFrame, settings: Settings, cont
     for number, given in enumerate(parts):
         if number == 0:
             given.raw(settings, context.as_of).check_complete(RAW_TABLES)
-        broken, counted = violations(wide_rows(given, held, settings, context), listed)
+        wide = wide_rows(given, held, settings, context)
+        broken, counted = violations(wide, listed)
+        if context.verdicts is not None:
+            broken, counted = released.lift(broken, counted, wide, context.verdicts)
         found.append(broken)
         for code, count in counted.items():
             sums = counts.setdefault(code, {**count, "rows": 0, "violations": 0})

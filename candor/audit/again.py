@@ -73,7 +73,12 @@ def judge(
     # As if a run of now had staged them: all that was published so far counts against caps, that of the run that goes as well.
     as_run = Run(now, run_id, latest + 1, settings_policy.version, None)
     context = audit.Context(
-        instant, run_id, book, audit.killed_by_now(settings, settings.policy_dir, instant), utc(decided_as_of)
+        instant,
+        run_id,
+        book,
+        audit.killed_by_now(settings, settings.policy_dir, instant),
+        audit.verdicts_by_now(settings, book, instant),
+        utc(decided_as_of),
     )
     listed = checks(context)
     raw = Raw(settings, instant, known, known)

@@ -47,6 +47,8 @@ class Rulebook:
     promotions_per_education: dict[str, float | None]  # by lifecycle stage; None, or no stage at all: no limit
     sensitive_features: list[str]
     fatf: list[dict[str, Any]]  # the lists of fatf.yml, instants read
+    pack_rules: list[dict[str, Any]]  # the pack's rules as they are
+    reviewing: dict[str, Any]  # review.yml as it is; empty for a policy from before it
     leaves_out: dict[str, str]  # rules of the pack that the shop leaves out, with its reasons
     content_hash: str
 
@@ -119,6 +121,8 @@ def load(folder: Path, shop: str) -> Rulebook:
         market_basket=shop_tables.get("market_basket") or [],
         promotions_per_education=shop_tables.get("promotions_per_education") or {},
         fatf=_fatf(folder / "fatf.yml"),
+        pack_rules=pack_file["rules"],
+        reviewing=_read(folder / "review.yml") if (folder / "review.yml").is_file() else {},
         leaves_out=_leaves_out(shop_tables, pack_file["rules"], f"shops/{shop}.yml"),
         content_hash=digest,
     )

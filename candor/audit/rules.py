@@ -148,6 +148,8 @@ def _row_checks(context: Any) -> list[Check]:
         Check("ENGINE", "ENG_STANDING_WITHHOLD", "no promotion to whom the draw of the quarter leaves without", "vault.state.withheld",
               col("o_is_promotion"), ~col("is_withheld"), RESTRICTED),
         Check("ENGINE", "KILL_SWITCH", "nothing that a kill switch names", "kill_switches", always, ~is_named(context.killed)),
+        Check("ENGINE", "REV_NOT_REVIEWED", "of high risk only what somebody has reviewed", "m_rank, o_reviewed", col("o_is_promotion"),
+              (col("m_rank") < _high_risk_rank(context.rulebook)) | col("has_human_review").fill_null(False)),
         Check("ENGINE", "OFFER_NOT_STARTED", "the offer has started at the planned delivery", "o_starts_at", always,
               col("planned") >= col("o_starts_at")),
         Check("ENGINE", "OFFER_EXPIRED", "the offer has not ended at the planned delivery, in any zone of the person",
@@ -161,6 +163,11 @@ def _row_checks(context: Any) -> list[Check]:
               (col("send_after") >= col("valid_from")) & (col("send_after") < col("send_before"))
               & (col("send_before") <= col("valid_until"))),
     ]  # fmt: skip
+
+
+def _high_risk_rank(book: Any) -> int:
+    """From which rank on review.yml calls a product high-risk; past every rank for a policy from before the file."""
+    return int({row["name"]: row["value"] for row in book.reviewing.get("numbers", [])}.get("high_risk_rank", 1_000_000))
 
 
 def _financial_crime() -> list[Check]:

@@ -111,7 +111,11 @@ def _sentences(
         if key in sent:
             texts = [sent[key]["reason_text"]]
         else:
-            stopping = [row for row in reasons.get(key, []) if row["effect"] != "DEMOTE" and row["visibility"] == "safe"]
+            stopping = [
+                row
+                for row in reasons.get(key, [])
+                if row["effect"] not in ("DEMOTE", "RELEASED") and row["visibility"] == "safe"
+            ]
             known = [rules.get((row["code"], row["rule_id"], row["v"])) for row in stopping]
             texts = list(dict.fromkeys(rule["customer_text"] for rule in known if rule and rule["customer_text"])) or [constant]
         answers.append({"offer_id": key[0], "channel": key[1], "is_shown": key in sent, "sentences": texts})

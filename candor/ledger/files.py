@@ -32,7 +32,7 @@ HIT_KEYS = {
 
 def _hits(name: str, keys: tuple[str, ...]) -> str:
     """The hits of one grain as the ordinary face has them."""
-    told = f"select * from vault.eligibility.{name} where visibility <> 'restricted'"
+    told = f"select * exclude (facts) from vault.eligibility.{name} where visibility <> 'restricted'"
     if name == "user_hits":
         return told  # its restricted ones are with those of people and kinds of offers
     if name == "user_product_hits":

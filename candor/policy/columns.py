@@ -26,7 +26,9 @@ DERIVED_FROM = {
     "m_rank": "o_product",
 }
 # Facts about the daily run rather than about a case. A table without the column is about nobody's test account, nobody drawn and no late silo.
-OPERATIONAL = {"u_is_test": False, "u_is_withheld": False, "o_silos_in_time": True, "o_silos_delivered": True}
+OPERATIONAL = {
+    "u_is_test": False, "u_is_withheld": False, "o_silos_in_time": True, "o_silos_delivered": True, "o_reviewed": True,
+}  # fmt: skip
 
 SQL_TYPES = {
     "string": "varchar", "bool": "boolean", "int": "bigint", "number": "double", "instant": "timestamp", "date": "date", "strings": "varchar[]",

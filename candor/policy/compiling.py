@@ -17,6 +17,10 @@ from candor.policy.model import Check, Policy, Rule, Scope
 # What the engine itself blocks, through the same path as the pack.
 _EVERYTHING = Scope(promotion_only=False)
 _PROMOTIONS = Scope(promotion_only=True)
+# Facts that are lists of texts.
+LISTED = frozenset(
+    {"u_regimes", "u_perm_regimes", "u_tzs", "o_pressure", "o_disclosures", "o_features", "m_profiles", "m_stages"}
+)
 
 
 def _engine_rule(
@@ -29,6 +33,7 @@ def _engine_rule(
     effect: str = "BLOCK",
     visibility: str = "internal",
     scope: Scope = _EVERYTHING,
+    is_releasable: bool = False,  # a late silo is no reviewer's to release
 ) -> Rule:
     return Rule(
         rule_id=rule_id,
@@ -45,6 +50,7 @@ def _engine_rule(
         obligations=(),
         statement=statement,
         cite="engine",
+        is_releasable=is_releasable,
     )
 
 
@@ -90,6 +96,18 @@ def engine_rules(policy: Policy) -> tuple[Rule, ...]:
                 "o_silos_delivered",
                 "A source that the offer rests on has never delivered (policy/silos.yml): held until it does.",
                 "HOLD",
+            ),
+            (
+                "ENG-REVIEW",
+                "Of high risk only after a person has looked at it",
+                "offer",
+                "REV_NOT_REVIEWED",
+                f"m_rank < {policy.reviewing.rank} or o_reviewed",
+                "A new offer or creative of a product line of high risk is withheld until somebody has reviewed it (policy/review.yml).",
+                "HOLD",
+                "internal",
+                _PROMOTIONS,
+                True,
             ),
             (
                 "ENG-TEST",
@@ -179,9 +197,28 @@ def select(rule: Rule, check: Check, *, relation: str, suffixed: bool = True, on
     where.append(f"not coalesce(({check.require}), false)")
     return (
         f"select {', '.join(keys)}, {quoted(rule.rule_id)} as rule_id, {rule.version} as v, {quoted(rule.effect)} as effect, "
-        f"{quoted(rule.visibility)} as visibility, {code} as code, {check.penalty_bp} as penalty_bp\n"
+        f"{quoted(rule.visibility)} as visibility, {code} as code, {check.penalty_bp} as penalty_bp, {_facts_text(rule, check)} as facts\n"
         f"from {relation}\nwhere " + "\n    and ".join(where)
     )
+
+
+def _facts_text(rule: Rule, check: Check) -> str:
+    """SQL: every fact that a hold rests on, as one text (`name=value`, in the order of names); null where a release could not lift it.
+
+    A release is bound to the hash of this text. Nobody releases what is not known, so a fact that is null makes the text null.
+    """
+    if rule.effect != "HOLD" or not rule.is_releasable:
+        return "cast(null as varchar)"
+    from candor.policy.packs import facts_read
+
+    unknown = " or ".join(f"({part}) is null" for part in [check.require, *conditions(rule)])
+    told = [
+        f"'{name}=' || coalesce(array_to_string(list_sort(cast({name} as varchar[])), ','), '?')"
+        if name in LISTED
+        else f"'{name}=' || coalesce(cast({name} as varchar), '?')"
+        for name in sorted(facts_read(rule) - {"c_as_of"})
+    ]
+    return f"case when not ({unknown}) then concat_ws(';', {', '.join(told)}) end"
 
 
 def selects(rule: Rule) -> list[str]:
@@ -226,7 +263,8 @@ def grain_sql(policy: Policy, grain: str) -> str:
     typed = ", ".join(f"cast(null as {kind}) as {key}" for key, kind in KEYS[grain].items())
     head = (
         f"select {typed}, cast(null as varchar) as rule_id, cast(null as integer) as v, cast(null as varchar) as effect, "
-        "cast(null as varchar) as visibility, cast(null as varchar) as code, cast(null as integer) as penalty_bp where false"
+        "cast(null as varchar) as visibility, cast(null as varchar) as code, cast(null as integer) as penalty_bp, "
+        "cast(null as varchar) as facts where false"
     )
     return "\n\nunion all\n\n".join([head, *made])
 

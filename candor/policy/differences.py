@@ -257,6 +257,18 @@ def _kinds(policies: tuple[Policy, Policy]) -> dict[str, dict[str, Kind]]:
                 lambda row: "whoever would be shown it", (*SCOPE, "since"),
             )
         },
+        # Who looks at things, and when, permits nothing; what must be looked at does.
+        "review": {
+            "kinds": Kind(
+                lambda row: row["kind"], NOTHING,
+                {"sla_hours": _UNSAID, "roles": _UNSAID, "priority": _UNSAID, "why": _UNSAID}, lambda row: "who reviews", ("kind",),
+            ),
+            "near_misses": Kind(
+                lambda row: row["fact"], NOTHING,
+                {"at_least": _UNSAID, "within": _UNSAID, "rule": _UNSAID, "why": _UNSAID}, lambda row: "what is reviewed", ("fact",),
+            ),
+            "numbers": Kind(lambda row: row["name"], EITHER, {"why": _UNSAID}, lambda row: f"whom {row['name']} concerns", ("name",)),
+        },
         # What is said of decisions changes none of them.
         "explanations": {
             "sentences": Kind(lambda row: row["language"], NOTHING, {"sentence": _UNSAID, "and": _UNSAID}, lambda row: "", ("language",)),
@@ -316,6 +328,7 @@ def _changes(then: Mapping[str, Node | None], now: Mapping[str, Node | None], po
         "retention",
         "identity_overrides",
         "kill_switches",
+        "review",
     ):
         old, new = then.get(file) or Node(), now.get(file) or Node()
         for name in dict.fromkeys((*old, *new)):

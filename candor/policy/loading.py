@@ -24,6 +24,8 @@ from candor.policy.packs import FACT_NAME, facts_read, in_parts, read_pack
 from candor.policy.reading import Node, Problems, instant, keys, read, rows, schema, text, texts, whole
 from candor.policy.retention import FILE as RETENTION_FILE
 from candor.policy.retention import read_retention
+from candor.policy.reviewing import FILE as REVIEWING
+from candor.policy.reviewing import read_reviewing
 from candor.policy.staleness import read_staleness
 from candor.policy.texts import FILE as TEXTS_FILE
 from candor.policy.texts import read_texts, untellable
@@ -48,6 +50,8 @@ def read_files(folder: Path, shop: str, problems: Problems) -> dict[str, Node | 
         nodes["retention"] = read(folder / RETENTION_FILE, problems)
     if (folder / KILL_SWITCHES).is_file():  # a shop may have killed nothing yet
         nodes["kill_switches"] = read(folder / KILL_SWITCHES, problems)
+    if (folder / REVIEWING).is_file():  # runs from before it had none
+        nodes["review"] = read(folder / REVIEWING, problems)
     return nodes
 
 
@@ -88,6 +92,7 @@ def load(folder: Path, shop: str) -> Policy:
         "product_line": {line.product_line for line in lines},
     }
     switches = read_switches(nodes.get("kill_switches"), named, problems)
+    reviewing = read_reviewing(nodes.get("review"), role_names, problems)
     silos = _silos(others["silos"], facts, role_names, problems)
     experiments = _experiments(others["experiments"], problems)
     brand = read_brand(others["brand"], problems)
@@ -164,6 +169,7 @@ def load(folder: Path, shop: str) -> Policy:
         constant_text=constant_text,
         fatf=fatf,
         retention=retention,
+        reviewing=reviewing,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from candor.policy.texts import CONSTANT
@@ -66,6 +67,7 @@ class Rule:
     statement: str
     cite: str
     waits_for: tuple[str, ...] = ()  # facts that the daily run does not know yet; such a part judges cases only
+    is_releasable: bool = True  # whether a reviewer may lift it, if it is a hold
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,46 @@ class Silo:
 
 
 @dataclass(frozen=True)
+class ReviewKind:
+    """One kind of thing that a person looks at: until when, and who decides it."""
+
+    kind: str
+    sla_hours: int
+    roles: tuple[str, ...]
+    priority: int  # 1 comes first
+    why: str
+
+
+@dataclass(frozen=True)
+class NearMiss:
+    """A served promotion whose fact is at least `at_least`, as it must be, by less than `within`."""
+
+    fact: str
+    at_least: float
+    within: float
+    rule: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Reviewing:
+    """What policy/review.yml says."""
+
+    kinds: tuple[ReviewKind, ...]
+    near_misses: tuple[NearMiss, ...]
+    numbers: Mapping[str, float]
+
+    @property
+    def rank(self) -> int:
+        """From this rank on a product line is of high risk."""
+        return int(self.numbers["high_risk_rank"])
+
+
+# A policy from before the file existed: its runs, done again, decide as they did.
+NO_REVIEWING = Reviewing((), (), MappingProxyType({"high_risk_rank": 1_000_000}))
+
+
+@dataclass(frozen=True)
 class Policy:
     """Everything the run obeys, of one shop. `version` names the content, whatever the files' comments and layout."""
 
@@ -164,6 +206,7 @@ class Policy:
     silos: tuple[Silo, ...] = ()
     fatf: tuple[FatfList, ...] = ()
     retention: tuple[RecordClass, ...] = ()
+    reviewing: Reviewing = NO_REVIEWING
     kill_switches: tuple[KillSwitch, ...] = ()  # of all time, of the policy's file alone
     staleness: tuple[Staleness, ...] = ()
     identity_overrides: tuple[Override, ...] = ()  # of all time; which hold depends on the run's as_of

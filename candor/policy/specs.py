@@ -180,6 +180,14 @@ SILO = {
     "owner": text,
     "why": text,
 }
+REVIEW_KIND = {
+    "kind": one_of("new_offer", "hold_fincrime", "hold", "high_risk_segment", "near_miss", "random"),
+    "sla_hours": whole,
+    "roles": texts,
+    "priority": whole,
+    "why": text,
+}
+NEAR_MISS = {"fact": one_of("d_age", "u_trust", "u_kyc_tier"), "at_least": number, "within": number, "rule": text, "why": text}
 ROLE = {"role": text, "holder": text, "approves": texts}
 LANGUAGE = {"language": text, "max_lix": whole}
 # What rule BRD-003 blocks everywhere, and IN-001 in India.

@@ -162,3 +162,49 @@
         and coalesce((select max(c_vol_rank) from {{ ref('market_state') }}), 2) = 2
     )
 {%- endmacro %}
+{#- What reviewers lifted. A hit that a release names stays on record as RELEASED: nothing that looks for BLOCK or HOLD sees it.
+    A release names the rule, its version, the hash of the facts that the hold rests on, and each creative by version and hash. -#}
+
+{#- Hits of people: all releases of the person, whichever creatives they name; pair_hits holds again what they do not name. -#}
+{% macro released_of_people(hits) -%}
+    select
+        {{ hits }}.* replace (
+            case when {{ hits }}.effect = 'HOLD' and releases.rule_id is not null then 'RELEASED' else {{ hits }}.effect end as effect
+        )
+
+    from {{ hits }}
+
+    left join (
+        select distinct person_id, rule_id, v, fact_hash
+        from {{ source('vault_review', 'releases') }}
+        where person_id is not null
+    ) as releases
+        on {{ hits }}.person_id = releases.person_id
+        and {{ hits }}.rule_id = releases.rule_id
+        and {{ hits }}.v = releases.v
+        and md5({{ hits }}.facts) = releases.fact_hash
+{%- endmacro %}
+
+{#- Hits of creatives: only a release of this very content of the creative and version of the offer. -#}
+{% macro released_of_creatives(hits) -%}
+    select
+        {{ hits }}.* replace (
+            case when {{ hits }}.effect = 'HOLD' and releases.rule_id is not null then 'RELEASED' else {{ hits }}.effect end as effect
+        )
+
+    from {{ hits }}
+
+    left join (
+        select distinct named.rule_id, named.v, named.fact_hash, named.creative_id
+        from {{ source('vault_review', 'releases') }} as named
+        inner join {{ ref('offer_facts') }} as offer_facts
+            on named.creative_id = offer_facts.creative_id
+            and named.offer_version = offer_facts.offer_version
+            and named.creative_hash = offer_facts.creative_hash
+        where named.person_id is null
+    ) as releases
+        on {{ hits }}.creative_id = releases.creative_id
+        and {{ hits }}.rule_id = releases.rule_id
+        and {{ hits }}.v = releases.v
+        and md5({{ hits }}.facts) = releases.fact_hash
+{%- endmacro %}

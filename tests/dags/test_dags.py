@@ -55,9 +55,20 @@ def test_a_file_is_a_table_of_contents(path: Path):
 
 
 def test_every_task_that_opens_the_warehouse_shares_the_one_slot_pool(dag_bag):
-    for dag_id, free in (("daily_offers", {"resolve_as_of"}), ("train_offer_model", set())):
+    for dag_id, free in (
+        ("daily_offers", {"resolve_as_of"}),
+        ("train_offer_model", set()),
+        ("review_decisions", {"resolve_as_of", "as_actions", "decide"}),
+    ):
         outside = {task.task_id for task in dag_bag.dags[dag_id].tasks if task.pool != "warehouse"}
         assert outside == free, f"{dag_id}: {outside - free} open the warehouse outside the pool"
+
+
+def test_an_action_that_nobody_answers_decides_nothing(dag_bag):
+    decide = dag_bag.dags["review_decisions"].get_task("decide")
+    given = decide.partial_kwargs
+    assert (given["defaults"], given["options"]) == ("later", ["release", "uphold", "later"])
+    assert given["response_timeout"] is not None
 
 
 def test_revocations_never_use_the_warehouse_pool(dag_bag):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from candor import agents, runs, standardise, withholding
+from candor import agents, review, runs, standardise, withholding
 from candor.erasure import suppressed
 from candor.identity import keys
 from candor.settings import PROJECT_ROOT
@@ -74,6 +74,7 @@ def make(settings: Settings) -> None:
         keys.prepare(connection)
         withholding.prepare(connection)
         suppressed.prepare(connection)
+        review.prepare(connection)
         connection.execute(agents.table_ddl())
         connection.execute(ELSEWHERE)
 

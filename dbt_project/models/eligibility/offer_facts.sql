@@ -160,6 +160,18 @@ offer_facts as (
         coalesce(creative_approvals.has_us_counsel, false) as o_us_counsel_ok,
         coalesce(creative_approvals.has_suitability, false) as o_suitability_done,
         coalesce(creative_approvals.has_human_review, false) as o_human_review,
+        coalesce(creative_approvals.has_human_review, false) as o_reviewed,
+        md5(
+            concat_ws(
+                '|',
+                creatives.channel,
+                creatives.locale,
+                coalesce(creatives.title, ''),
+                coalesce(creatives.body, ''),
+                array_to_string(coalesce(creatives.disclosures, []), ','),
+                coalesce(creatives.why_template, '')
+            )
+        ) as creative_hash,
         not coalesce(creative_approvals.has_fair_lending, false) as o_prohibited_basis,
         coalesce(creative_approvals.is_glba_exempt, false) as o_glba_exempt,
         case len(coalesce(creative_approvals.uk_routes, []))

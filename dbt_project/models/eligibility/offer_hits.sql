@@ -16,6 +16,12 @@ hits as (
 
     {{ compiled_rules('offer') }}
 
+),
+
+released as (
+
+    {{ released_of_creatives('hits') }}
+
 )
 
-select * from hits
+select * from released

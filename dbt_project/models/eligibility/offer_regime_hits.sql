@@ -55,10 +55,16 @@ hits as (
 
 ),
 
+released as (
+
+    {{ released_of_creatives('hits') }}
+
+),
+
 -- A message that has to wait for a window, and whose offer has none, reaches nobody; whatever it is, it needs a reason.
 hits_and_windows as (
 
-    select * from hits
+    select * from released
 
     union all
 
@@ -70,7 +76,8 @@ hits_and_windows as (
         'BLOCK' as effect,
         'internal' as visibility,
         'ENG_NO_SEND_WINDOW' as code,
-        0 as penalty_bp
+        0 as penalty_bp,
+        null as facts
 
     from deliveries
 

@@ -21,6 +21,12 @@ offer_facts as (
 
 ),
 
+releases as (
+
+    select * from {{ source('vault_review', 'releases') }}
+
+),
+
 eval_pair as (
 
     select
@@ -55,7 +61,8 @@ lapsing as (
         'BLOCK' as effect,
         'safe' as visibility,
         'KYC_EXPIRED' as code,
-        0 as penalty_bp
+        0 as penalty_bp,
+        null as facts
 
     from candidates
 
@@ -63,9 +70,66 @@ lapsing as (
 
 ),
 
+-- A person's hold was lifted for the creatives that the reviewer saw; whatever came since is held as before.
+
+lifted as (
+
+    select person_id, is_promotion, null as offer_class, rule_id, v, visibility, code, facts
+    from {{ ref('user_hits') }}
+    where effect = 'RELEASED'
+
+    union all by name
+
+    select person_id, null as is_promotion, offer_class, rule_id, v, visibility, code, facts
+    from {{ ref('user_product_hits') }}
+    where effect = 'RELEASED'
+
+),
+
+not_seen_by_reviewers as (
+
+    select
+        candidates.person_id,
+        candidates.offer_id,
+        candidates.channel,
+        lifted.rule_id,
+        lifted.v,
+        'HOLD' as effect,
+        lifted.visibility,
+        lifted.code,
+        0 as penalty_bp,
+        lifted.facts
+
+    from candidates
+
+    inner join offer_facts
+        on candidates.creative_id = offer_facts.creative_id
+
+    inner join lifted
+        on candidates.person_id = lifted.person_id
+        and coalesce(lifted.is_promotion, offer_facts.o_is_promotion) = offer_facts.o_is_promotion
+        and coalesce(lifted.offer_class, offer_facts.offer_class) = offer_facts.offer_class
+
+    left join releases
+        on lifted.person_id = releases.person_id
+        and lifted.rule_id = releases.rule_id
+        and lifted.v = releases.v
+        and md5(lifted.facts) = releases.fact_hash
+        and offer_facts.creative_id = releases.creative_id
+        and offer_facts.offer_version = releases.offer_version
+        and offer_facts.creative_hash = releases.creative_hash
+
+    where releases.release_id is null
+
+),
+
 hits as (
 
     select * from lapsing
+
+    union all
+
+    select * from not_seen_by_reviewers
 
     union all
 
@@ -78,7 +142,8 @@ hits as (
         rule_hits.effect,
         rule_hits.visibility,
         rule_hits.code,
-        rule_hits.penalty_bp
+        rule_hits.penalty_bp,
+        rule_hits.facts
 
     from rule_hits
 
@@ -96,7 +161,8 @@ hits as (
         'BLOCK' as effect,
         'internal' as visibility,
         'KILL_SWITCH' as code,
-        0 as penalty_bp
+        0 as penalty_bp,
+        null as facts
 
     from candidates
 

@@ -29,6 +29,12 @@ hits as (
 
     {{ compiled_rules('user') }}
 
+),
+
+released as (
+
+    {{ released_of_people('hits') }}
+
 )
 
-select * from hits
+select * from released

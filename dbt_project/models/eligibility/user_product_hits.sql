@@ -51,6 +51,12 @@ hits as (
 
     {{ compiled_rules('user_x_product') }}
 
+),
+
+released as (
+
+    {{ released_of_people('hits') }}
+
 )
 
-select * from hits
+select * from released

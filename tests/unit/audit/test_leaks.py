@@ -81,8 +81,16 @@ def consent_of_account():
     return leak
 
 
-def product(line):
-    return edit("catalogue.offers", product_line=line)
+def product(line, is_reviewed=True):
+    """Of another line; one of high risk somebody has reviewed, unless the case is about that."""
+
+    def leak(world):
+        world.edit("catalogue.offers", product_line=line)
+        if is_reviewed and line in ("nft", "derivatives"):
+            brand = next(row for row in world.tables["catalogue.approvals"] if row["kind"] == "brand")
+            world.add("catalogue.approvals", **{**brand, "approval_id": "ap-human_review", "kind": "human_review"})
+
+    return leak
 
 
 def disclosures(*left_out):
@@ -854,6 +862,11 @@ LEAKS = {
     "promoted_an_hour_ago": (GB_EMAIL, message(sent_at=NOW - HOUR), {"BRD_FREQ_CAP"}),
     "promoted_three_times_this_week": (GB_EMAIL, contacted(3), {"BRD_FREQ_CAP"}),
     "yesterdays_decision_not_yet_seen_as_message": (GB_EMAIL, past_decision(), {"BRD_FREQ_CAP"}),
+    "high_risk_that_nobody_reviewed": (
+        GB_WEB,
+        both(product("nft", is_reviewed=False), edit("compliance.assessments", "as-gb-spot", product_line="nft")),
+        {"REV_NOT_REVIEWED"},
+    ),
     "high_risk_after_high_risk_four_weeks_before": (GB_WEB, nft(promoted_before()), {"BRD_HIGHRISK_CAP"}),
     "high_risk_after_an_offer_nobody_knows": (
         GB_WEB,
@@ -1190,6 +1203,7 @@ LEAKS = {
         product("lottery"),
         {
             "ENG_UNKNOWN_PRODUCT",
+            "REV_NOT_REVIEWED_UNKNOWN",
             "OFFER_STALE_UNKNOWN",
             "JUR_NO_PERMISSION",
             "KYC_TIER_LOW_UNKNOWN",

@@ -1,0 +1,76 @@
+"""Human review: what a person must look at, what they said, and the holds that this lifts.
+
+`queue` writes vault.review.queue after a run has decided; `decide` puts a verdict on record; `install` gives the next run the releases
+that hold for it, and the eligibility models lift exactly what those name (macros released_of_people and released_of_creatives).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from candor import runs
+from candor import settings as settings_module
+from candor.review import verdicts as said
+from candor.warehouse import connect, utc
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from candor.settings import Settings
+
+RELEASES = """
+create schema if not exists vault.review;
+create or replace table vault.review.releases (
+    release_id varchar, person_id varchar, rule_id varchar, v integer, fact_hash varchar, creative_id varchar, offer_id varchar,
+    offer_version bigint, creative_hash varchar, until timestamp
+);
+"""
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """An empty vault.review.releases."""
+    connection.execute(RELEASES)
+
+
+def install(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
+    """How many releases hold for the run, of how many items; vault.review.releases has them. Before eligibility is built.
+
+    A release holds for a run when it outlasts whatever the run may serve (`offer_validity_hours`), so that no row outlives it.
+    """
+    from candor.policy.store import for_run
+
+    settings = settings or settings_module.load()
+    with connect(settings, restricted=True) as connection:
+        current = runs.current(connection, as_of)
+        policy = for_run(settings, current)
+        hours, _ = policy.limits["offer_validity_hours"]
+        given, _ = said.read(settings)
+        last = as_of + timedelta(hours=hours)
+        standing = [one for one in said.releases(given, policy.reviewing, as_of) if one.until >= last]
+        rows = [
+            (
+                release_id(one), one.person_id, one.rule_id, one.v, one.fact_hash, one.creative.creative_id, one.creative.offer_id,
+                one.creative.offer_version, one.creative.creative_hash, utc(one.until),
+            )
+            for one in standing
+        ]  # fmt: skip
+        connection.execute("begin")
+        prepare(connection)
+        if rows:
+            connection.executemany(f"insert into vault.review.releases values ({', '.join('?' for _ in rows[0])})", rows)
+        connection.execute("commit")
+    return {"releases": len(rows), "items_released": len({one.item_id for one in standing})}
+
+
+def release_id(release: said.Release) -> str:
+    """Named by the item and the creative it lifts the hold of."""
+    return "l" + hashlib.sha256(f"{release.item_id}|{release.creative.creative_id}".encode()).hexdigest()[:14]
+
+
+def queue(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
+    """How many items of each kind wait for a person; vault.review.queue has them. After the run has decided."""
+    from candor.review import queueing
+
+    return queueing.run(as_of, settings or settings_module.load())
