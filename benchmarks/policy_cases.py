@@ -297,10 +297,14 @@ def case(case_id: str, of: random.Random) -> Row:
 
 def cases(seed: int, count: int) -> list[Row]:
     """`count` random cases; the same seed gives the same."""
-    of, drawn = random.Random(seed), random.Random(-seed - 1)
-    # Of its own stream: the draw of the quarter has nothing to do with anything else, here as there.
+    of, drawn, chats = random.Random(seed), random.Random(-seed - 1), random.Random(-2 * seed - 3)
+    # Of their own streams: the draw of the quarter has nothing to do with anything else, here as there.
     return [
-        case(f"s{seed}-{number:07}", of) | {"u_is_withheld": drawn.choices((False, True, None), (90, 8, 2))[0]}
+        case(f"s{seed}-{number:07}", of)
+        | {
+            "u_is_withheld": drawn.choices((False, True, None), (90, 8, 2))[0],
+            "u_refuses_chat": chats.choices((False, True, None), (90, 8, 2))[0],
+        }
         for number in range(count)
     ]
 

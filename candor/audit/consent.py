@@ -258,6 +258,7 @@ def consent_facts(
     facts = facts.join(_ever_opted_out_of_sale(rows), on="person_id", how="left")
     facts = facts.join(_personalisation_off(raw, identifiers), on="person_id", how="left")
     unsub = pl.col("unsubscribed_at").is_not_null() & ~(pl.col("granted_at") > pl.col("unsubscribed_at")).fill_null(False)
+    unsub = unsub | (pl.col("u_consent_email") >= STATUS["denied"])  # a recorded no is one also where none was needed to begin
 
     def known(value: pl.Expr, *, when: bool) -> pl.Expr:
         return value if when else pl.lit(None, pl.Boolean)

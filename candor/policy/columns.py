@@ -25,9 +25,10 @@ DERIVED_FROM = {
     "u_perm_regimes": "u_residence and u_other_countries",
     "m_rank": "o_product",
 }
-# Facts about the daily run rather than about a case. A table without the column is about nobody's test account, nobody drawn and no late silo.
+# Facts about the daily run rather than about a case. A table without the column is about nobody's test account, nobody drawn or
+# refusing chat, and no late silo.
 OPERATIONAL = {
-    "u_is_test": False, "u_is_withheld": False, "o_silos_in_time": True, "o_silos_delivered": True, "o_reviewed": True,
+    "u_is_test": False, "u_is_withheld": False, "u_refuses_chat": False, "o_silos_in_time": True, "o_silos_delivered": True, "o_reviewed": True,
 }  # fmt: skip
 
 SQL_TYPES = {

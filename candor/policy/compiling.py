@@ -110,6 +110,16 @@ def engine_rules(policy: Policy) -> tuple[Rule, ...]:
                 True,
             ),
             (
+                "ENG-CHAT",
+                "No refusal of marketing by chat",
+                "user_x_channel",
+                "ENG_CHAT_REFUSED",
+                "c_channel <> 'chatbot' or not u_refuses_chat",
+                "PRV-001 asks no consent for the chatbot, but whoever refused marketing by chat is shown nothing there.",
+                "BLOCK",
+                "safe",
+            ),
+            (
                 "ENG-TEST",
                 "A real person",
                 "user",

@@ -216,12 +216,16 @@ gathered as (
         {{ unless_stale('u_consent_sms', "coalesce(consents.consent_sms, 'none')") }} as u_consent_sms,
         {{ unless_stale('u_consent_push', "coalesce(consents.consent_push, 'none')") }} as u_consent_push,
         {{ unless_stale('u_consent_chat', "coalesce(consents.consent_chat, 'none')") }} as u_consent_chat,
+        {{ unless_stale('u_consent_chat', "coalesce(consents.consent_chat in ('denied', 'withdrawn'), false)") }} as u_refuses_chat,
         {{ unless_stale('u_consent_thirdparty', "coalesce(consents.consent_thirdparty, 'none')") }} as u_consent_thirdparty,
         {{ unless_stale('u_gpc', 'coalesce(consents.is_opted_out_of_sale, false)') }} as u_gpc,
         {{ unless_stale('u_glba_optout', "coalesce(consents.glba in ('denied', 'withdrawn'), false)") }} as u_glba_optout,
         {{ unless_stale('u_soft_opt_in', "coalesce(consents.soft_opt_in = 'granted', false)") }} as u_soft_opt_in,
         {{ unless_stale('u_tcpa_pewc', "coalesce(consents.telemarketing = 'granted', false)") }} as u_tcpa_pewc,
-        {{ unless_stale('u_unsub_email', 'coalesce(objections.is_unsubscribed, false)') }} as u_unsub_email,
+        {{ unless_stale(
+            'u_unsub_email',
+            "coalesce(objections.is_unsubscribed, false) or coalesce(consents.consent_email in ('denied', 'withdrawn'), false)"
+        ) }} as u_unsub_email,
         {{ unless_stale('u_contacts_24h', 'coalesce(contacts_counted.contacts_24h, 0)') }} as u_contacts_24h,
         {{ unless_stale('u_contacts_7d', 'coalesce(contacts_counted.contacts_7d, 0)') }} as u_contacts_7d,
         {{ unless_stale('u_highrisk_30d', 'coalesce(contacts_counted.high_risk_30d, 0)') }} as u_highrisk_30d,

@@ -815,6 +815,16 @@ LEAKS = {
         feed("crm.consents", extracted_at=NOW - 2 * HOUR),
         {"PRV_NO_CHANNEL_CONSENT_UNKNOWN", "PRV_OBJECTED_UNKNOWN"},
     ),
+    "us_said_no_to_marketing_by_email": (
+        NY_EMAIL,
+        consent("marketing", "denied", channel="email", contact_id="co-ny"),
+        {"PRV_NO_CHANNEL_CONSENT"},
+    ),
+    "said_no_to_marketing_by_chat": (
+        GB_WEB,
+        both(shown_as("chatbot"), consent("marketing", "withdrawn", channel="chat")),
+        {"ENG_CHAT_REFUSED"},
+    ),
     "uk_unsubscribed": (GB_EMAIL, message(unsubscribed_at=NOW - DAY, sent_at=NOW - 20 * DAY), {"PRV_NO_CHANNEL_CONSENT"}),
     "us_unsubscribed": (
         NY_EMAIL,

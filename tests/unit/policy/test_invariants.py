@@ -143,7 +143,7 @@ WORSE: dict[str, Any] = {
     "u_fincrime_hold": True, "u_adverse_media": "confirmed", "u_dnc": True, "u_gpc": True, "u_glba_optout": True, "u_kyc_conflict": True,
     "u_consent_email": "withdrawn", "u_consent_sms": "withdrawn", "u_consent_push": "withdrawn", "u_consent_chat": "withdrawn",
     "u_consent_thirdparty": "withdrawn", "u_soft_opt_in": False, "u_tcpa_pewc": False, "u_is_test": True, "u_is_withheld": True,
-    "u_country_conflict": True,
+    "u_refuses_chat": True,    "u_country_conflict": True,
 }  # fmt: skip
 
 
