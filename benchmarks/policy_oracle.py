@@ -177,7 +177,7 @@ def judged(f: Row) -> Iterator[tuple[str, str, str, list[Truth], dict[str, Any],
     if f["o_is_promotion"] is not False:
         looked_at = disj(below(rank, 4), f["o_reviewed"])
         yield "ENG-REVIEW", "HOLD", internal, [f["o_is_promotion"]], {"REV_NOT_REVIEWED": looked_at}, []
-    yield "ENG-CHAT", "BLOCK", safe, [], {"ENG_CHAT_REFUSED": f["c_channel"] != "chatbot" or no(f["u_refuses_chat"])}, []
+    yield "ENG-CHAT", "BLOCK", safe, [], {"ENG_CHAT_REFUSED": disj(no(one_of(channel, "chatbot")), no(f["u_refuses_chat"]))}, []
     yield "ENG-TEST", "BLOCK", internal, [], {"ENG_TEST_PERSON": no(f["u_is_test"])}, []
     if f["o_is_promotion"] is not False:
         yield "ENG-WITHHOLD", "BLOCK", restricted, [f["o_is_promotion"]], {"ENG_STANDING_WITHHOLD": no(f["u_is_withheld"])}, []

@@ -733,7 +733,7 @@ LEAKS = {
             consent("marketing", "granted", channel="chat", recorded_at=NOW - 9 * DAY),
             consent("marketing", "withdrawn", channel="chat"),
         ),
-        {"AU_HAWKING"},
+        {"AU_HAWKING", "ENG_CHAT_REFUSED"},
     ),
     "us_text_at_seven_in_the_morning": (
         NY_SMS,
