@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 POLICY = load(PROJECT_ROOT / "policy", "crypto")
 COMPLETE = compiling.complete(POLICY)
 RULES = [*compiling.engine_rules(COMPLETE), *COMPLETE.rules]
-RANDOM = 18_000
+RANDOM = 24_000
 # What no case can tell from the rule: (code, beginnings of the change), and why it is so.
 NEVER_UNKNOWN = ("unknown passes", "unknown and known alike")
 EQUIVALENT = {
