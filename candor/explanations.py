@@ -89,10 +89,12 @@ def _check_registered(words: Explanations) -> None:
 
 def explain(connection: duckdb.DuckDBPyConnection, model: Model, words: Explanations) -> int:
     """Rows that go out, after decisions.explanations was filled for those with a driver to name."""
-    prepare(connection)
     reader = connection.cursor()
     rows = 0
-    connection.execute("begin")
+    # Outside of a transaction: one would keep every batch in memory until it ends, for the name that the batch was registered under.
+    connection.execute(
+        "create or replace temporary table arriving_explanations (decision_id varchar, reason_text varchar, drivers varchar[], effects double[])"
+    )
     try:
         for batch in reader.execute(CHOSEN.format(candidates=scoring.candidates_sql(connection, model))).to_arrow_reader(
             BATCH_ROWS
@@ -100,19 +102,20 @@ def explain(connection: duckdb.DuckDBPyConnection, model: Model, words: Explanat
             if batch.num_rows == 0:
                 continue
             connection.register("told", explained(batch, model, words))
-            connection.execute("insert into decisions.explanations select * from told order by decision_id")
+            connection.execute("insert into arriving_explanations select * from told")
             connection.unregister("told")
             rows += batch.num_rows
-        connection.execute("create or replace temp table sorted as select * from decisions.explanations order by decision_id")
-        connection.execute("delete from decisions.explanations")
-        connection.execute("insert into decisions.explanations select * from sorted")
-        connection.execute("drop table sorted")
+    finally:
+        reader.close()
+    connection.execute("begin")
+    try:
+        prepare(connection)
+        connection.execute("insert into decisions.explanations select * from arriving_explanations order by decision_id")
+        connection.execute("drop table arriving_explanations")
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")
         raise
-    finally:
-        reader.close()
     return rows
 
 

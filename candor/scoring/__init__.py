@@ -103,7 +103,7 @@ def run(as_of: datetime, settings: Settings | None = None, *, batch_rows: int = 
 
 
 def score_candidates(connection: duckdb.DuckDBPyConnection, model: Model, *, batch_rows: int) -> tuple[int, int]:
-    """Write decisions.scores in one transaction; gives the number of rows and of batches."""
+    """Write decisions.scores, whole or not at all; gives the number of rows and of batches."""
     query = candidates_sql(connection, model)
     columns = (
         "person_id varchar not null, offer_id varchar not null, offer_version bigint not null, channel varchar not null, "
@@ -111,9 +111,9 @@ def score_candidates(connection: duckdb.DuckDBPyConnection, model: Model, *, bat
     )
     reader = connection.cursor()
     rows = batches = 0
-    connection.execute("begin")
+    # Outside of a transaction: one would keep every batch in memory until it ends, for the name that the batch was registered under.
+    connection.execute(f"create or replace temporary table arriving_scores ({columns})")
     try:
-        connection.execute(f"create or replace temporary table arriving_scores ({columns})")
         for batch in reader.execute(query).to_arrow_reader(batch_rows):
             if batch.num_rows == 0:
                 continue
@@ -122,6 +122,10 @@ def score_candidates(connection: duckdb.DuckDBPyConnection, model: Model, *, bat
             connection.unregister("scored_batch")
             rows += batch.num_rows
             batches += 1
+    finally:
+        reader.close()
+    connection.execute("begin")
+    try:
         expected = connection.execute("select count(*) from eligibility.candidates").fetchone()
         if expected is None or rows != expected[0]:
             raise CandorError(
@@ -137,8 +141,6 @@ def score_candidates(connection: duckdb.DuckDBPyConnection, model: Model, *, bat
     except BaseException:
         connection.execute("rollback")
         raise
-    finally:
-        reader.close()
     return rows, batches
 
 
