@@ -62,6 +62,14 @@ select person_id, offer_id, 'offer_dismissed' as event_name,
     timestamp '2026-11-23 15:00:00' - to_hours((hash(person_id, offer_id, 'when') % 1200)::integer) as occurred_at
 from core.people cross join staging.stg_catalogue__offers
 where hash(person_id, offer_id, 'refused') % 12 = 0;
+-- The same refusals as they were received, of accounts.
+create table staging.stg_events__events as
+select
+    'ev-' || row_number() over () as event_id, 'ac-' || person_id as account_id, null::varchar as device_id, null::varchar as anonymous_id,
+    offer_id, event_name, occurred_at
+from core.events;
+create table identity.person_identifiers as
+select distinct person_id, 'account_id' as identifier_kind, 'ac-' || person_id as identifier from core.events;
 create table core.messages as
 select person_id, true as is_promotion, timestamp '2026-11-20' as sent_at from core.people where hash(person_id, 'mailed') % 4 = 0;
 create table features.person_line_features as
