@@ -144,8 +144,8 @@ class Rebuilt:
             if name in self._differing:
                 self._touch()
             return f"memory.{schema}.{name}"
-        if schema == "vault_state":  # as dbt's sources call the vault's own memory
-            return f"vault.state.{name}"
+        if schema in ("vault_state", "vault_review"):  # as dbt's sources call the vault's own memory
+            return f"vault.{schema.removeprefix('vault_')}.{name}"
         try:
             return self.of_the_run(name, schema)
         except UsageError:

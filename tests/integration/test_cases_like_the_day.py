@@ -72,6 +72,7 @@ select
     coalesce(approp.u_approp, 'not_taken') as u_approp,
     person_facts.* exclude (person_id, market, language, place_id, d_age, u_regimes, u_perm_regimes),
     offer_facts.* exclude (
+        creative_hash,
         creative_id, offer_id, offer_version, product_line, channel, c_channel, has_window, locale, ends_at, ends_local, o_starts_at,
         offer_class, m_product, m_rank, m_min_kyc, m_approp, m_vol_max, m_profiles, m_stages,
         d_sensitive_feature
