@@ -163,6 +163,8 @@ VAULT = (
     *_tables("vault", "hygiene", "operations", "keep", "int_claims_apart", _COUNTS),
     *_tables("vault", "identity", "identity", "delete", "int_record_claims(record_id)", _REMADE),
     *_tables("vault", "identity", "identity", "delete", "wallet_clusters(node_id); wallet_links(node_id, other_id)", _REMADE),
+    *_tables("vault", "review", "features_and_scores", "delete", "queue(person_id); releases(person_id)", _REMADE),
+    *_tables("vault", "state", "decision_log", "keep", "review_items", "when something was first queued, by a hash of what it is"),
     *_tables("vault", "eligibility", "features_and_scores", "delete",
         "int_account_assessments(person_id, account_id); int_accounts_checked(person_id, account_id); int_candidates_dated(person_id); "
         "int_candidates_surviving(person_id); int_person_assessments(person_id); int_person_consents(person_id); "
@@ -239,6 +241,8 @@ FOLDERS = (
     Line("state", "quarantine/*", "source_rows", "delete", ("_row_hash",), "refused rows that name the person"),
     Line("state", "restricted/quarantine/*", "source_rows", "delete", ("_row_hash",), "refused rows that name the person"),
     Line("state", "restricted/held/*", "legal_hold", "keep", (), "records that the law requires, until their period ends"),
+    Line("state", "restricted/review_verdicts.jsonl", "decision_log", "keep", (), _LOG),
+    Line("state", "kill_switches.jsonl", "policy", "keep", (), "what was taken off, and by whom: nothing of a customer"),
     Line("state", "restricted/erasures/*", "erasure_proof", "keep", (), "what was kept and until when, for compliance; no identifiers"),
     Line("state", "erasures/*", "erasure_proof", "keep", (), "proofs, and which person_ids were erased; no identifiers"),
     Line("state", "published/chain/*", "decision_log", "keep", (), "hashes of files"),

@@ -27,8 +27,8 @@ from candor.settings import Settings, as_variables
 from candor.warehouse import connect
 from tests.integration.conftest import DAY, Shop, settings_at
 
-NOW = DAY + timedelta(minutes=30)
-NEXT = DAY + timedelta(minutes=40)
+NOW = DAY + timedelta(minutes=5)
+NEXT = DAY + timedelta(minutes=10)
 
 
 @dataclass(frozen=True)

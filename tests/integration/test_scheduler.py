@@ -85,6 +85,7 @@ def test_a_triggered_day_runs_to_its_report_and_nothing_listens_outside_loopback
         "daily_offers",
         "train_offer_model",
         "apply_revocations",
+        "review_decisions",
     }
     # Triggered before it is unpaused: the scheduled run that unpausing brings then waits behind this one.
     run = api("POST", "/api/v2/dags/daily_offers/dagRuns", {"logical_date": None, "conf": {"as_of": BEFORE}})

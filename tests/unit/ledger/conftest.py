@@ -52,26 +52,26 @@ create table vault.eligibility.offer_place_facts as select creative_id, 'z1' as 
 create table vault.eligibility.fact_observations as
     select fact, timestamp '2026-11-23 14:31:02' as observed_at, true as is_fresh, max_age_hours from policy.facts where max_age_hours is not null;
 
-create table vault.eligibility.user_hits as select *, 0 as penalty_bp from (values
+create table vault.eligibility.user_hits as select *, 0 as penalty_bp, '' as facts from (values
     ('media', null::boolean, 'FC-007', 1, 'HOLD', 'restricted', 'FC_ADVERSE_MEDIA'),
     ('embargo', null, 'FC-004', 1, 'BLOCK', 'restricted', 'FC_EMBARGO'),
     ('embargo', null, 'FC-001', 1, 'BLOCK', 'restricted', 'FC_SANCTIONED_UNKNOWN'),
     ('objector', true, 'PRV-002', 1, 'BLOCK', 'safe', 'PRV_OBJECTED'),
     ('unsure', true, 'AGE-001', 1, 'BLOCK', 'safe', 'AGE_UNDER_18_UNKNOWN')
 ) as hits (person_id, is_promotion, rule_id, v, effect, visibility, code);
-create table vault.eligibility.user_product_hits as select *, 0 as penalty_bp from (values
+create table vault.eligibility.user_product_hits as select *, 0 as penalty_bp, '' as facts from (values
     ('vulnerable', 'staking:true', 'VUL-001', 1, 'BLOCK', 'restricted', 'VUL_FLAG'),
     ('clear', 'staking:true', 'SUI-001', 1, 'BLOCK', 'safe', 'SUI_STAGE'),
     ('alone', 'staking:true', 'SUI-001', 1, 'BLOCK', 'safe', 'SUI_STAGE')
 ) as hits (person_id, offer_class, rule_id, v, effect, visibility, code);
-create table vault.eligibility.user_channel_hits as select *, 0 as penalty_bp from (values
+create table vault.eligibility.user_channel_hits as select *, 0 as penalty_bp, '' as facts from (values
     ('clear', 'email', null::boolean, 'BRD-001', 1, 'BLOCK', 'safe', 'BRD_FREQ_CAP')
 ) as hits (person_id, rule_channel, is_promotion, rule_id, v, effect, visibility, code);
-create table vault.eligibility.offer_hits as select *, 0 as penalty_bp from (values
+create table vault.eligibility.offer_hits as select *, 0 as penalty_bp, '' as facts from (values
     ('cr-edu-web', 'BRD-003', 1, 'BLOCK', 'internal', 'BRD_MANIPULATIVE')
 ) as hits (creative_id, rule_id, v, effect, visibility, code);
 create table vault.eligibility.offer_regime_hits as
-    select creative_id, 'z1' as place_id, rule_id, v, effect, visibility, code, penalty_bp from vault.eligibility.offer_hits where false;
+    select creative_id, 'z1' as place_id, rule_id, v, effect, visibility, code, penalty_bp, facts from vault.eligibility.offer_hits where false;
 create table vault.eligibility.pair_hits as
     select '' as person_id, '' as offer_id, '' as channel, * exclude (creative_id) from vault.eligibility.offer_hits where false;
 

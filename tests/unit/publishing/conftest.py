@@ -93,7 +93,8 @@ create or replace table vault.eligibility.fact_observations (
     fact varchar, max_age_hours integer, observed_at timestamp, is_fresh boolean
 );
 create or replace table vault.eligibility.user_hits (
-    person_id varchar, is_promotion boolean, rule_id varchar, v integer, effect varchar, visibility varchar, code varchar, penalty_bp integer
+    person_id varchar, is_promotion boolean, rule_id varchar, v integer, effect varchar, visibility varchar, code varchar, penalty_bp integer,
+    facts varchar
 );
 create or replace table vault.eligibility.user_product_hits as select * exclude (is_promotion), '' as offer_class from vault.eligibility.user_hits;
 create or replace table vault.eligibility.user_channel_hits as select *, '' as rule_channel from vault.eligibility.user_hits;
@@ -104,7 +105,7 @@ create or replace table vault.eligibility.pair_hits as
     select * exclude (is_promotion), '' as offer_id, '' as channel from vault.eligibility.user_hits;
 insert into policy.facts values ('u_embargo', 'restricted', 24, ['compliance.restrictions']);
 insert into vault.eligibility.person_facts values ('ann', 'GB', 'en-GB', 'here', false, 40), ('bob', 'GB', 'en-GB', 'here', true, 41);
-insert into vault.eligibility.user_hits values ('bob', null, 'FC-004', 1, 'BLOCK', 'restricted', 'FC_EMBARGO', 0);
+insert into vault.eligibility.user_hits values ('bob', null, 'FC-004', 1, 'BLOCK', 'restricted', 'FC_EMBARGO', 0, '');
 insert into eligibility.offer_classes values ('spot:true', true), ('education:false', false);
 insert into vault.eligibility.person_hits values ('bob', 'FC_HOLD'), ('ann', 'AGE_UNDER_18');
 insert into staging.stg_exchange__accounts values ('acc_ann', ' A.nn@Gmail.com', 'ann@gmail.com');
