@@ -298,7 +298,9 @@ def test_restricted_reasons_are_one_neutral_row_per_person_and_kind_of_offer_in_
     assert len(rows("restricted", "user_hits", "code")) == 4
     for name in chain.CHAINED_OPEN:
         if name.endswith("_hits"):
-            assert described(faces["published"] / f"{name}.parquet") == described(faces["restricted"] / f"{name}.parquet")
+            true = described(faces["restricted"] / f"{name}.parquet")
+            # What a hit rests on is nobody's business in the ordinary face.
+            assert described(faces["published"] / f"{name}.parquet") == [one for one in true if one[0] != "facts"]
 
 
 def described(file: Path) -> list[tuple]:

@@ -466,5 +466,5 @@ def test_both_stores_hold_the_same_to_the_byte_after_the_same_days(tmp_path, pos
         publishing.run(tuesday, shop.settings)
         hashes.append(fingerprint.serving_store(url))
         assert shop.read("select count(*) from suppressions where until is not null") == [(1,)]
-    assert len(hashes[0]) == 8
+    assert len(hashes[0]) == 9
     assert hashes[0] == hashes[1]
