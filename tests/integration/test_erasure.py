@@ -167,13 +167,13 @@ def test_the_decisions_stand_under_nobodys_name_and_the_chain_holds(erased: Eras
         monkeypatch.setenv(name, value)
     told = CliRunner().invoke(app, ["explain", erased.person_id])
     assert isinstance(told.exception, UsageError)
-    assert "was erased as of 2026-11-23T15:30:00Z" in str(told.exception)
+    assert "was erased as of 2026-11-23T15:05:00Z" in str(told.exception)
 
 
 def test_what_learnt_from_the_person_is_to_be_trained_again(erased: Erased) -> None:
     client = registry.client(erased.settings)
     (version,) = client.search_model_versions(f"name = '{registry.NAME}'")
-    assert version.tags["retrain_due"] == "2026-11-23T15:30:00Z"
+    assert version.tags["retrain_due"] == "2026-11-23T15:05:00Z"
     assert [model["model_version"] for model in erased.outcome.report["retrain_due"]] == [version.tags["model_version"]]
 
 
