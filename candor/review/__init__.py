@@ -39,6 +39,8 @@ def install(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]
 
     A release holds for a run when it outlasts whatever the run may serve (`offer_validity_hours`), so that no row outlives it.
     """
+    import pyarrow as pa
+
     from candor.policy.store import for_run
 
     settings = settings or settings_module.load()
@@ -56,11 +58,14 @@ def install(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]
             )
             for one in standing
         ]  # fmt: skip
-        connection.execute("begin")
         prepare(connection)
         if rows:
-            connection.executemany(f"insert into vault.review.releases values ({', '.join('?' for _ in rows[0])})", rows)
-        connection.execute("commit")
+            names = connection.execute("select * from vault.review.releases").to_arrow_table().schema
+            connection.register(
+                "standing_releases", pa.Table.from_arrays([pa.array(column) for column in zip(*rows, strict=True)], names.names)
+            )
+            connection.execute("insert into vault.review.releases select * from standing_releases")
+            connection.unregister("standing_releases")
     return {"releases": len(rows), "items_released": len({one.item_id for one in standing})}
 
 

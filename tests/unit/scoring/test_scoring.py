@@ -126,6 +126,25 @@ def test_every_candidate_is_scored_once_and_batches_do_not_matter(opened, model)
     assert [row[:4] for row in whole] == sorted(row[:4] for row in whole)
 
 
+def test_a_batch_that_was_written_is_let_go(opened, model, monkeypatch):
+    import weakref
+
+    written, most = [], 0
+    score_batch = scoring.score_batch
+
+    def watched(batch, model):
+        nonlocal most
+        most = max(most, sum(one() is not None for one in written))
+        scores = score_batch(batch, model)
+        written.append(weakref.ref(scores))
+        return scores
+
+    monkeypatch.setattr(scoring, "score_batch", watched)
+    _, batches = scoring.score_candidates(opened, model, batch_rows=100)
+    assert batches > 5
+    assert most <= 2
+
+
 def test_scores_equal_a_direct_prediction_rounded(opened, model):
     scoring.score_candidates(opened, model, batch_rows=2048)
     query = scoring.candidates_sql(opened, model)
