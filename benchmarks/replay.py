@@ -397,6 +397,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--folder", type=Path, default=PROJECT_ROOT / "var" / "replay", help="of the replay: state, truth, what was read"
     )
+    parser.add_argument(
+        "--comes-by",
+        type=float,
+        default=0.25,
+        metavar="SHARE",
+        help="of the people who come by on a day, drawn anew each day (default 0.25)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the replay in the folder")
     parser.add_argument(
         "--judge-again", action="store_true", help="let the judge, which may have been changed, judge anew what was read"

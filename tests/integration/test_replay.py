@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from benchmarks import replay as replay_command
 from benchmarks import replay_leaks
 from benchmarks.landed import deliver
 from benchmarks.replay import Replay
@@ -233,6 +234,17 @@ def test_who_does_not_come_by_sees_no_offer_of_the_site_but_gets_the_messages(re
 
     assert people(some, True) == people(everybody, True) > 10
     assert 0.1 < people(some, False) / people(everybody, False) < 0.4
+
+
+def test_the_command_tells_a_lived_replay_again_day_by_day(replay, monkeypatch, capsys):
+    monkeypatch.setattr(replay_command, "Replay", WithoutPipeline)
+    asked = ["--people", str(PEOPLE), "--days", str(DAYS), "--seed", str(SEED), "--comes-by", "1"]
+    assert replay_command.main([*asked, "--folder", str(replay.folder), "--resume"]) == 0
+    said = capsys.readouterr().out
+    assert replay.digest() in said
+    assert [said_of.split()[:2] for said_of in said.splitlines()[1 : DAYS + 1]] == [
+        [str(row["day"]), row["date"]] for row in replay.rows
+    ]
 
 
 def test_a_folder_of_another_replay_is_refused(replay):
