@@ -105,21 +105,51 @@ of_people as (
 
 ),
 
-of_people_and_products as (
+-- A person has one combination of facts per rule, and a code is of one rule, so people of combinations may be added up.
+pattern_people as (
 
     select
+        pattern_id,
+        count(*) as people
+
+    from {{ ref('int_person_product_patterns') }}
+
+    group by pattern_id
+
+),
+
+of_patterns as (
+
+    select
+        hits.pattern_id,
         hits.code,
         hits.visibility,
-        'user_x_product' as grain,
-        count(distinct hits.person_id) as people,
-        sum(offer_classes.offer_channels)::bigint as pairs
+        sum(offer_classes.offer_channels) as pairs
 
-    from {{ ref('user_product_hits') }} as hits
+    from {{ ref('int_product_pattern_hits') }} as hits
 
     inner join offer_classes
         on hits.offer_class = offer_classes.offer_class
 
-    group by all
+    group by hits.pattern_id, hits.code, hits.visibility
+
+),
+
+of_people_and_products as (
+
+    select
+        of_patterns.code,
+        of_patterns.visibility,
+        'user_x_product' as grain,
+        sum(pattern_people.people)::bigint as people,
+        sum(pattern_people.people * of_patterns.pairs)::bigint as pairs
+
+    from of_patterns
+
+    inner join pattern_people
+        on of_patterns.pattern_id = pattern_people.pattern_id
+
+    group by of_patterns.code, of_patterns.visibility
 
 ),
 
