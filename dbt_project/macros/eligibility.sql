@@ -154,9 +154,10 @@
     )
 {%- endmacro %}
 
-{#- `seen` unless the fact is stale, then null: older than its max age, or never known whole. -#}
+{#- `seen` unless the fact is stale, then null: older than its max age, or never known whole. Over the one row of the CTE fresh_facts, which
+    has a column per fact: a lookup by name in every row of people costs more than all else together. -#}
 {% macro unless_stale(fact, expression) -%}
-    case when fresh_facts.fresh['{{ fact }}'] then {{ expression }} end
+    case when fresh_facts.{{ fact }} then {{ expression }} end
 {%- endmacro %}
 
 {#- One row per valid phone number of a person's accounts and contacts: person_id, evidence_rank, country. Over the CTEs account_phones,
