@@ -274,7 +274,7 @@ def obligations_sql(policy: Policy, key: str) -> str:
 
 def grain_sql(policy: Policy, grain: str) -> str:
     """The hits of `grain`: every check of every rule of that grain, none short-circuited, in one UNION ALL."""
-    made = [text for rule in _rules_of(policy, grain) for text in selects(rule)]
+    made = [text for rule in rules_of(policy, grain) for text in selects(rule)]
     return _union(KEYS[grain], made)
 
 
@@ -287,7 +287,7 @@ def daily_sql(policy: Policy, grain: str) -> str:
     if grain not in PATTERNED:
         return grain_sql(policy, grain)
     made = []
-    for number, rule in enumerate(_rules_of(policy, grain), start=1):
+    for number, rule in enumerate(rules_of(policy, grain), start=1):
         made += selects(rule, relation=f"(from eval_{grain} where rule_no = {number})", keyed_by=PATTERN_KEYS)
     return _union(PATTERN_KEYS, made)
 
@@ -299,7 +299,7 @@ def rule_facts(policy: Policy, grain: str) -> list[dict[str, Any]]:
     is_liftable: whether a reviewer can lift its hold}].
     """
     made = []
-    for number, rule in enumerate(_rules_of(policy, grain), start=1):
+    for number, rule in enumerate(rules_of(policy, grain), start=1):
         read = read_by(rule)
         made.append(
             {
@@ -325,7 +325,8 @@ def read_by(rule: Rule) -> set[str]:
     return set(FACT_NAME.findall(bare))
 
 
-def _rules_of(policy: Policy, grain: str) -> list[Rule]:
+def rules_of(policy: Policy, grain: str) -> list[Rule]:
+    """The rules that are decided at `grain`, those of the engine included, in the order of ids and versions."""
     if grain not in ALL_GRAINS:
         raise PolicyError(f"no grain is called {grain!r}", hint=f"grains: {', '.join(ALL_GRAINS)}")
     rules = sorted((*engine_rules(policy), *policy.rules), key=lambda rule: (rule.rule_id, rule.version))

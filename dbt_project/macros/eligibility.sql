@@ -38,6 +38,16 @@
     from {{ ref('offer_classes') }}
 {%- endmacro %}
 
+{#- The place of each product line on offer in bits of lines, and how many there are. -#}
+{% macro numbered_lines() -%}
+    select
+        product_line,
+        (row_number() over (order by product_line) - 1)::integer as place,
+        count(*) over () as size
+
+    from (select distinct product_line from {{ ref('offer_classes') }}) as product_lines
+{%- endmacro %}
+
 {#- The place of each channel and kind of message in bits of channels, and how many there are. -#}
 {% macro numbered_channels() -%}
     select

@@ -71,19 +71,46 @@ channel_pairs as (
 
 ),
 
+languages as (
+
+    select
+        coalesce(language, '') as language,
+        place_id,
+        count(*) as people
+
+    from person_facts
+
+    group by coalesce(language, ''), place_id
+
+),
+
 readers as (
 
     select
         creative_choices.creative_id,
-        person_facts.place_id,
-        count(*)::bigint as people
+        languages.place_id,
+        sum(languages.people)::bigint as people
 
-    from person_facts
+    from languages
 
     inner join creative_choices
-        on coalesce(person_facts.language, '') = creative_choices.language
+        on languages.language = creative_choices.language
 
-    group by creative_choices.creative_id, person_facts.place_id
+    group by creative_choices.creative_id, languages.place_id
+
+),
+
+without_creative as (
+
+    select
+        language,
+        count(*) as pairs
+
+    from creative_choices
+
+    where creative_id is null
+
+    group by language
 
 ),
 
@@ -240,14 +267,13 @@ of_pairs as (
         'ENG_NO_CREATIVE' as code,
         'internal' as visibility,
         'pair' as grain,
-        count(distinct person_facts.person_id) as people,
-        count(*) as pairs
+        sum(languages.people)::bigint as people,
+        sum(languages.people * without_creative.pairs)::bigint as pairs
 
-    from person_facts
+    from languages
 
-    inner join creative_choices
-        on coalesce(person_facts.language, '') = creative_choices.language
-        and creative_choices.creative_id is null
+    inner join without_creative
+        on languages.language = without_creative.language
 
     having count(*) > 0
 

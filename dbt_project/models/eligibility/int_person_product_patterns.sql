@@ -64,7 +64,8 @@ person_patterns as (
         and person_facts.{{ fact }} is not distinct from patterns_hit.{{ fact }}
         {% endfor -%}
         {% if rule.reads_tests -%}
-        and person_tests.u_tests is not distinct from patterns_hit.u_tests
+        and person_tests.lines_tested is not distinct from patterns_hit.lines_tested
+        and person_tests.lines_passed is not distinct from patterns_hit.lines_passed
         {% endif -%}
         {% if rule.is_liftable -%}
         and person_lifts.lifted is not distinct from patterns_hit.lifted

@@ -8,10 +8,19 @@ person_product_facts as (
 
 ),
 
-product_lines as (
+numbered_lines as (
 
-    select distinct product_line
-    from {{ ref('offer_classes') }}
+    {{ numbered_lines() }}
+
+),
+
+line_bits as (
+
+    select
+        product_line,
+        {{ one_bit('place', 'size') }} as bits
+
+    from numbered_lines
 
 ),
 
@@ -19,13 +28,13 @@ person_tests as (
 
     select
         person_product_facts.person_id,
-        list({'product_line': person_product_facts.product_line, 'u_approp': person_product_facts.u_approp} order by person_product_facts.product_line)
-            as u_tests
+        bit_or(line_bits.bits) as lines_tested,
+        bit_or(line_bits.bits) filter (where person_product_facts.u_approp = 'passed') as lines_passed
 
     from person_product_facts
 
-    inner join product_lines
-        on person_product_facts.product_line = product_lines.product_line
+    inner join line_bits
+        on person_product_facts.product_line = line_bits.product_line
 
     group by person_product_facts.person_id
 

@@ -14,6 +14,12 @@ offer_classes as (
 
 ),
 
+numbered_lines as (
+
+    {{ numbered_lines() }}
+
+),
+
 market_state as (
 
     select * from {{ ref('market_state') }}
@@ -23,18 +29,22 @@ market_state as (
 eval_user_x_product as not materialized (
 
     select
-        patterns.* exclude (u_tests, lifted),
+        patterns.* exclude (lines_tested, lines_passed, lifted),
         offer_classes.* exclude (product_line, offer_channels),
-        coalesce(
-            list_filter(patterns.u_tests, lambda test: test.product_line = offer_classes.product_line)[1].u_approp,
-            'not_taken'
-        ) as u_approp,
+        case
+            when get_bit(patterns.lines_passed, numbered_lines.place) = 1 then 'passed'
+            when get_bit(patterns.lines_tested, numbered_lines.place) = 1 then 'failed'
+            else 'not_taken'
+        end as u_approp,
         market_state.c_vol_rank,
         {{ as_of() }} as c_as_of
 
     from patterns
 
     cross join offer_classes
+
+    inner join numbered_lines
+        on offer_classes.product_line = numbered_lines.product_line
 
     cross join market_state
 

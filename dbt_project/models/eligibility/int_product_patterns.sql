@@ -33,7 +33,8 @@ every_fact as (
         {% for fact in facts -%}
         person_facts.{{ fact }},
         {% endfor -%}
-        person_tests.u_tests,
+        person_tests.lines_tested,
+        person_tests.lines_passed,
         person_lifts.lifted
 
     from person_facts
@@ -47,7 +48,7 @@ every_fact as (
 ),
 
 {% for rule in rules -%}
-{%- set read = rule.facts + (['u_tests'] if rule.reads_tests else []) + (['lifted'] if rule.is_liftable else []) -%}
+{%- set read = rule.facts + (['lines_tested', 'lines_passed'] if rule.reads_tests else []) + (['lifted'] if rule.is_liftable else []) -%}
 facts_of_rule_{{ rule.rule_no }} as (
 
     select distinct
