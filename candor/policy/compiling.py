@@ -306,7 +306,9 @@ def rule_facts(policy: Policy, grain: str) -> list[dict[str, Any]]:
                 "rule_no": number,
                 "rule_id": rule.rule_id,
                 "v": rule.version,
-                "facts": sorted(fact for fact in read if fact[:2] != "o_" and fact != "c_as_of" and known_at("user", fact, frozenset(read))),
+                "facts": sorted(
+                    fact for fact in read if fact[:2] != "o_" and fact != "c_as_of" and known_at("user", fact, frozenset(read))
+                ),
                 "reads_tests": not read.isdisjoint(PRODUCT_FACTS),
                 "is_liftable": rule.effect == "HOLD" and rule.is_releasable,
             }
