@@ -172,8 +172,8 @@ VAULT = (
         "int_person_audiences(person_id); int_person_feedback(person_id); int_person_kyc(person_id); int_person_lifts(person_id); "
         "int_person_objections(person_id); int_person_product_patterns(person_id); int_person_regimes(person_id); "
         "int_person_restrictions(person_id); int_person_screenings(person_id); int_person_tests(person_id); pair_hits(person_id); "
-        "person_channel_facts(person_id); person_emails(person_id); person_facts(person_id); person_product_facts(person_id); person_wallets(person_id); "
-        "user_channel_hits(person_id); user_hits(person_id); user_product_hits(person_id)", _REMADE),
+        "person_channel_facts(person_id); person_emails(person_id); person_facts(person_id); person_product_facts(person_id); "
+        "person_wallets(person_id); user_channel_hits(person_id); user_hits(person_id); user_product_hits(person_id)", _REMADE),
     *_tables("vault", "eligibility", "operations", "keep",
         "fact_observations; int_audience_offers; int_exclusions_counted; int_product_pattern_hits; offer_deliveries; offer_hits; "
         "offer_place_facts; offer_regime_hits; places; send_windows; zone_windows", _COUNTS),
