@@ -39,14 +39,15 @@ def _values(fact: str) -> list[Any]:
     if known is not None and known.domain is not None:
         return [None, *known.domain]
     kind = known.type if known is not None else "int"
-    return {
+    made: dict[str, list[Any]] = {
         "bool": [None, False, True],
         "int": [None, 0, 1, 2, 3, 5, 40],
         "number": [None, 0.0, 30.0, 100.0],
         "instant": INSTANTS,
         "string": [None, *STRINGS.get(fact, ["other"])],
         "strings": [None, []],
-    }[kind]
+    }
+    return made[kind]
 
 
 def _type(fact: str) -> str:
@@ -132,7 +133,7 @@ class World:
             "o_incentive": "varchar", "m_approp": "boolean", "m_profiles": "varchar[]", "m_stages": "varchar[]",
             **dict.fromkeys(CLASS_FACTS - {"o_incentive"}, "boolean"),
         }  # fmt: skip
-        values = {
+        values: dict[str, list[Any]] = {
             "m_profiles": [["conservative", "moderate", "aggressive"], ["aggressive"], None],
             "m_stages": [STRINGS["u_stage"], ["engaged"], []],
             "boolean": [False, True],
@@ -282,7 +283,7 @@ def _with_offers(world: World, *, demoting: bool) -> None:
         hits(0.1, [row[:2] for row in deliveries]),
     )
     # What speaks against classes of offers: few combinations of facts, so that somebody is left.
-    patterns = [[n, of.choice(len(classes), 2, replace=False)] for n in range(20)]
+    patterns: list[Any] = [[n, of.choice(len(classes), 2, replace=False)] for n in range(20)]
     world.fill(
         "int_product_pattern_hits",
         {"pattern_id": "bigint", "offer_class": "varchar"} | told,
