@@ -223,7 +223,9 @@ def _with_offers(world: World, *, demoting: bool) -> None:
     classes = world.rows("select offer_class, product_line, coalesce(o_is_promotion, false) from offer_classes order by all")
     world.connection.execute("update offer_classes set o_is_promotion = coalesce(o_is_promotion, false)")
     world.fill("policy.channels", {"channel": "varchar", "rule_channel": "varchar"}, [list(pair) for pair in channels.items()])
-    offers, choices, deliveries = [], [], []
+    offers: list[list[Any]] = []
+    choices: list[list[Any]] = []
+    deliveries: list[list[Any]] = []
     for n in range(12):
         offer_class, line, is_promotion = classes[of.integers(len(classes))]
         for channel, rule_channel in channels.items():
