@@ -50,7 +50,7 @@ def build(
     *,
     vars: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Models and tests of one layer built for `as_of`: {layer, models: [{name, status, rows, seconds}],
+    """Models and tests of one layer built for `as_of`: {layer, models: [{name, status, rows (None: a view), seconds}],
     tests: {passed, failed, warned}, seconds}.
 
     Raises BuildFailed with one line per model that did not build and, per failed test, the first rows that failed it.
@@ -240,10 +240,12 @@ def _outcome(layer: str, results: Any, settings: Settings, *, restricted: bool) 
             node, status = result.node, str(result.status)
             if node.resource_type in ("model", "seed"):
                 built = status == "success"
-                rows = one_row(connection, f"select count(*) from {node.relation_name}")[0] if built else None
+                # To count the rows of a view is to make them all, for a number that nothing rests on.
+                is_counted = built and node.config.materialized != "view"
+                rows = one_row(connection, f"select count(*) from {node.relation_name}")[0] if is_counted else None
                 seconds = round(result.execution_time, 2)
                 models.append({"name": node.name, "status": status, "rows": rows, "seconds": seconds})
-                counted = f"{rows:>12,}" if built else f"{'-':>12}"
+                counted = f"{'-':>12}" if rows is None else f"{rows:>12,}"
                 lines.append(f"{layer:<12} {node.name:<44} {status:<8} {counted} rows {seconds:>8.2f} s")
                 if status == "skipped":
                     skipped.append(f"{node.resource_type} {node.name}: skipped, because a model or test it needs failed")

@@ -169,13 +169,16 @@ VAULT = (
         "int_account_assessments(person_id, account_id); int_accounts_checked(person_id, account_id); int_candidates_dated(person_id); "
         "int_candidates_surviving(person_id); int_person_assessments(person_id); int_person_consents(person_id); "
         "int_person_contacts_counted(person_id); int_person_countries(person_id); int_person_direct_offers(person_id); "
-        "int_person_feedback(person_id); int_person_kyc(person_id); int_person_objections(person_id); int_person_regimes(person_id); "
-        "int_person_restrictions(person_id); int_person_screenings(person_id); pair_hits(person_id); person_channel_facts(person_id); "
-        "person_emails(person_id); person_facts(person_id); person_product_facts(person_id); person_wallets(person_id); "
-        "user_channel_hits(person_id); user_hits(person_id); user_product_hits(person_id)", _REMADE),
+        "int_person_audiences(person_id); int_person_feedback(person_id); int_person_kyc(person_id); int_person_lifts(person_id); "
+        "int_person_objections(person_id); int_person_product_patterns(person_id); int_person_regimes(person_id); "
+        "int_person_restrictions(person_id); int_person_screenings(person_id); int_person_tests(person_id); pair_hits(person_id); "
+        "person_channel_facts(person_id); person_emails(person_id); person_facts(person_id); person_product_facts(person_id); "
+        "person_wallets(person_id); user_channel_hits(person_id); user_hits(person_id); user_product_hits(person_id)", _REMADE),
     *_tables("vault", "eligibility", "operations", "keep",
-        "fact_observations; int_exclusions_counted; offer_deliveries; offer_hits; offer_place_facts; offer_regime_hits; places; "
-        "send_windows; zone_windows", _COUNTS),
+        "fact_observations; int_audience_offers; int_exclusions_counted; int_product_pattern_hits; offer_deliveries; offer_hits; "
+        "offer_place_facts; offer_regime_hits; places; send_windows; zone_windows", _COUNTS),
+    # Facts without a name, but an instant among them may be one person's alone.
+    *_tables("vault", "eligibility", "features_and_scores", "clear", "int_product_patterns", _REMADE),
 )  # fmt: skip
 
 SERVING = (

@@ -6,12 +6,14 @@ unknown ends in _UNKNOWN, so that repair work can be told from a refusal. Nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from candor.errors import PolicyError
-from candor.policy.grains import ALL_GRAINS, KEYS
+from candor.policy.grains import ALL_GRAINS, KEYS, PATTERN_KEYS, PATTERNED, PRODUCT_FACTS, known_at
 from candor.policy.model import Check, Policy, Rule, Scope
 
 # What the engine itself blocks, through the same path as the pack.
@@ -189,10 +191,12 @@ def applies(rule: Rule) -> list[str]:
     return where
 
 
-def select(rule: Rule, check: Check, *, relation: str, suffixed: bool = True, only_if: str | None = None) -> str:
+def select(
+    rule: Rule, check: Check, *, relation: str, keyed_by: Iterable[str], suffixed: bool = True, only_if: str | None = None
+) -> str:
     """One check as one SELECT over `relation`, which holds the facts of the rule's grain. `only_if`: a condition of this check alone."""
     keys = []
-    for key in KEYS[rule.grain]:
+    for key in keyed_by:
         if key == "is_promotion":
             keys.append("o_is_promotion as is_promotion" if reads_promotion(rule) else "cast(null as boolean) as is_promotion")
         else:
@@ -231,17 +235,22 @@ def _facts_text(rule: Rule, check: Check) -> str:
     return f"case when not ({unknown}) then concat_ws(';', {', '.join(told)}) end"
 
 
-def selects(rule: Rule) -> list[str]:
-    """All SELECTs of a rule: its checks, then its obligations, which the creative must already carry."""
-    relation = _relation(rule)
-    made = [select(rule, check, relation=relation) for check in rule.checks]
+def selects(rule: Rule, *, relation: str | None = None, keyed_by: Iterable[str] | None = None) -> list[str]:
+    """All SELECTs of a rule: its checks, then its obligations, which the creative must already carry.
+
+    `relation` and `keyed_by` are by default those of the rule's grain.
+    """
+    relation, keyed_by = relation or _relation(rule), tuple(keyed_by or KEYS[rule.grain])
+    made = [select(rule, check, relation=relation, keyed_by=keyed_by) for check in rule.checks]
     # What a creative lacks is nobody's business but the firm's, whatever the rule's own reasons are.
     blocking = replace(rule, effect="BLOCK", visibility="internal" if rule.visibility == "safe" else rule.visibility)
     for obligation in rule.obligations:
         carried = Check(
             f"DISC_MISSING_{obligation.name}", f"coalesce(list_contains(o_disclosures, {quoted(obligation.name)}), false)"
         )
-        made.append(select(blocking, carried, relation=relation, suffixed=False, only_if=obligation.condition))
+        made.append(
+            select(blocking, carried, relation=relation, keyed_by=keyed_by, suffixed=False, only_if=obligation.condition)
+        )
     return made
 
 
@@ -265,12 +274,70 @@ def obligations_sql(policy: Policy, key: str) -> str:
 
 def grain_sql(policy: Policy, grain: str) -> str:
     """The hits of `grain`: every check of every rule of that grain, none short-circuited, in one UNION ALL."""
+    made = [text for rule in rules_of(policy, grain) for text in selects(rule)]
+    return _union(KEYS[grain], made)
+
+
+def daily_sql(policy: Policy, grain: str) -> str:
+    """The hits of `grain` as the eligibility models find them.
+
+    As `grain_sql`, but at a grain of PATTERNED each rule looks at its own rows of eval_<grain> (`rule_no`), which hold one row per
+    combination of the facts it reads (`rule_facts`) instead of one per person.
+    """
+    if grain not in PATTERNED:
+        return grain_sql(policy, grain)
+    made = []
+    for number, rule in enumerate(rules_of(policy, grain), start=1):
+        made += selects(rule, relation=f"(from eval_{grain} where rule_no = {number})", keyed_by=PATTERN_KEYS)
+    return _union(PATTERN_KEYS, made)
+
+
+def rule_facts(policy: Policy, grain: str) -> list[dict[str, Any]]:
+    """What each rule of a grain of PATTERNED needs to know of a person, in the order of `rule_no`.
+
+    [{rule_no, rule_id, v, facts: of person_facts, in the order of names, reads_tests: whether it asks for appropriateness tests,
+    is_liftable: whether a reviewer can lift its hold}].
+    """
+    made = []
+    for number, rule in enumerate(rules_of(policy, grain), start=1):
+        read = read_by(rule)
+        made.append(
+            {
+                "rule_no": number,
+                "rule_id": rule.rule_id,
+                "v": rule.version,
+                "facts": sorted(
+                    fact for fact in read if fact[:2] != "o_" and fact != "c_as_of" and known_at("user", fact, frozenset(read))
+                ),
+                "reads_tests": not read.isdisjoint(PRODUCT_FACTS),
+                "is_liftable": rule.effect == "HOLD" and rule.is_releasable,
+            }
+        )
+    return made
+
+
+def read_by(rule: Rule) -> set[str]:
+    """The facts that the rule's conditions and checks read."""
+    from candor.policy.packs import FACT_NAME
+
+    texts = [*conditions(rule), *(check.require for check in rule.checks)]
+    texts += [duty.condition for duty in rule.obligations if duty.condition is not None]
+    texts += ["o_disclosures"] if rule.obligations else []
+    bare = " ".join(re.sub(r"'(?:[^']|'')*'", "''", text) for text in texts)
+    return set(FACT_NAME.findall(bare))
+
+
+def rules_of(policy: Policy, grain: str) -> list[Rule]:
+    """The rules that are decided at `grain`, those of the engine included, in the order of ids and versions."""
     if grain not in ALL_GRAINS:
         raise PolicyError(f"no grain is called {grain!r}", hint=f"grains: {', '.join(ALL_GRAINS)}")
     rules = sorted((*engine_rules(policy), *policy.rules), key=lambda rule: (rule.rule_id, rule.version))
-    made = [text for rule in rules if rule.grain == grain for text in selects(rule)]
+    return [rule for rule in rules if rule.grain == grain]
+
+
+def _union(keys: Mapping[str, str], made: list[str]) -> str:
     # A first branch without rows fixes names and types, also for a grain without rules.
-    typed = ", ".join(f"cast(null as {kind}) as {key}" for key, kind in KEYS[grain].items())
+    typed = ", ".join(f"cast(null as {kind}) as {key}" for key, kind in keys.items())
     head = (
         f"select {typed}, cast(null as varchar) as rule_id, cast(null as integer) as v, cast(null as varchar) as effect, "
         "cast(null as varchar) as visibility, cast(null as varchar) as code, cast(null as integer) as penalty_bp, "

@@ -33,6 +33,9 @@ GRAINS = tuple(KEYS)  # of the daily run
 PAIR = "pair"
 KEYS[PAIR] = {"person_id": "varchar", "creative_id": "varchar"}
 ALL_GRAINS = (*GRAINS, PAIR)
+# Where many people share the few facts that a rule reads, the daily run asks it once per combination of them instead of once per person.
+PATTERNED = ("user_x_product",)
+PATTERN_KEYS = {"pattern_id": "bigint", "offer_class": "varchar"}
 # What needs a place or a planned delivery besides the pair; the daily run has judged it at its own grain before pairs are made.
 NOT_OF_PAIRS = PRODUCT_FACTS | {
     "o_ends_at", "c_vol_rank", "d_perm_missing", "d_channel_ok", "d_quiet_us_violations", "d_quiet_house_violations",

@@ -1,6 +1,6 @@
 """The eligibility models built again beside a standing run, under another policy, without touching anything of the run.
 
-The text is that of dbt_project/models/eligibility and its macros, with the rules compiled as for a run (`compiling.grain_sql`); warehouse and
+The text is that of dbt_project/models/eligibility and its macros, with the rules compiled as for a run (`compiling.daily_sql`); warehouse and
 vault are attached read-only, and what is built lives in memory. A model is built again only when something it rests on differs: its
 compiled rules, a table of schema `policy`, or a model before it. Every other one is read where the run left it.
 """
@@ -17,9 +17,8 @@ from candor import silos
 from candor.catalogue.linting import findings
 from candor.errors import PolicyError, UsageError
 from candor.policy import compiling, store
-from candor.policy.grains import ALL_GRAINS
-from candor.policy.model import Policy, Rule
-from candor.policy.packs import FACT_NAME
+from candor.policy.grains import ALL_GRAINS, PATTERNED
+from candor.policy.model import Policy
 from candor.settings import PROJECT_ROOT
 from candor.warehouse import scratch, sql_timestamp
 
@@ -81,8 +80,10 @@ class Rebuilt:
         self._connection, self._as_of, self._everything, self._told = connection, as_of, everything, told
         self._where: dict[str, str] = {}
         self._built: list[str] = []
-        self._rules = {grain: compiling.grain_sql(policy, grain) for grain in ALL_GRAINS}
-        self._rules_before = {grain: compiling.grain_sql(before, grain) for grain in ALL_GRAINS}
+        self._rules = {grain: compiling.daily_sql(policy, grain) for grain in ALL_GRAINS}
+        self._rules_before = {grain: compiling.daily_sql(before, grain) for grain in ALL_GRAINS}
+        self._rule_facts = {grain: compiling.rule_facts(policy, grain) for grain in PATTERNED}
+        self._rule_facts_before = {grain: compiling.rule_facts(before, grain) for grain in PATTERNED}
         self._relations = _relations(connection)
         self._templates: Any = None
         self._touched: list[bool] = []  # of the models that are being rendered: whether something they rest on differs
@@ -127,7 +128,9 @@ class Rebuilt:
             (batch_seq,) = self._connection.execute(
                 f"select batch_seq from candor.state.batches where as_of = {sql_timestamp(self._as_of)}"
             ).fetchall()[0]
-            self._templates = _Templates(self._as_of, batch_seq, self._ref, self._source, self._compiled, self._has_relation)
+            self._templates = _Templates(
+                self._as_of, batch_seq, self._ref, self._source, self._compiled, self._facts_of_rules, self._has_relation
+            )
         return str(self._templates.render(text))
 
     def _touch(self) -> None:
@@ -155,6 +158,11 @@ class Rebuilt:
         if self._rules[grain] != self._rules_before[grain]:
             self._touch()
         return self._rules[grain]
+
+    def _facts_of_rules(self, grain: str) -> list[dict[str, Any]]:
+        if self._rule_facts[grain] != self._rule_facts_before[grain]:
+            self._touch()
+        return self._rule_facts[grain]
 
     def _has_relation(self, relation: str) -> bool:
         parts = tuple(part.strip('"') for part in relation.split("."))
@@ -189,7 +197,7 @@ class _Templates:
     """The models' Jinja with what dbt gives them: where things are, the run's instant, the compiled rules."""
 
     # Macros that ask dbt about itself; what they say here is said by a function of the same name below.
-    _OWN = ("as_of", "batch_seq", "vault_database", "has_relation", "compiled_rules")
+    _OWN = ("as_of", "batch_seq", "vault_database", "has_relation", "compiled_rules", "rule_facts")
 
     def __init__(
         self,
@@ -198,6 +206,7 @@ class _Templates:
         ref: Callable[[str], str],
         source: Callable[[str, str], str],
         compiled: Callable[[str], str],
+        rule_facts: Callable[[str], list[dict[str, Any]]],
         has_relation: Callable[[str], bool],
     ) -> None:
         import jinja2
@@ -209,6 +218,7 @@ class _Templates:
             "vault_database": lambda: "vault",
             "has_relation": has_relation,
             "compiled_rules": compiled,
+            "rule_facts": rule_facts,
             "ref": ref,
             "source": source,
             "config": lambda **settings: "",
@@ -257,7 +267,7 @@ def _refuse_facts_that_lack(
         (*compiling.engine_rules(policy), *policy.rules), key=lambda rule: (rule.rule_id, rule.version, rule.grain)
     ):
         has = set().union(*(known[name] for name in _FACTS_OF[rule.grain])) | _GIVEN_BY_THE_HITS
-        for fact in sorted(read_by(rule) - has):
+        for fact in sorted(compiling.read_by(rule) - has):
             tables = ", ".join(_FACTS_OF[rule.grain])
             problems.append(
                 f"  {rule.rule_id} v{rule.version} reads {fact}, which the run's facts lack at grain {rule.grain} ({tables})"
@@ -267,12 +277,3 @@ def _refuse_facts_that_lack(
             "these rules cannot be simulated on the run:\n" + "\n".join(problems),
             hint="let the fact await its feed (`awaits` in facts.yml), so that the rule waits; or build the fact into the eligibility models",
         )
-
-
-def read_by(rule: Rule) -> set[str]:
-    """The facts that the rule's conditions and checks read."""
-    texts = [*compiling.conditions(rule), *(check.require for check in rule.checks)]
-    texts += [duty.condition for duty in rule.obligations if duty.condition is not None]
-    texts += ["o_disclosures"] if rule.obligations else []
-    bare = " ".join(re.sub(r"'(?:[^']|'')*'", "''", text) for text in texts)
-    return set(FACT_NAME.findall(bare))

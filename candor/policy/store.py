@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor.errors import PolicyError
 from candor.policy import compiling, rulebook
-from candor.policy.grains import ALL_GRAINS
+from candor.policy.grains import ALL_GRAINS, PATTERNED
 from candor.policy.kill_switches import SCOPE, KillSwitch
 from candor.policy.loading import load
 from candor.policy.model import Policy
@@ -218,10 +218,11 @@ def holding(switches: Iterable[KillSwitch], as_of: datetime) -> list[tuple[Any, 
 
 
 def dbt_vars(settings: Settings, run: Run) -> dict[str, Any]:
-    """What the eligibility models are compiled with: the SQL of each grain's rules, of the policy the run is pinned to."""
+    """What the eligibility models are compiled with: each grain's rules as SQL, and what they read, of the policy the run is pinned to."""
     policy = for_run(settings, run)
     return {
-        "compiled_rules": {grain: compiling.grain_sql(policy, grain) for grain in ALL_GRAINS},
+        "compiled_rules": {grain: compiling.daily_sql(policy, grain) for grain in ALL_GRAINS},
+        "rule_facts": {grain: compiling.rule_facts(policy, grain) for grain in PATTERNED},
         "policy_version": policy.version,
     }
 

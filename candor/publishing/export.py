@@ -67,18 +67,12 @@ def write(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -
 
     Raises LedgerBroken, before anything was replaced, when the run was published with other rows.
     """
-    restricted = {
-        name: (f'select * from vault."{schema}"."{name}"', "all")
-        for schema, name in connection.execute(
-            """
-            select schema_name, table_name from duckdb_tables()
-            where database_name = 'vault'
-                and (
-                    (schema_name = 'eligibility' and (table_name like '%hits' or table_name like '%exclusions'))
-                    or (schema_name = 'identity' and table_name in ('wallet_clusters', 'wallet_links'))
-                )
-            order by table_name
-            """
+    restricted = {name: (f"select * from vault.eligibility.{name}", "all") for name in ledger.HIT_KEYS}
+    restricted |= {
+        name: (f"select * from vault.identity.{name}", "all")
+        for (name,) in connection.execute(
+            "select table_name from duckdb_tables() where database_name = 'vault' and schema_name = 'identity' "
+            "and table_name in ('wallet_clusters', 'wallet_links') order by table_name"
         ).fetchall()
     }
     restricted |= ledger.restricted_files(connection)

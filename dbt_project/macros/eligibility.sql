@@ -14,6 +14,53 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#- What each rule of one grain needs to know of a person: [{rule_no, rule_id, v, facts, reads_tests, is_liftable}] (candor.policy.compiling). -#}
+{% macro rule_facts(grain) -%}
+    {%- set known = var('rule_facts', none) -%}
+    {%- if known is none and execute -%}
+        {{ exceptions.raise_compiler_error("variable rule_facts is not given; build this layer through `candor`, which reads the run's policy") }}
+    {%- endif -%}
+    {{ return(known[grain] if known is not none else []) }}
+{%- endmacro %}
+
+{#- `size` zeros with a one at `place`, counted from 0. bit_or over rows has the places of all of them. -#}
+{% macro one_bit(place, size) -%}
+    set_bit(repeat('0', {{ size }}::integer)::bit, {{ place }}::integer, 1)
+{%- endmacro %}
+
+{#- The place of each class of offers in bits of classes, and how many there are. -#}
+{% macro numbered_classes() -%}
+    select
+        offer_class,
+        (row_number() over (order by offer_class) - 1)::integer as place,
+        count(*) over () as size
+
+    from {{ ref('offer_classes') }}
+{%- endmacro %}
+
+{#- The place of each product line on offer in bits of lines, and how many there are. -#}
+{% macro numbered_lines() -%}
+    select
+        product_line,
+        (row_number() over (order by product_line) - 1)::integer as place,
+        count(*) over () as size
+
+    from (select distinct product_line from {{ ref('offer_classes') }}) as product_lines
+{%- endmacro %}
+
+{#- The place of each channel and kind of message in bits of channels, and how many there are. -#}
+{% macro numbered_channels() -%}
+    select
+        channels.rule_channel,
+        kinds.o_is_promotion,
+        (row_number() over (order by channels.rule_channel, kinds.o_is_promotion) - 1)::integer as place,
+        count(*) over () as size
+
+    from (select distinct rule_channel from {{ source('policy', 'channels') }}) as channels
+
+    cross join (select distinct o_is_promotion from {{ ref('offer_classes') }}) as kinds
+{%- endmacro %}
+
 {#- Wall-clock time in `zone` at the UTC instant `instant`. Unambiguous in this direction, also when clocks change. -#}
 {% macro local_time(zone, instant) -%}
     timezone({{ zone }}, timezone('UTC', {{ instant }}))
@@ -117,9 +164,10 @@
     )
 {%- endmacro %}
 
-{#- `seen` unless the fact is stale, then null: older than its max age, or never known whole. -#}
+{#- `seen` unless the fact is stale, then null: older than its max age, or never known whole. Over the one row of the CTE fresh_facts, which
+    has a column per fact: a lookup by name in every row of people costs more than all else together. -#}
 {% macro unless_stale(fact, expression) -%}
-    case when fresh_facts.fresh['{{ fact }}'] then {{ expression }} end
+    case when fresh_facts.{{ fact }} then {{ expression }} end
 {%- endmacro %}
 
 {#- One row per valid phone number of a person's accounts and contacts: person_id, evidence_rank, country. Over the CTEs account_phones,

@@ -5,7 +5,6 @@ The audit alone stands between a planted break and the customers here: eligibili
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sqlite3
 from contextlib import closing
@@ -17,6 +16,7 @@ from benchmarks import fingerprint
 from candor import pipeline, reporting, warehouse
 from candor.errors import AuditFailed
 from candor.policy import compiling
+from candor.policy.model import Policy, Rule
 from tests.integration.conftest import DAY, Shop
 
 # Every kind of rule that the first policy covers, and a code the audit must give when it is broken.
@@ -41,15 +41,12 @@ KINDS = {
 
 def _drop_rules(monkeypatch: pytest.MonkeyPatch, dropped: set[str] | None) -> None:
     """Compile the pack without the rules named (None: without any, the engine's own included)."""
-    grain_sql, engine_rules = compiling.grain_sql, compiling.engine_rules
+    rules_of = compiling.rules_of
 
-    def kept(rules: tuple) -> tuple:
-        return tuple(rule for rule in rules if dropped is not None and rule.rule_id not in dropped)
+    def kept(policy: Policy, grain: str) -> list[Rule]:
+        return [rule for rule in rules_of(policy, grain) if dropped is not None and rule.rule_id not in dropped]
 
-    monkeypatch.setattr(compiling, "engine_rules", lambda policy: kept(engine_rules(policy)))
-    monkeypatch.setattr(
-        compiling, "grain_sql", lambda policy, grain: grain_sql(dataclasses.replace(policy, rules=kept(policy.rules)), grain)
-    )
+    monkeypatch.setattr(compiling, "rules_of", kept)
 
 
 def _decide_again(shop: Shop) -> None:

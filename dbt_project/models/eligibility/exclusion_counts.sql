@@ -8,39 +8,111 @@ counted as (
 
 ),
 
-offer_classes as (
+numbered_classes as (
 
-    select * from {{ ref('offer_classes') }}
+    {{ numbered_classes() }}
 
 ),
 
-restricted_pairs as (
+classes as (
 
     select
-        hits.person_id,
         offer_classes.offer_class,
-        offer_classes.offer_channels
+        offer_classes.o_is_promotion,
+        offer_classes.offer_channels,
+        numbered_classes.place,
+        {{ one_bit('numbered_classes.place', 'numbered_classes.size') }} as bits
 
-    from {{ ref('user_hits') }} as hits
+    from {{ ref('offer_classes') }} as offer_classes
 
-    inner join offer_classes
-        on coalesce(hits.is_promotion, offer_classes.o_is_promotion) = offer_classes.o_is_promotion
+    inner join numbered_classes
+        on offer_classes.offer_class = numbered_classes.offer_class
+
+),
+
+kinds as (
+
+    select
+        o_is_promotion as is_promotion,
+        bit_or(bits) as bits
+
+    from classes
+
+    group by o_is_promotion
+
+    union all
+
+    select
+        null as is_promotion,
+        bit_or(bits) as bits
+
+    from classes
+
+),
+
+pattern_classes as (
+
+    select
+        hits.pattern_id,
+        bit_or(classes.bits) as bits
+
+    from {{ ref('int_product_pattern_hits') }} as hits
+
+    inner join classes
+        on hits.offer_class = classes.offer_class
 
     where hits.visibility = 'restricted'
 
-    union
+    group by hits.pattern_id
+
+),
+
+-- A person with several restricted reasons against one class counts once.
+restricted_people as (
 
     select
-        hits.person_id,
-        offer_classes.offer_class,
-        offer_classes.offer_channels
+        person_id,
+        bit_or(bits) as bits
 
-    from {{ ref('user_product_hits') }} as hits
+    from (
+        select
+            hits.person_id,
+            kinds.bits
 
-    inner join offer_classes
-        on hits.offer_class = offer_classes.offer_class
+        from {{ ref('user_hits') }} as hits
 
-    where hits.visibility = 'restricted'
+        inner join kinds
+            on hits.is_promotion is not distinct from kinds.is_promotion
+
+        where hits.visibility = 'restricted'
+
+        union all
+
+        select
+            person_patterns.person_id,
+            pattern_classes.bits
+
+        from {{ ref('int_person_product_patterns') }} as person_patterns
+
+        inner join pattern_classes
+            on person_patterns.pattern_id = pattern_classes.pattern_id
+    ) as found
+
+    where bits is not null
+
+    group by person_id
+
+),
+
+alike as (
+
+    select
+        bits,
+        count(*) as people
+
+    from restricted_people
+
+    group by bits
 
 ),
 
@@ -49,10 +121,13 @@ restricted as (
     select
         'ELIG_NA' as code,
         'user' as grain,
-        count(distinct person_id)::bigint as people,
-        coalesce(sum(offer_channels), 0)::bigint as pairs
+        (select coalesce(sum(people), 0) from alike)::bigint as people,
+        coalesce(sum(alike.people * classes.offer_channels), 0)::bigint as pairs
 
-    from restricted_pairs
+    from alike
+
+    inner join classes
+        on get_bit(alike.bits, classes.place) = 1
 
 ),
 

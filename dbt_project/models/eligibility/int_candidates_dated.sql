@@ -1,5 +1,5 @@
 {#- What only the pair can tell: identity checks that lapse before the offer does or before its message could go out, and kill switches. -#}
-{{ config(database=vault_database()) }}
+{{ config(database=vault_database(), materialized='view') }}
 
 with
 
@@ -9,15 +9,9 @@ survivors as (
 
 ),
 
-person_facts as (
+person_audiences as (
 
-    select * from {{ ref('person_facts') }}
-
-),
-
-segments as (
-
-    select * from {{ ref('person_segments') }}
+    select * from {{ ref('int_person_audiences') }}
 
 ),
 
@@ -33,26 +27,13 @@ kill_switches as (
 
 ),
 
-people as (
-
-    select
-        person_facts.*,
-        segments.segment
-
-    from person_facts
-
-    inner join segments
-        on person_facts.person_id = segments.person_id
-
-),
-
-audiences as (
+markets_and_segments as (
 
     select distinct
         market,
         segment
 
-    from people
+    from person_audiences
 
 ),
 
@@ -63,8 +44,8 @@ killed as (
     select
         offer_facts.offer_id,
         offer_facts.channel,
-        audiences.market,
-        audiences.segment,
+        markets_and_segments.market,
+        markets_and_segments.segment,
         min(kill_switches.switch_id) as killed_by
 
     from kill_switches
@@ -74,9 +55,9 @@ killed as (
         and coalesce(kill_switches.product_line = offer_facts.product_line, true)
         and coalesce(kill_switches.channel = offer_facts.channel, true)
 
-    inner join audiences
-        on coalesce(kill_switches.market = audiences.market, true)
-        and coalesce(kill_switches.segment = audiences.segment, true)
+    inner join markets_and_segments
+        on coalesce(kill_switches.market = markets_and_segments.market, true)
+        and coalesce(kill_switches.segment = markets_and_segments.segment, true)
 
     group by all
 
@@ -85,32 +66,26 @@ killed as (
 dated as (
 
     select
-        survivors.* exclude (send_before, valid_until),
+        survivors.* exclude (send_before, valid_until, u_kyc_expires_at),
         case
-            when survivors.m_min_kyc > 0 and person_facts.u_kyc_expires_at > {{ as_of() }}
-                then least(survivors.send_before, person_facts.u_kyc_expires_at)
+            when survivors.m_min_kyc > 0 and survivors.u_kyc_expires_at > {{ as_of() }}
+                then least(survivors.send_before, survivors.u_kyc_expires_at)
             else survivors.send_before
         end as send_before,
         case
-            when survivors.m_min_kyc > 0 and person_facts.u_kyc_expires_at > {{ as_of() }}
-                then least(survivors.valid_until, person_facts.u_kyc_expires_at)
+            when survivors.m_min_kyc > 0 and survivors.u_kyc_expires_at > {{ as_of() }}
+                then least(survivors.valid_until, survivors.u_kyc_expires_at)
             else survivors.valid_until
         end as valid_until,
-        person_facts.market,
-        person_facts.u_risk_profile,
-        person_facts.u_stage,
         killed.killed_by
 
     from survivors
 
-    inner join people as person_facts
-        on survivors.person_id = person_facts.person_id
-
     left join killed
         on survivors.offer_id = killed.offer_id
         and survivors.channel = killed.channel
-        and person_facts.market is not distinct from killed.market
-        and person_facts.segment is not distinct from killed.segment
+        and survivors.market is not distinct from killed.market
+        and survivors.segment is not distinct from killed.segment
 
 )
 

@@ -71,19 +71,46 @@ channel_pairs as (
 
 ),
 
+languages as (
+
+    select
+        coalesce(language, '') as language,
+        place_id,
+        count(*) as people
+
+    from person_facts
+
+    group by coalesce(language, ''), place_id
+
+),
+
 readers as (
 
     select
         creative_choices.creative_id,
-        person_facts.place_id,
-        count(*)::bigint as people
+        languages.place_id,
+        sum(languages.people)::bigint as people
 
-    from person_facts
+    from languages
 
     inner join creative_choices
-        on coalesce(person_facts.language, '') = creative_choices.language
+        on languages.language = creative_choices.language
 
-    group by creative_choices.creative_id, person_facts.place_id
+    group by creative_choices.creative_id, languages.place_id
+
+),
+
+without_creative as (
+
+    select
+        language,
+        count(*) as pairs
+
+    from creative_choices
+
+    where creative_id is null
+
+    group by language
 
 ),
 
@@ -105,21 +132,51 @@ of_people as (
 
 ),
 
-of_people_and_products as (
+-- A person has one combination of facts per rule, and a code is of one rule, so people of combinations may be added up.
+pattern_people as (
 
     select
+        pattern_id,
+        count(*) as people
+
+    from {{ ref('int_person_product_patterns') }}
+
+    group by pattern_id
+
+),
+
+of_patterns as (
+
+    select
+        hits.pattern_id,
         hits.code,
         hits.visibility,
-        'user_x_product' as grain,
-        count(distinct hits.person_id) as people,
-        sum(offer_classes.offer_channels)::bigint as pairs
+        sum(offer_classes.offer_channels) as pairs
 
-    from {{ ref('user_product_hits') }} as hits
+    from {{ ref('int_product_pattern_hits') }} as hits
 
     inner join offer_classes
         on hits.offer_class = offer_classes.offer_class
 
-    group by all
+    group by hits.pattern_id, hits.code, hits.visibility
+
+),
+
+of_people_and_products as (
+
+    select
+        of_patterns.code,
+        of_patterns.visibility,
+        'user_x_product' as grain,
+        sum(pattern_people.people)::bigint as people,
+        sum(pattern_people.people * of_patterns.pairs)::bigint as pairs
+
+    from of_patterns
+
+    inner join pattern_people
+        on of_patterns.pattern_id = pattern_people.pattern_id
+
+    group by of_patterns.code, of_patterns.visibility
 
 ),
 
@@ -210,14 +267,13 @@ of_pairs as (
         'ENG_NO_CREATIVE' as code,
         'internal' as visibility,
         'pair' as grain,
-        count(distinct person_facts.person_id) as people,
-        count(*) as pairs
+        sum(languages.people)::bigint as people,
+        sum(languages.people * without_creative.pairs)::bigint as pairs
 
-    from person_facts
+    from languages
 
-    inner join creative_choices
-        on coalesce(person_facts.language, '') = creative_choices.language
-        and creative_choices.creative_id is null
+    inner join without_creative
+        on languages.language = without_creative.language
 
     having count(*) > 0
 

@@ -3,7 +3,7 @@
 
 with
 
-candidates as (
+candidates as not materialized (
 
     select * from {{ ref('int_candidates_dated') }}
 
@@ -27,7 +27,7 @@ releases as (
 
 ),
 
-eval_pair as (
+eval_pair as not materialized (
 
     select
         person_facts.* exclude (market, language, place_id),
@@ -70,6 +70,21 @@ lapsing as (
 
 ),
 
+-- Few people were ever released from anything; all others' candidates need not be met with what was lifted.
+candidates_of_reviewed as materialized (
+
+    select
+        person_id,
+        offer_id,
+        channel,
+        creative_id
+
+    from candidates
+
+    where person_id in (select person_id from releases)
+
+),
+
 -- A person's hold was lifted for the creatives that the reviewer saw; whatever came since is held as before.
 
 lifted as (
@@ -89,9 +104,9 @@ lifted as (
 not_seen_by_reviewers as (
 
     select
-        candidates.person_id,
-        candidates.offer_id,
-        candidates.channel,
+        candidates_of_reviewed.person_id,
+        candidates_of_reviewed.offer_id,
+        candidates_of_reviewed.channel,
         lifted.rule_id,
         lifted.v,
         'HOLD' as effect,
@@ -100,13 +115,13 @@ not_seen_by_reviewers as (
         0 as penalty_bp,
         lifted.facts
 
-    from candidates
+    from candidates_of_reviewed
 
     inner join offer_facts
-        on candidates.creative_id = offer_facts.creative_id
+        on candidates_of_reviewed.creative_id = offer_facts.creative_id
 
     inner join lifted
-        on candidates.person_id = lifted.person_id
+        on candidates_of_reviewed.person_id = lifted.person_id
         and coalesce(lifted.is_promotion, offer_facts.o_is_promotion) = offer_facts.o_is_promotion
         and coalesce(lifted.offer_class, offer_facts.offer_class) = offer_facts.offer_class
 

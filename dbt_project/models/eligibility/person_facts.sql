@@ -1,5 +1,17 @@
 {{ config(database=vault_database()) }}
 
+{#- Facts that may grow stale (unless_stale). -#}
+{%- set aging = [
+    'u_adverse_media', 'u_aml_band', 'u_au_tmd_fit', 'u_consent_chat', 'u_consent_email', 'u_consent_push',
+    'u_consent_sms', 'u_consent_thirdparty', 'u_contacts_24h', 'u_contacts_7d', 'u_country_conflict',
+    'u_dismiss_30d', 'u_dm_objection', 'u_dnc', 'u_dofp_reconfirmed', 'u_dofp_requested_at',
+    'u_edd_approved', 'u_embargo', 'u_erasure', 'u_fatf', 'u_fincrime_hold', 'u_first_time', 'u_glba_optout',
+    'u_gpc', 'u_harm_signal', 'u_highrisk_30d', 'u_hk_knowledge', 'u_minor_signal', 'u_neg_fb_30d', 'u_pep',
+    'u_perm_regimes', 'u_profiling_objection', 'u_prw_shown', 'u_regimes', 'u_risk_awareness',
+    'u_sanctions_status', 'u_self_excluded', 'u_soft_opt_in', 'u_tcpa_pewc', 'u_travel_ready', 'u_trust',
+    'u_uk_cat', 'u_uk_cat_at', 'u_unsub_email', 'u_vuln_flag', 'u_wallet_sanctioned',
+] %}
+
 with
 
 people as (
@@ -139,12 +151,13 @@ latest_runs as (
 
 fresh_facts as (
 
-    select map_from_entries(list((fact, is_fresh) order by fact)) as fresh
-
+    select
+        {% for fact in aging -%}
+        bool_or(is_fresh) filter (where fact = '{{ fact }}') as {{ fact }}{{ '' if loop.last else ',' }}
+        {% endfor %}
     from {{ ref('fact_observations') }}
 
 ),
-
 
 gathered as (
 

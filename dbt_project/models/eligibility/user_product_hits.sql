@@ -1,62 +1,31 @@
-{{ config(database=vault_database()) }}
+{#- A view: people meet what speaks against the combinations of facts they have, which is some ten rows a person, each with several texts. -#}
+{{ config(database=vault_database(), materialized='view') }}
 
 with
 
-person_facts as (
+person_patterns as (
 
-    select * from {{ ref('person_facts') }}
-
-),
-
-person_product_facts as (
-
-    select * from {{ ref('person_product_facts') }}
+    select * from {{ ref('int_person_product_patterns') }}
 
 ),
 
-offer_classes as (
+pattern_hits as (
 
-    select * from {{ ref('offer_classes') }}
-
-),
-
-market_state as (
-
-    select * from {{ ref('market_state') }}
-
-),
-
-eval_user_x_product as not materialized (
-
-    select
-        person_facts.*,
-        offer_classes.* exclude (product_line, offer_channels),
-        coalesce(person_product_facts.u_approp, 'not_taken') as u_approp,
-        market_state.c_vol_rank,
-        {{ as_of() }} as c_as_of
-
-    from person_facts
-
-    cross join offer_classes
-
-    cross join market_state
-
-    left join person_product_facts
-        on person_facts.person_id = person_product_facts.person_id
-        and offer_classes.product_line = person_product_facts.product_line
+    select * from {{ ref('int_product_pattern_hits') }}
 
 ),
 
 hits as (
 
-    {{ compiled_rules('user_x_product') }}
+    select
+        person_patterns.person_id,
+        pattern_hits.* exclude (pattern_id)
 
-),
+    from person_patterns
 
-released as (
-
-    {{ released_of_people('hits') }}
+    inner join pattern_hits
+        on person_patterns.pattern_id = pattern_hits.pattern_id
 
 )
 
-select * from released
+select * from hits

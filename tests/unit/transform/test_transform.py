@@ -38,6 +38,8 @@ models:
     columns:
       - {name: id, data_tests: [unique]}
 """,
+    "valuation/looked_at.sql": "{{ config(materialized='view') }} select error('its rows were made') as id",
+    "valuation/written.sql": "select n as id from range(3) as numbers (n)",
     "staging/compliance/secret.sql": "select 1 as id",
     "staging/open.sql": "select 2 as id",
 }
@@ -136,6 +138,16 @@ def test_failures_name_the_model_and_show_the_rows_of_the_test_and_free_the_file
     assert text.count("unique_field=") == transform.FAILED_ROWS_SHOWN
     # A different configuration is refused while anything in this process still holds the file.
     duckdb.connect(str(settings_of_small_project.warehouse_path), read_only=True).close()
+
+
+def test_the_rows_of_a_view_are_not_made_to_be_counted(settings_of_small_project, capsys):
+    outcome = transform.build("valuation", AS_OF, settings_of_small_project)
+
+    assert [(model["name"], model["status"], model["rows"]) for model in outcome["models"]] == [
+        ("looked_at", "success", None),
+        ("written", "success", 3),
+    ]
+    assert "- rows" in next(line for line in capsys.readouterr().out.splitlines() if "looked_at" in line)
 
 
 def test_restricted_models_go_to_the_vault_and_nowhere_else(settings_of_small_project):
