@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from candor.settings import Settings
 
 BATCH_ROWS = 200_000
-CHOSEN = """
-select ledger.decision_id, split_part(ledger.locale, '-', 1) as language, scored.*
-from ({candidates}) as scored
-inner join decisions.ledger as ledger
-    on scored.key_person_id = ledger.person_id and scored.key_offer_id = ledger.offer_id
-    and scored.key_offer_version = ledger.offer_version and scored.key_channel = ledger.channel
-where ledger.is_chosen and ledger.arm = 'treated'
-"""
+# Who goes out is found before any feature is read: a quarter of the candidates.
+CHOSEN = """(
+    select candidates.*, ledger.decision_id, split_part(ledger.locale, '-', 1) as language
+    from eligibility.candidates as candidates
+    inner join decisions.ledger as ledger
+        on candidates.person_id = ledger.person_id and candidates.offer_id = ledger.offer_id
+        and candidates.offer_version = ledger.offer_version and candidates.channel = ledger.channel
+    where ledger.is_chosen and ledger.arm = 'treated'
+)"""
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -87,7 +88,7 @@ def _check_registered(words: Explanations) -> None:
                 )
 
 
-def explain(connection: duckdb.DuckDBPyConnection, model: Model, words: Explanations) -> int:
+def explain(connection: duckdb.DuckDBPyConnection, model: Model, words: Explanations, *, batch_rows: int = BATCH_ROWS) -> int:
     """Rows that go out, after decisions.explanations was filled for those with a driver to name."""
     reader = connection.cursor()
     rows = 0
@@ -96,9 +97,8 @@ def explain(connection: duckdb.DuckDBPyConnection, model: Model, words: Explanat
         "create or replace temporary table arriving_explanations (decision_id varchar, reason_text varchar, drivers varchar[], effects double[])"
     )
     try:
-        for batch in reader.execute(CHOSEN.format(candidates=scoring.candidates_sql(connection, model))).to_arrow_reader(
-            BATCH_ROWS
-        ):
+        chosen = scoring.candidates_sql(connection, model, candidates=CHOSEN, beside=("decision_id", "language"))
+        for batch in reader.execute(chosen).to_arrow_reader(batch_rows):
             if batch.num_rows == 0:
                 continue
             connection.register("told", explained(batch, model, words))
@@ -129,12 +129,15 @@ def explained(batch: pa.RecordBatch, model: Model, words: Explanations) -> pa.Ta
     needs_offer = table.column("needs_offer").to_numpy()
     drivers = [driver for driver in words.drivers if {name for name, _ in driver.without} <= set(model.names)]
     effects = np.zeros((table.num_rows, len(drivers)))
-    before = gain(features, needs_offer, model)
+    counting = [counts(features, driver, model) for driver in drivers]
+    asked = np.flatnonzero(np.logical_or.reduce(counting)) if drivers else np.zeros(0, dtype=np.int64)
+    before = np.zeros(table.num_rows)
+    if asked.size:
+        before[asked] = gain(features.take(asked), needs_offer[asked], model)
     for place, driver in enumerate(drivers):
-        feature, least = driver.needs
-        has = np.flatnonzero(np.nan_to_num(features.column(feature).to_numpy(), nan=-np.inf) >= least)
-        if has.size:
-            effects[has, place] = before[has] - gain(without(features.take(has), driver), needs_offer[has], model)
+        rows = np.flatnonzero(counting[place])
+        if rows.size:
+            effects[rows, place] = before[rows] - gain(without(features.take(rows), driver), needs_offer[rows], model)
     effects = np.where(effects >= words.least_effect, np.round(effects, 6), 0.0)
     reasons = permitted(words, drivers)
     chosen = best(effects, reasons)
@@ -166,6 +169,18 @@ def gain(features: pa.Table, needs_offer: np.ndarray, model: Model) -> np.ndarra
 
     predicted = model.predict(features)
     return predicted["shown"] - np.where(needs_offer, 0.0, predicted["held_out"])
+
+
+def counts(features: pa.Table, driver: Driver, model: Model) -> np.ndarray:
+    """Per row whether the person has the driver and the model could tell if they had not: of anybody else the effect is nought."""
+    import numpy as np
+
+    feature, least = driver.needs
+    has = np.nan_to_num(features.column(feature).to_numpy(), nan=-np.inf) >= least
+    is_told = np.zeros(features.num_rows, dtype=bool)
+    for name, value in driver.without:
+        is_told |= model.tells_apart(name, features.column(name).to_numpy(), np.nan if value is None else value)
+    return has & is_told
 
 
 def without(features: pa.Table, driver: Driver) -> pa.Table:

@@ -147,10 +147,16 @@ def score_candidates(connection: duckdb.DuckDBPyConnection, model: Model, *, bat
 KEYS = ("person_id", "offer_id", "offer_version", "channel")
 
 
-def candidates_sql(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
+def candidates_sql(
+    connection: duckdb.DuckDBPyConnection,
+    model: Model,
+    *,
+    candidates: str = "eligibility.candidates",
+    beside: tuple[str, ...] = (),
+) -> str:
     """The query that gives each candidate's keys (as key_…) and then the model's features as doubles, in the model's order.
 
-    Raises ArtifactError naming every feature that its table does not have.
+    `candidates`: a relation or a query in brackets with the rows meant; what it has `beside` their columns comes right after the keys. Raises ArtifactError naming every feature that its table does not have.
     """
     missing = []
     for feature in model.features:
@@ -163,14 +169,16 @@ def candidates_sql(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
             hint="the features changed since it was trained: train and promote a model on them, yesterday's offers stay live",
         )
     alias = {"person": "person_features", "line": "line_features", "offer": "offers", "opportunity": "candidates"}
-    selected = ",\n    ".join(feature.sql(alias[feature.source]) for feature in model.features)
+    selected = ",\n    ".join(
+        [*(f"candidates.{name}" for name in beside), *(feature.sql(alias[feature.source]) for feature in model.features)]
+    )
     return f"""
 select
     candidates.person_id as key_person_id, candidates.offer_id as key_offer_id,
     candidates.offer_version::bigint as key_offer_version, candidates.channel as key_channel,
     coalesce(product_lines.outcome_needs_offer, false) as needs_offer,
     {selected}
-from eligibility.candidates as candidates
+from {candidates} as candidates
 inner join features.person_features as person_features on candidates.person_id = person_features.person_id
 inner join staging.stg_catalogue__offers as offers
     on candidates.offer_id = offers.offer_id and candidates.offer_version = offers.version
