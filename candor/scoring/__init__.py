@@ -156,7 +156,8 @@ def candidates_sql(
 ) -> str:
     """The query that gives each candidate's keys (as key_…) and then the model's features as doubles, in the model's order.
 
-    `candidates`: a relation or a query in brackets with the rows meant; what it has `beside` their columns comes right after the keys. Raises ArtifactError naming every feature that its table does not have.
+    `candidates`: a relation or a query in brackets with the rows meant; what it has `beside` their columns comes right after the keys.
+    Raises ArtifactError naming every feature that its table does not have.
     """
     missing = []
     for feature in model.features:

@@ -240,10 +240,12 @@ def test_what_the_model_cannot_tell_apart_it_predicts_alike_to_the_last_bit(seed
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1e-36, -1e-36, 0.5, np.nan], ids=str)
 def test_missing_and_nought_are_told_apart_from_all_else(value, model):
-    asked = np.array([0.0, 1e-36, 0.4, 3.0, np.nan])
-    is_apart = model.tells_apart("line_views_last_30_days", asked, value)
+    read = replace(model)
+    read.__dict__["thresholds"] = {"read": np.array([0.7])}  # of itself it would take 0 and 0.5 for the same
+    asked = np.array([0.0, 1e-36, 0.5, 3.0, np.nan])
+    is_apart = read.tells_apart("read", asked, value)
     is_nought = np.array([True, True, False, False, False])
-    same = np.isnan(asked) if np.isnan(value) else is_nought if abs(value) < 1e-30 else asked == 0.4
+    same = np.isnan(asked) if np.isnan(value) else is_nought if abs(value) < 1e-30 else asked == 0.5
     assert (is_apart == ~same).all()
     assert not model.tells_apart("a_feature_without_splits", asked, value).any()
 
