@@ -1,26 +1,35 @@
 {#- Keys and terms alone, narrow rows: the ledger has the rest of what is told of a candidate. Built again while scarce places are given. -#}
 with
 
+set_aside as (
+
+    select * from {{ source('decisions', 'people_set_aside') }}
+
+),
+
 candidates as (
 
     select
-        person_id,
-        channel,
-        offer_id,
-        offer_version,
-        creative_id,
-        product_line,
-        arm,
-        is_promotion,
-        is_push,
-        tier,
-        is_lifted,
-        is_cooling_down,
-        slots,
-        promotions_per_education,
-        expected_incremental_value_usd
+        candidates.person_id,
+        candidates.channel,
+        candidates.offer_id,
+        candidates.offer_version,
+        candidates.creative_id,
+        candidates.product_line,
+        candidates.arm,
+        candidates.is_promotion,
+        candidates.is_push,
+        candidates.tier,
+        candidates.is_lifted,
+        candidates.is_cooling_down,
+        candidates.slots,
+        candidates.promotions_per_education,
+        candidates.expected_incremental_value_usd
 
-    from {{ ref('candidates_valued') }}
+    from {{ ref('candidates_valued') }} as candidates
+
+    anti join set_aside
+        on candidates.person_id = set_aside.person_id
 
 ),
 
