@@ -19,7 +19,17 @@ scores as (
 
 offers as (
 
-    select * from {{ ref('stg_catalogue__offers') }}
+    -- Cast here, once an offer: a decimal of 38 digits takes a microsecond to cast, and there are many candidates.
+    select
+        offer_id,
+        version,
+        total_cap,
+        unit_value_usd::decimal(18, 6) as unit_value_usd,
+        cost_usd::decimal(18, 6) as cost_usd,
+        unit_value_usd::double as unit_value,
+        cost_usd::double as cost
+
+    from {{ ref('stg_catalogue__offers') }}
 
 ),
 
@@ -171,8 +181,8 @@ candidates_scored as (
         not candidates.promotes and market_state.is_stressed as is_lifted,
         -- Rounded to a millionth of a dollar, so that values compare exactly and equal ones are ties.
         round(
-            (scores.p_if_shown - scores.p_if_held_out) * offers.unit_value_usd::double * objectives.value_weight
-            - offers.cost_usd::double * objectives.cost_weight,
+            (scores.p_if_shown - scores.p_if_held_out) * offers.unit_value * objectives.value_weight
+            - offers.cost * objectives.cost_weight,
             6
         )::decimal(18, 6) as incremental_value_usd,
         case
