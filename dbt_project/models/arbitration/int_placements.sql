@@ -44,7 +44,17 @@ candidates_chosen_among as (
 
     -- One offer per person and product line, the same in every channel: nobody is told two things at once.
     select
-        candidates.*,
+        candidates.person_id,
+        candidates.channel,
+        candidates.offer_id,
+        candidates.arm,
+        candidates.is_promotion,
+        candidates.is_push,
+        candidates.tier,
+        candidates.is_lifted,
+        candidates.slots,
+        candidates.promotions_per_education,
+        candidates.expected_incremental_value_usd,
         choices.propensity,
         coalesce(choices.is_explored and choices.is_chosen, false) as is_explored,
         choices.shadow_price_usd,
@@ -66,7 +76,7 @@ candidates_chosen_among as (
 candidates_ranked as (
 
     select
-        *,
+        * exclude (tier, is_lifted),
         row_number() over person_channel as rank,
         -- How many better candidates in the channel promote nothing: they are never capped, so they take their slots first.
         count(*) filter (where not is_promotion and stopped_by is null)

@@ -17,6 +17,15 @@ scores as (
 
 ),
 
+models as (
+
+    -- All scores of a run are one model's; its long name is not carried through the join of two tables as long as there are candidates.
+    select max(model_version) as model_version
+
+    from {{ source('decisions', 'scores') }}
+
+),
+
 offers as (
 
     -- Cast here, once an offer: a decimal of 38 digits takes a microsecond to cast, and there are many candidates.
@@ -168,7 +177,7 @@ candidates_scored as (
         person_arms.arm,
         scores.p_if_shown,
         scores.p_if_held_out,
-        scores.model_version,
+        case when scores.p_if_shown is not null then models.model_version end as model_version,
         offers.unit_value_usd,
         offers.cost_usd,
         offers.total_cap,
@@ -243,6 +252,8 @@ candidates_scored as (
     left join line_features
         on candidates.person_id = line_features.person_id
         and candidates.product_line = line_features.product_line
+
+    cross join models
 
     cross join market_state
 
