@@ -70,10 +70,11 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
                 break
             allocated = allocation.run(connection, current, missed="select person_id, offer_id from decisions.places_in_vain")
         placed = None  # by what was given before
+    to_build: tuple[str, ...] = ("decisions",)
     if placed is None or set_aside:
         _set_aside(settings, only_those_given_something_scarce=False)
-        placed = transform.build("arbitration", as_of, settings)["tests"]
-    tests += [placed, transform.build("decisions", as_of, settings)["tests"]]
+        to_build, placed = ("arbitration", "decisions"), None
+    tests += [*([placed] if placed else []), transform.build(to_build, as_of, settings)["tests"]]
     with connect(settings) as connection:
         outcomes = connection.execute(
             "select coalesce(not_chosen_reason, 'chosen'), count(*) from decisions.ledger group by all order by all"
