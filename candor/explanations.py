@@ -1,7 +1,7 @@
 """Why somebody sees what they see: a sentence of what the model went by, said only where it is true and counted.
 
-For each offer that goes out the model is asked again as if the person had not a driver (policy/explanations.yml): what the chance that the offer
-helps loses is the driver's effect. The strongest permitted drivers are named, in the creative's language. Nothing of compliance is a driver,
+For each offer that goes out the model is asked again as if the person had not a driver (policy/explanations.yml): what the gain that scoring
+found loses is the driver's effect. The strongest permitted drivers are named, in the creative's language. Nothing of compliance is a driver,
 so nothing of it can be said; where no driver counted, the creative's own reason stands.
 """
 
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 BATCH_ROWS = 200_000
 # Who goes out is found before any feature is read: a quarter of the candidates.
 CHOSEN = """(
-    select candidates.*, ledger.decision_id, split_part(ledger.locale, '-', 1) as language
+    select candidates.*, ledger.decision_id, split_part(ledger.locale, '-', 1) as language, scores.gain
     from eligibility.candidates as candidates
     inner join decisions.ledger as ledger
         on candidates.person_id = ledger.person_id and candidates.offer_id = ledger.offer_id
         and candidates.offer_version = ledger.offer_version and candidates.channel = ledger.channel
+    inner join decisions.scores as scores
+        on scores.person_id = ledger.person_id and scores.offer_id = ledger.offer_id
+        and scores.offer_version = ledger.offer_version and scores.channel = ledger.channel
     where ledger.is_chosen and ledger.arm = 'treated'
 )"""
 
@@ -97,7 +100,7 @@ def explain(connection: duckdb.DuckDBPyConnection, model: Model, words: Explanat
         "create or replace temporary table arriving_explanations (decision_id varchar, reason_text varchar, drivers varchar[], effects double[])"
     )
     try:
-        chosen = scoring.candidates_sql(connection, model, candidates=CHOSEN, beside=("decision_id", "language"))
+        chosen = scoring.candidates_sql(connection, model, candidates=CHOSEN, beside=("decision_id", "language", "gain"))
         for batch in reader.execute(chosen).to_arrow_reader(batch_rows):
             if batch.num_rows == 0:
                 continue
@@ -129,15 +132,12 @@ def explained(batch: pa.RecordBatch, model: Model, words: Explanations) -> pa.Ta
     needs_offer = table.column("needs_offer").to_numpy()
     drivers = [driver for driver in words.drivers if {name for name, _ in driver.without} <= set(model.names)]
     effects = np.zeros((table.num_rows, len(drivers)))
-    counting = [counts(features, driver, model) for driver in drivers]
-    asked = np.flatnonzero(np.logical_or.reduce(counting)) if drivers else np.zeros(0, dtype=np.int64)
-    before = np.zeros(table.num_rows)
-    if asked.size:
-        before[asked] = gain(features.take(asked), needs_offer[asked], model)
+    before = table.column("gain").to_numpy()
     for place, driver in enumerate(drivers):
-        rows = np.flatnonzero(counting[place])
+        rows = np.flatnonzero(counts(features, driver, model))
         if rows.size:
-            effects[rows, place] = before[rows] - gain(without(features.take(rows), driver), needs_offer[rows], model)
+            predicted = model.predict(without(features.take(rows), driver))
+            effects[rows, place] = before[rows] - scoring.gain(predicted, needs_offer[rows])
     effects = np.where(effects >= words.least_effect, np.round(effects, 6), 0.0)
     reasons = permitted(words, drivers)
     chosen = best(effects, reasons)
@@ -161,14 +161,6 @@ def explained(batch: pa.RecordBatch, model: Model, words: Explanations) -> pa.Ta
             "effects": pa.ListArray.from_arrays(offsets, pa.array(np.take_along_axis(effects[rows], named, axis=1)[is_named])),
         }
     )
-
-
-def gain(features: pa.Table, needs_offer: np.ndarray, model: Model) -> np.ndarray:
-    """How much likelier the outcome is with the offer shown than held out: what arbitration ranks by."""
-    import numpy as np
-
-    predicted = model.predict(features)
-    return predicted["shown"] - np.where(needs_offer, 0.0, predicted["held_out"])
 
 
 def counts(features: pa.Table, driver: Driver, model: Model) -> np.ndarray:

@@ -18,6 +18,7 @@ from candor.scoring.artifact import ArtifactError, Model
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
     import pyarrow as pa
 
     from candor.settings import Settings
@@ -107,7 +108,7 @@ def score_candidates(connection: duckdb.DuckDBPyConnection, model: Model, *, bat
     query = candidates_sql(connection, model)
     columns = (
         "person_id varchar not null, offer_id varchar not null, offer_version bigint not null, channel varchar not null, "
-        "p_if_shown double not null, p_if_held_out double not null, model_version varchar not null"
+        "p_if_shown double not null, p_if_held_out double not null, model_version varchar not null, gain double not null"
     )
     reader = connection.cursor()
     rows = batches = 0
@@ -202,7 +203,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
 
 
 def score_batch(batch: pa.RecordBatch, model: Model) -> pa.Table:
-    """The batch's keys with both probabilities, rounded to 6 decimals so that the same input gives the same bytes.
+    """The batch's keys with both probabilities, rounded to 6 decimals so that the same input gives the same bytes, and their difference as it was.
 
     Where the outcome needs the offer, holding it out gives 0 by definition, whatever the model says. Raises ArtifactError when the
     model knows nothing but such outcomes and the batch holds others.
@@ -223,4 +224,12 @@ def score_batch(batch: pa.RecordBatch, model: Model) -> pa.Table:
     columns["p_if_shown"] = pa.array(np.round(predicted["shown"], 6))
     columns["p_if_held_out"] = pa.array(np.where(needs_offer, 0.0, np.round(predicted["held_out"], 6)))
     columns["model_version"] = pa.array(np.full(table.num_rows, model.version))
+    columns["gain"] = pa.array(gain(predicted, needs_offer))
     return pa.table(columns)
+
+
+def gain(predicted: dict[str, np.ndarray], needs_offer: np.ndarray) -> np.ndarray:
+    """How much likelier the outcome is with the offer shown than held out: what arbitration ranks by."""
+    import numpy as np
+
+    return predicted["shown"] - np.where(needs_offer, 0.0, predicted["held_out"])

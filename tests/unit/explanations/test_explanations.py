@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from candor import explanations, policy
+from candor import explanations, policy, scoring
 from candor import settings as settings_module
 from candor.errors import PolicyError
 from candor.scoring.artifact import Feature, Model
@@ -67,9 +67,11 @@ def model():
     )
 
 
-def batch(seed, count=400, languages=("en", "de", "fr")):
+def batch(seed, model, count=400, languages=("en", "de", "fr")):
     table = people(seed, count)
-    table = table.append_column("needs_offer", pa.array(np.arange(count) % 5 == 0))
+    needs_offer = np.arange(count) % 5 == 0
+    gain = scoring.gain(model.predict(table), needs_offer)
+    table = table.append_column("needs_offer", pa.array(needs_offer)).append_column("gain", pa.array(gain))
     table = table.append_column("language", pa.array([languages[place % len(languages)] for place in range(count)]))
     table = table.append_column("decision_id", pa.array([f"d{place:04}" for place in range(count)]))
     return table.combine_chunks().to_batches()[0]
@@ -114,7 +116,7 @@ def expected(row, needs_offer, language, words, model):
 
 @pytest.mark.parametrize("seed", [11, 12, 13])
 def test_each_reason_is_the_one_that_asking_the_model_person_by_person_gives(seed, words, model):
-    given = batch(seed)
+    given = batch(seed, model)
     told = {row["decision_id"]: row for row in explanations.explained(given, model, words).to_pylist()}
     named = 0
     for row in given.to_pylist():
@@ -131,7 +133,7 @@ def test_each_reason_is_the_one_that_asking_the_model_person_by_person_gives(see
 
 @pytest.mark.parametrize("seed", [21, 22])
 def test_taking_a_stated_driver_away_lowers_the_score_and_nobody_is_told_what_they_have_not(seed, words, model):
-    given = batch(seed)
+    given = batch(seed, model)
     rows = {row["decision_id"]: row for row in given.to_pylist()}
     drivers = {driver.name: driver for driver in words.drivers}
     stated = 0
@@ -147,7 +149,7 @@ def test_taking_a_stated_driver_away_lowers_the_score_and_nobody_is_told_what_th
 
 
 def test_what_lowers_the_score_is_never_said_to_be_the_reason(words, model):
-    told = explanations.explained(batch(31), model, words).to_pylist()
+    told = explanations.explained(batch(31, model), model, words).to_pylist()
     assert told
     assert (
         sum("messages_opened" in row["drivers"] for row in told) < len(told) / 20
@@ -155,7 +157,7 @@ def test_what_lowers_the_score_is_never_said_to_be_the_reason(words, model):
 
 
 def test_sentences_are_in_the_language_of_the_creative_and_none_where_the_policy_does_not_speak_it(words, model):
-    given = batch(41)
+    given = batch(41, model)
     languages = {row["decision_id"]: row["language"] for row in given.to_pylist()}
     told = explanations.explained(given, model, words).to_pylist()
     assert {languages[row["decision_id"]] for row in told} == {"en", "de"}
@@ -216,7 +218,7 @@ def test_a_driver_the_registry_does_not_allow_stops_the_run(words, change, says)
 
 def test_a_model_without_the_features_of_any_driver_names_none(words, model):
     only = replace(words, drivers=tuple(driver for driver in words.drivers if driver.name == "visits"))
-    assert explanations.explained(batch(51), model, only).num_rows == 0
+    assert explanations.explained(batch(51, model), model, only).num_rows == 0
 
 
 @pytest.mark.parametrize("seed", [61, 62, 63])
@@ -251,10 +253,13 @@ def test_missing_and_nought_are_told_apart_from_all_else(value, model):
 
 
 @pytest.fixture
-def going_out():
+def going_out(model):
     """A warehouse in which 900 people are shown one offer each by e-mail, 100 more are held out, and 500 did not get it."""
-    features = people(71, 1500)  # noqa: F841  DuckDB reads it by its name
+    features = people(71, 1500)
+    gain = pa.table({"gain": scoring.gain(model.predict(features), np.zeros(1500, dtype=bool))})
     connection = duckdb.connect()
+    connection.register("features", features)
+    connection.register("gain", gain)
     connection.execute("""
         create schema eligibility; create schema features; create schema staging; create schema policy; create schema decisions;
         create table features.person_line_features as
@@ -267,7 +272,9 @@ def going_out():
         create table decisions.ledger as
         select 'd' || person_id as decision_id, candidates.* exclude (product_line), 'en-IE' as locale,
             person_id <= 'p1000' as is_chosen, if(person_id <= 'p0900', 'treated', 'held_out') as arm
-        from eligibility.candidates as candidates
+        from eligibility.candidates as candidates;
+        create table decisions.scores as
+        select candidates.* exclude (product_line), gain.gain from eligibility.candidates as candidates positional join gain
     """)
     with connection:
         yield connection
