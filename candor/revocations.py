@@ -21,7 +21,8 @@ from candor import kill_switches, warehouse
 from candor import settings as settings_module
 from candor.hashing import install, keyed_hash
 from candor.publishing import store
-from candor.publishing.publish import REVOCABLE, instant_text
+from candor.publishing.publish import REVOCABLE
+from candor.warehouse import instant_text
 
 if TYPE_CHECKING:
     import duckdb
