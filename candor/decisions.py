@@ -18,6 +18,22 @@ if TYPE_CHECKING:
 # How often places that were given in vain are given again; what is left then stays free.
 MOST_ALLOCATIONS = 4
 
+# Whether anything scarce was given in vain can be seen of those who were given it; everybody else is placed once, when that is settled.
+SET_ASIDE = """
+create or replace table decisions.people_set_aside as
+select person_id
+from core.people
+where $only_those_given_something_scarce
+    and not exists (select 1 from decisions.shadow_prices where price_usd > 0 and offer_id is null)
+    and person_id not in (
+        select allocations.person_id
+        from decisions.allocations as allocations
+        inner join decisions.shadow_prices as scarce on allocations.offer_id = scarce.offer_id
+        where scarce.price_usd > 0
+    )
+order by person_id
+"""
+
 # A place, or a part of the budget, given to somebody whose slots all went to better offers.
 IN_VAIN = """
 select placements.person_id, placements.offer_id
@@ -43,16 +59,22 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         connection.execute("create schema if not exists decisions")
         connection.execute("create or replace table decisions.places_in_vain (person_id varchar, offer_id varchar)")
         allocated = allocation.run(connection, current)
-    for attempt in range(MOST_ALLOCATIONS):
-        placed = transform.build("arbitration", as_of, settings)["tests"]
-        if not allocated["scarce_offers_priced"] or attempt == MOST_ALLOCATIONS - 1:
+    placed, set_aside = None, 0
+    for _ in range(MOST_ALLOCATIONS - 1):
+        if not allocated["scarce_offers_priced"]:
             break
+        set_aside = _set_aside(settings, only_those_given_something_scarce=True)
+        placed = transform.build("arbitration", as_of, settings)["tests"]
         with connect(settings) as connection:
-            added = connection.execute(f"insert into decisions.places_in_vain {IN_VAIN}").fetchall()[0][0]
-            if not added:
+            if not connection.execute(f"insert into decisions.places_in_vain {IN_VAIN}").fetchall()[0][0]:
                 break
             allocated = allocation.run(connection, current, missed="select person_id, offer_id from decisions.places_in_vain")
-    tests += [placed, transform.build("decisions", as_of, settings)["tests"]]
+        placed = None  # by what was given before
+    to_build: tuple[str, ...] = ("decisions",)
+    if placed is None or set_aside:
+        _set_aside(settings, only_those_given_something_scarce=False)
+        to_build, placed = ("arbitration", "decisions"), None
+    tests += [*([placed] if placed else []), transform.build(to_build, as_of, settings)["tests"]]
     with connect(settings) as connection:
         outcomes = connection.execute(
             "select coalesce(not_chosen_reason, 'chosen'), count(*) from decisions.ledger group by all order by all"
@@ -68,6 +90,13 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
         "choices_explored": explored,
         "tests": {name: sum(each[name] for each in tests) for name in tests[0]},
     }
+
+
+def _set_aside(settings: Settings, *, only_those_given_something_scarce: bool) -> int:
+    """How many people the next build of `arbitration` leaves out; decisions.people_set_aside names them."""
+    with connect(settings) as connection:
+        connection.execute(SET_ASIDE, {"only_those_given_something_scarce": only_those_given_something_scarce})
+        return int(connection.execute("select count(*) from decisions.people_set_aside").fetchall()[0][0])
 
 
 def stage(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:

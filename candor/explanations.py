@@ -1,7 +1,7 @@
 """Why somebody sees what they see: a sentence of what the model went by, said only where it is true and counted.
 
-For each offer that goes out the model is asked again as if the person had not a driver (policy/explanations.yml): what the chance that the offer
-helps loses is the driver's effect. The strongest permitted drivers are named, in the creative's language. Nothing of compliance is a driver,
+For each offer that goes out the model is asked again as if the person had not a driver (policy/explanations.yml): what the gain that scoring
+found loses is the driver's effect. The strongest permitted drivers are named, in the creative's language. Nothing of compliance is a driver,
 so nothing of it can be said; where no driver counted, the creative's own reason stands.
 """
 
@@ -26,14 +26,18 @@ if TYPE_CHECKING:
     from candor.settings import Settings
 
 BATCH_ROWS = 200_000
-CHOSEN = """
-select ledger.decision_id, split_part(ledger.locale, '-', 1) as language, scored.*
-from ({candidates}) as scored
-inner join decisions.ledger as ledger
-    on scored.key_person_id = ledger.person_id and scored.key_offer_id = ledger.offer_id
-    and scored.key_offer_version = ledger.offer_version and scored.key_channel = ledger.channel
-where ledger.is_chosen and ledger.arm = 'treated'
-"""
+# Who goes out is found before any feature is read: a quarter of the candidates.
+CHOSEN = """(
+    select candidates.*, ledger.decision_id, split_part(ledger.locale, '-', 1) as language, scores.gain
+    from eligibility.candidates as candidates
+    inner join decisions.ledger as ledger
+        on candidates.person_id = ledger.person_id and candidates.offer_id = ledger.offer_id
+        and candidates.offer_version = ledger.offer_version and candidates.channel = ledger.channel
+    inner join decisions.scores as scores
+        on scores.person_id = ledger.person_id and scores.offer_id = ledger.offer_id
+        and scores.offer_version = ledger.offer_version and scores.channel = ledger.channel
+    where ledger.is_chosen and ledger.arm = 'treated'
+)"""
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -87,7 +91,7 @@ def _check_registered(words: Explanations) -> None:
                 )
 
 
-def explain(connection: duckdb.DuckDBPyConnection, model: Model, words: Explanations) -> int:
+def explain(connection: duckdb.DuckDBPyConnection, model: Model, words: Explanations, *, batch_rows: int = BATCH_ROWS) -> int:
     """Rows that go out, after decisions.explanations was filled for those with a driver to name."""
     reader = connection.cursor()
     rows = 0
@@ -96,9 +100,8 @@ def explain(connection: duckdb.DuckDBPyConnection, model: Model, words: Explanat
         "create or replace temporary table arriving_explanations (decision_id varchar, reason_text varchar, drivers varchar[], effects double[])"
     )
     try:
-        for batch in reader.execute(CHOSEN.format(candidates=scoring.candidates_sql(connection, model))).to_arrow_reader(
-            BATCH_ROWS
-        ):
+        chosen = scoring.candidates_sql(connection, model, candidates=CHOSEN, beside=("decision_id", "language", "gain"))
+        for batch in reader.execute(chosen).to_arrow_reader(batch_rows):
             if batch.num_rows == 0:
                 continue
             connection.register("told", explained(batch, model, words))
@@ -129,12 +132,12 @@ def explained(batch: pa.RecordBatch, model: Model, words: Explanations) -> pa.Ta
     needs_offer = table.column("needs_offer").to_numpy()
     drivers = [driver for driver in words.drivers if {name for name, _ in driver.without} <= set(model.names)]
     effects = np.zeros((table.num_rows, len(drivers)))
-    before = gain(features, needs_offer, model)
+    before = table.column("gain").to_numpy()
     for place, driver in enumerate(drivers):
-        feature, least = driver.needs
-        has = np.flatnonzero(np.nan_to_num(features.column(feature).to_numpy(), nan=-np.inf) >= least)
-        if has.size:
-            effects[has, place] = before[has] - gain(without(features.take(has), driver), needs_offer[has], model)
+        rows = np.flatnonzero(counts(features, driver, model))
+        if rows.size:
+            predicted = model.predict(without(features.take(rows), driver))
+            effects[rows, place] = before[rows] - scoring.gain(predicted, needs_offer[rows])
     effects = np.where(effects >= words.least_effect, np.round(effects, 6), 0.0)
     reasons = permitted(words, drivers)
     chosen = best(effects, reasons)
@@ -160,12 +163,16 @@ def explained(batch: pa.RecordBatch, model: Model, words: Explanations) -> pa.Ta
     )
 
 
-def gain(features: pa.Table, needs_offer: np.ndarray, model: Model) -> np.ndarray:
-    """How much likelier the outcome is with the offer shown than held out: what arbitration ranks by."""
+def counts(features: pa.Table, driver: Driver, model: Model) -> np.ndarray:
+    """Per row whether the person has the driver and the model could tell if they had not: of anybody else the effect is nought."""
     import numpy as np
 
-    predicted = model.predict(features)
-    return predicted["shown"] - np.where(needs_offer, 0.0, predicted["held_out"])
+    feature, least = driver.needs
+    has = np.nan_to_num(features.column(feature).to_numpy(), nan=-np.inf) >= least
+    is_told = np.zeros(features.num_rows, dtype=bool)
+    for name, value in driver.without:
+        is_told |= model.tells_apart(name, features.column(name).to_numpy(), np.nan if value is None else value)
+    return has & is_told
 
 
 def without(features: pa.Table, driver: Driver) -> pa.Table:

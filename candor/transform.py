@@ -44,27 +44,30 @@ FAILED_ROWS_SHOWN = 5
 
 
 def build(
-    layer: str,
+    layer: str | tuple[str, ...],
     as_of: datetime,
     settings: Settings | None = None,
     *,
     vars: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Models and tests of one layer built for `as_of`: {layer, models: [{name, status, rows (None: a view), seconds}],
-    tests: {passed, failed, warned}, seconds}.
+    """Models and tests of one layer, or of several together, built for `as_of`: {layer, models: [{name, status, rows (None: a view),
+    seconds}], tests: {passed, failed, warned}, seconds}.
 
     Raises BuildFailed with one line per model that did not build and, per failed test, the first rows that failed it.
     """
     settings = settings or settings_module.load()
-    if layer not in LAYERS:
-        raise UsageError(f"there is no layer {layer!r}", hint=f"layers: {', '.join(LAYERS)}")
+    layers = (layer,) if isinstance(layer, str) else layer
+    for name in layers:
+        if name not in LAYERS:
+            raise UsageError(f"there is no layer {name!r}", hint=f"layers: {', '.join(LAYERS)}")
+    layer = " and ".join(layers)
     started = time.monotonic()
-    restricted = layer in RESTRICTED_LAYERS
+    restricted = not RESTRICTED_LAYERS.isdisjoint(layers)
     with connect(settings, restricted=restricted) as connection:
         run = runs.current(connection, as_of)
-    given = _variables(settings, run, with_rules=layer == "eligibility") | (vars or {})
+    given = _variables(settings, run, with_rules="eligibility" in layers) | (vars or {})
 
-    select = [f"path:models/{layer}"] + (["resource_type:seed"] if layer == "staging" else [])
+    select = [*(f"path:models/{name}" for name in layers), *(["resource_type:seed"] if "staging" in layers else [])]
     results = _dbt(
         ["build", "--select", *select, "--exclude-resource-type", "unit_test"],
         settings,

@@ -141,8 +141,14 @@ def _responders(raw: Raw, identifiers: pl.DataFrame) -> pl.LazyFrame:
     import polars as pl
 
     direct = raw.current("catalogue.offers", ["offer_id", "version"], ["is_direct_offer"]).filter("is_direct_offer")
-    accepted = raw.rows("events.events", ["event_name", "occurred_at", "account_id", "offer_id"]).filter(
-        pl.col("event_name") == "offer_accepted", pl.col("occurred_at") <= raw.as_of
+    accepted = raw.once(
+        "accepted",
+        lambda: (
+            raw.rows("events.events", ["event_name", "occurred_at", "account_id", "offer_id"])
+            .filter(pl.col("event_name") == "offer_accepted", pl.col("occurred_at") <= raw.as_of)
+            .select("account_id", "offer_id")
+            .unique()
+        ),
     )
     sure = of_kind(identifiers, "account_id", None, "is_weak").filter(~pl.col("is_weak"))
     return (

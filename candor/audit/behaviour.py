@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from candor.audit.feedback import TURNED_DOWN, _by_first_given
+from candor.audit.feedback import _by_first_given, turned_down
 from candor.audit.people import of_kind
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ def cooling_down(raw: Raw, identifiers: pl.DataFrame, lines: pl.LazyFrame, book:
     import polars as pl
 
     happened = pl.col("occurred_at")
-    rows = raw.rows("events.events", ["event_id", "event_name", "occurred_at", "offer_id", *IDENTIFIERS]).filter(
-        pl.col("event_name").is_in(TURNED_DOWN), pl.col("offer_id").is_not_null(), happened <= raw.as_of
-    )
+    rows = turned_down(raw).filter(pl.col("offer_id").is_not_null())
     refused = _by_first_given(rows, identifiers, IDENTIFIERS, "event_id").join(
         rows.select("event_id", "offer_id", "occurred_at").unique(), on="event_id", how="inner"
     )
@@ -62,21 +60,14 @@ def true_reasons(
     import polars as pl
 
     named = stated.drop_nulls("drivers").explode("drivers").rename({"drivers": "driver"}).unique()
-    seen = _events(raw, identifiers, lines)
+    recent = _recent(raw, RECENT_DAYS)
+    viewed = recent & (pl.col("event_name") == "product_view")
+    taught = _recent(raw, LESSON_DAYS) & (pl.col("event_name") == "lesson_started")
     proofs: dict[str, tuple[list[str], Callable[[], pl.LazyFrame]]] = {
-        "visits": (["person_id"], lambda: seen.filter(_recent(raw, RECENT_DAYS), pl.col("session_id").is_not_null())),
-        "looked_around": (
-            ["person_id"],
-            lambda: seen.filter(_recent(raw, RECENT_DAYS), pl.col("event_name") == "product_view"),
-        ),
-        "line_viewed": (
-            ["person_id", "product_line"],
-            lambda: seen.filter(_recent(raw, RECENT_DAYS), pl.col("event_name") == "product_view"),
-        ),
-        "lessons_taken": (
-            ["person_id"],
-            lambda: seen.filter(_recent(raw, LESSON_DAYS), pl.col("event_name") == "lesson_started"),
-        ),
+        "visits": (["person_id"], lambda: _did(raw, identifiers, "visits", recent & pl.col("session_id").is_not_null())),
+        "looked_around": (["person_id"], lambda: _did(raw, identifiers, "views", viewed)),
+        "line_viewed": (["person_id", "product_line"], lambda: _did(raw, identifiers, "views by line", viewed, lines)),
+        "lessons_taken": (["person_id"], lambda: _did(raw, identifiers, "lessons", taught)),
         "messages_opened": (["person_id"], lambda: _opened(raw, identifiers)),
         "line_used": (["person_id", "product_line"], lambda: _uses(raw, identifiers, book)),
     }
@@ -100,43 +91,72 @@ def _recent(raw: Raw, days: int, column: str = "occurred_at") -> pl.Expr:
     return (pl.col(column) >= first) & (pl.col(column) <= raw.as_of)
 
 
-def _events(raw: Raw, identifiers: pl.DataFrame, lines: pl.LazyFrame) -> pl.LazyFrame:
-    """Every event of anything that is the person's, with its product line: the one it names, else its offer's, else its asset's."""
+def _did(raw: Raw, identifiers: pl.DataFrame, name: str, condition: pl.Expr, lines: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    """(person_id, and with `lines` product_line) of whoever did something of which `condition` is true, kept as `name`.
+
+    Anything that is the person's may have done it. The line is the one that the event names, else its offer's, else its asset's.
+    """
     import polars as pl
 
-    columns = ["event_name", "occurred_at", "session_id", "offer_id", "asset", "properties", *IDENTIFIERS]
-    rows = raw.rows("events.events", columns).filter(_recent(raw, LESSON_DAYS))
-    owned = pl.concat(
-        rows.drop_nulls(kind)
-        .join(of_kind(identifiers, kind), on=kind, how="inner")
-        .select("person_id", "event_name", "occurred_at", "session_id", "offer_id", "asset", "properties")
-        for kind in IDENTIFIERS
-    )
-    of_asset = pl.scan_csv(raw.settings.dbt_project_dir / "seeds" / "asset_product_lines.csv")
-    return (
-        owned.join(lines.rename({"product_line": "line_of_offer"}), on="offer_id", how="left")
-        .join(of_asset.rename({"product_line": "line_of_asset"}), on="asset", how="left")
-        .with_columns(
-            pl.coalesce(pl.col("properties").str.json_path_match("$.product_line"), "line_of_offer", "line_of_asset").alias(
-                "product_line"
+    what = [] if lines is None else ["product_line"]
+
+    def make() -> pl.LazyFrame:
+        columns = ["event_name", "occurred_at", "session_id", *IDENTIFIERS]
+        if lines is None:
+            acts = raw.rows("events.events", columns).filter(condition).select(IDENTIFIERS)
+        else:
+            acts = _with_line(
+                raw, raw.rows("events.events", [*columns, "offer_id", "asset", "properties"]).filter(condition), lines
             )
+        acts = acts.unique().collect().lazy()
+        return pl.concat(
+            acts.drop_nulls([kind, *what])
+            .select(pl.lit(kind).alias("identifier_kind"), pl.col(kind).alias("identifier"), *what)
+            .unique()
+            for kind in IDENTIFIERS
         )
+
+    owned = identifiers.lazy().select("person_id", "identifier_kind", "identifier")
+    return owned.join(raw.once(name, make), on=["identifier_kind", "identifier"], how="inner").select("person_id", *what)
+
+
+def _with_line(raw: Raw, rows: pl.LazyFrame, lines: pl.LazyFrame) -> pl.LazyFrame:
+    """The identifiers of each event, and its product line."""
+    import polars as pl
+
+    of_asset = pl.scan_csv(raw.settings.dbt_project_dir / "seeds" / "asset_product_lines.csv")
+    named = pl.col("properties").str.json_path_match("$.product_line").alias("line_named")
+    return (
+        rows.select(*IDENTIFIERS, "offer_id", "asset", named)
+        .unique()
+        .join(lines.rename({"product_line": "line_of_offer"}), on="offer_id", how="left")
+        .join(of_asset.rename({"product_line": "line_of_asset"}), on="asset", how="left")
+        .select(*IDENTIFIERS, pl.coalesce("line_named", "line_of_offer", "line_of_asset").alias("product_line"))
     )
 
 
 def _opened(raw: Raw, identifiers: pl.DataFrame) -> pl.LazyFrame:
-    import polars as pl
-
-    return (
-        raw.rows("crm.messages", ["contact_id", "opened_at"])
-        .filter(_recent(raw, RECENT_DAYS, "opened_at"))
-        .join(of_kind(identifiers, "contact_id"), on="contact_id", how="inner")
-        .select("person_id", pl.col("opened_at").alias("occurred_at"))
+    opened = raw.once(
+        "opened",
+        lambda: (
+            raw.rows("crm.messages", ["contact_id", "opened_at"])
+            .filter(_recent(raw, RECENT_DAYS, "opened_at"))
+            .select("contact_id")
+            .unique()
+        ),
     )
+    return opened.join(of_kind(identifiers, "contact_id"), on="contact_id", how="inner").select("person_id")
 
 
 def _uses(raw: Raw, identifiers: pl.DataFrame, book: Rulebook) -> pl.LazyFrame:
     """(person_id, product_line) of every trade and entry that counts as the line's outcome; an entry without a line counts for each."""
+
+    used = raw.once("uses", lambda: _used(raw, book))
+    return used.join(of_kind(identifiers, "account_id"), on="account_id", how="inner").select("person_id", "product_line")
+
+
+def _used(raw: Raw, book: Rulebook) -> pl.LazyFrame:
+    """(account_id, product_line), each once."""
     import polars as pl
 
     counts = pl.LazyFrame(
@@ -149,7 +169,7 @@ def _uses(raw: Raw, identifiers: pl.DataFrame, book: Rulebook) -> pl.LazyFrame:
         pl.col("occurred_at") <= raw.as_of
     )
     booked = entries.rename({"product_line": "line_named"}).join(counts, on="kind", how="inner")
-    used = pl.concat(
+    return pl.concat(
         [
             trades.join(counts.filter(pl.col("kind") == "trade"), on="product_line", how="semi").select(
                 "account_id", "product_line"
@@ -158,5 +178,4 @@ def _uses(raw: Raw, identifiers: pl.DataFrame, book: Rulebook) -> pl.LazyFrame:
                 "account_id", "product_line"
             ),
         ]
-    )
-    return used.join(of_kind(identifiers, "account_id"), on="account_id", how="inner").select("person_id", "product_line")
+    ).unique()

@@ -341,7 +341,7 @@ def contact_counts(
         .group_by("person_id", "contact", "at")
         .agg(pl.col("is_high_risk").any())
     )
-    carried = raw.rows("crm.messages", ["decision_id"]).drop_nulls().unique()
+    carried = raw.once("carried", lambda: raw.rows("crm.messages", ["decision_id"]).drop_nulls().unique())
     decided = (
         decisions.lazy()
         .join(carried, on="decision_id", how="anti")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from candor.audit import assessments, behaviour, catalogue, consent, feedback, markets, moments, people, reasons, screening
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from candor.audit.rulebook import Rulebook
     from candor.settings import Settings
 
+# Rows of 150 columns are joined a dozen times: the streaming engine would move every column at each join, this one leaves the left side be.
+WIDE: Literal["in-memory"] = "in-memory"
 PROFILING_TABLES = ["compliance.restrictions", "crm.preferences", "crm.consents"]
 
 
@@ -58,7 +60,7 @@ def wide_rows(given: Inputs, held: pl.DataFrame, settings: Settings, context: An
             _most_hours(book, stressed).alias("m_most_hours"),
             pl.col("rule_channel").is_not_null().alias("is_known_channel"),
         )
-        .collect()
+        .collect(engine=WIDE)
         .lazy()
     )
     lines = catalogue.offers(raw, book.brand).select("offer_id", "product_line").unique("offer_id")
@@ -94,7 +96,7 @@ def wide_rows(given: Inputs, held: pl.DataFrame, settings: Settings, context: An
         )
         .join(held.lazy(), on="offer_id", how="left")
     )
-    return rows.collect()
+    return rows.collect(engine=WIDE)
 
 
 def _person_facts(
@@ -147,7 +149,7 @@ def _person_facts(
         pl.col("u_perm_regimes").list.eval(is_optout).list.all().alias("is_optout_email"),
         (refused if profiling_known else pl.lit(None, pl.Boolean)).alias("u_profiling_objection"),
     )
-    return facts.collect().lazy(), people.zones(accounts)
+    return facts.collect(engine=WIDE).lazy(), people.zones(accounts)
 
 
 def _most_hours(book: Rulebook, stressed: bool) -> pl.Expr:

@@ -45,14 +45,23 @@ def counts(
     )
 
 
+def turned_down(raw: Raw) -> pl.LazyFrame:
+    """Every event up to as_of by which somebody turned an offer down, with its time, the offer and whoever it names."""
+    import polars as pl
+
+    columns = ["event_id", "event_name", "occurred_at", "offer_id", "account_id", "device_id", "anonymous_id"]
+    return raw.once(
+        "turned down",
+        lambda: raw.rows("events.events", columns).filter(
+            pl.col("event_name").is_in(TURNED_DOWN), pl.col("occurred_at") <= raw.as_of
+        ),
+    )
+
+
 def _dismissals(raw: Raw, identifiers: pl.DataFrame) -> pl.LazyFrame:
     import polars as pl
 
-    columns = ["event_id", "event_name", "occurred_at", "account_id", "device_id", "anonymous_id"]
-    happened = pl.col("occurred_at")
-    rows = raw.rows("events.events", columns).filter(
-        pl.col("event_name").is_in(TURNED_DOWN), happened > raw.as_of - WINDOW, happened <= raw.as_of
-    )
+    rows = turned_down(raw).filter(pl.col("occurred_at") > raw.as_of - WINDOW)
     owned = _by_first_given(rows, identifiers, ["account_id", "device_id", "anonymous_id"], "event_id")
     return owned.group_by("person_id").agg(pl.col("event_id").n_unique().alias("u_dismiss_30d"))
 

@@ -4,7 +4,7 @@ computed in SQL."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +48,13 @@ class Inputs:
     phone_numbers: pl.DataFrame
     deliveries: pl.DataFrame  # pinned to this run
     all_deliveries: pl.DataFrame
+    kept: dict[str, pl.DataFrame] = field(
+        default_factory=dict
+    )  # of raw rows, what every part needs: one dictionary for all parts
 
     def raw(self, settings: Settings, as_of: datetime) -> Raw:
         """The raw rows of the pinned deliveries."""
-        return Raw(settings, as_of, self.deliveries, self.all_deliveries)
+        return Raw(settings, as_of, self.deliveries, self.all_deliveries, self.kept)
 
 
 def read(
@@ -83,6 +86,7 @@ def read(
     now = run.as_of.replace(tzinfo=None)
     quarter = f"{run.as_of.year}-Q{(run.as_of.month - 1) // 3 + 1}"
     read_rows = 0
+    kept: dict[str, pl.DataFrame] = {}
     for start in range(0, max(len(people), 1), people_at_a_time):
         wanted = people.slice(start, people_at_a_time)
         between = (wanted["person_id"][0], wanted["person_id"][-1]) if wanted.height else ("", "")
@@ -121,6 +125,7 @@ def read(
             phone_numbers=phone_numbers,
             deliveries=pinned,
             all_deliveries=deliveries,
+            kept=kept,
         )
     if read_rows != rows:
         raise AuditFailed(

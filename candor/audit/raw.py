@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,13 @@ class Raw:
     as_of: datetime  # naive, UTC
     deliveries: pl.DataFrame  # state.deliveries of the pinned ones
     all_deliveries: pl.DataFrame  # and of every one, to know what else is in a segment
+    kept: dict[str, pl.DataFrame] = field(default_factory=dict)  # what `once` made
+
+    def once(self, name: str, make: Callable[[], pl.LazyFrame]) -> pl.LazyFrame:
+        """What `make` gives, read for the first part of the people and kept under `name` for the others: nothing in it may depend on them."""
+        if name not in self.kept:
+            self.kept[name] = make().collect()
+        return self.kept[name].lazy()
 
     def rows(self, table: str, columns: list[str]) -> pl.LazyFrame:
         """`columns` of every pinned row of `table` ("crm.consents"), with `extracted_at` and `superseded`.

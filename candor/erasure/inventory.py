@@ -144,7 +144,7 @@ WAREHOUSE = (
     *_tables("warehouse", "valuation", "operations", "keep", "offer_feedback", _COUNTS),
     *_tables("warehouse", "decisions", "features_and_scores", "delete",
         "allocations(person_id); explanations(decision_id); int_choices(person_id); int_placements(person_id); ledger(person_id); "
-        "places_in_vain(person_id); "
+        "people_set_aside(person_id); places_in_vain(person_id); "
         "scores(person_id); staged_offers(person_id)", _REMADE),
     *_tables("warehouse", "decisions", "operations", "keep", "shadow_prices", _COUNTS),
     *_tables("warehouse", "measurement", "features_and_scores", "delete", "exposures(person_id); outcomes(person_id)", _REMADE),

@@ -35,7 +35,7 @@ class Problems:
         self.found.append(f"{at}: {where}: {text}" if where else f"{at}: {text}")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML 1.2's plain scalars only: NO, on, yes, 012, 1_000, 12:30 and dates stay the text they are."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, Any]]] = {}  # PyYAML's own attribute

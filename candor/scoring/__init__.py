@@ -18,6 +18,7 @@ from candor.scoring.artifact import ArtifactError, Model
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
     import pyarrow as pa
 
     from candor.settings import Settings
@@ -107,7 +108,7 @@ def score_candidates(connection: duckdb.DuckDBPyConnection, model: Model, *, bat
     query = candidates_sql(connection, model)
     columns = (
         "person_id varchar not null, offer_id varchar not null, offer_version bigint not null, channel varchar not null, "
-        "p_if_shown double not null, p_if_held_out double not null, model_version varchar not null"
+        "p_if_shown double not null, p_if_held_out double not null, model_version varchar not null, gain double not null"
     )
     reader = connection.cursor()
     rows = batches = 0
@@ -147,9 +148,16 @@ def score_candidates(connection: duckdb.DuckDBPyConnection, model: Model, *, bat
 KEYS = ("person_id", "offer_id", "offer_version", "channel")
 
 
-def candidates_sql(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
+def candidates_sql(
+    connection: duckdb.DuckDBPyConnection,
+    model: Model,
+    *,
+    candidates: str = "eligibility.candidates",
+    beside: tuple[str, ...] = (),
+) -> str:
     """The query that gives each candidate's keys (as key_…) and then the model's features as doubles, in the model's order.
 
+    `candidates`: a relation or a query in brackets with the rows meant; what it has `beside` their columns comes right after the keys.
     Raises ArtifactError naming every feature that its table does not have.
     """
     missing = []
@@ -163,14 +171,16 @@ def candidates_sql(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
             hint="the features changed since it was trained: train and promote a model on them, yesterday's offers stay live",
         )
     alias = {"person": "person_features", "line": "line_features", "offer": "offers", "opportunity": "candidates"}
-    selected = ",\n    ".join(feature.sql(alias[feature.source]) for feature in model.features)
+    selected = ",\n    ".join(
+        [*(f"candidates.{name}" for name in beside), *(feature.sql(alias[feature.source]) for feature in model.features)]
+    )
     return f"""
 select
     candidates.person_id as key_person_id, candidates.offer_id as key_offer_id,
     candidates.offer_version::bigint as key_offer_version, candidates.channel as key_channel,
     coalesce(product_lines.outcome_needs_offer, false) as needs_offer,
     {selected}
-from eligibility.candidates as candidates
+from {candidates} as candidates
 inner join features.person_features as person_features on candidates.person_id = person_features.person_id
 inner join staging.stg_catalogue__offers as offers
     on candidates.offer_id = offers.offer_id and candidates.offer_version = offers.version
@@ -193,7 +203,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
 
 
 def score_batch(batch: pa.RecordBatch, model: Model) -> pa.Table:
-    """The batch's keys with both probabilities, rounded to 6 decimals so that the same input gives the same bytes.
+    """The batch's keys with both probabilities, rounded to 6 decimals so that the same input gives the same bytes, and their difference as it was.
 
     Where the outcome needs the offer, holding it out gives 0 by definition, whatever the model says. Raises ArtifactError when the
     model knows nothing but such outcomes and the batch holds others.
@@ -214,4 +224,12 @@ def score_batch(batch: pa.RecordBatch, model: Model) -> pa.Table:
     columns["p_if_shown"] = pa.array(np.round(predicted["shown"], 6))
     columns["p_if_held_out"] = pa.array(np.where(needs_offer, 0.0, np.round(predicted["held_out"], 6)))
     columns["model_version"] = pa.array(np.full(table.num_rows, model.version))
+    columns["gain"] = pa.array(gain(predicted, needs_offer))
     return pa.table(columns)
+
+
+def gain(predicted: dict[str, np.ndarray], needs_offer: np.ndarray) -> np.ndarray:
+    """How much likelier the outcome is with the offer shown than held out: what arbitration ranks by."""
+    import numpy as np
+
+    return predicted["shown"] - np.where(needs_offer, 0.0, predicted["held_out"])

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ LEARNERS = {
 }
 EXPOSED = "is_exposed"
 ARMS = ("held_out", "shown")
+ZERO = 1.0000000180025095e-35  # up to which LightGBM takes a number for nought: 1e-35 as a float of 32 bits
 
 
 class ArtifactError(CandorError):
@@ -93,6 +95,42 @@ class Model:
     def predict(self, table: pa.Table) -> dict[str, np.ndarray]:
         """Calibrated probability of the outcome per arm, in the rows' order."""
         return {arm: calibrate(margin, self.calibration[arm]) for arm, margin in self.margins(table).items()}
+
+    @cached_property
+    def thresholds(self) -> dict[str, np.ndarray | None]:
+        """Of each feature that some split reads, the numbers it is compared with, ascending; None for one that is read as a category."""
+        import numpy as np
+
+        found: dict[str, set[float] | None] = {}
+        for booster in self.boosters.values():
+            names = booster.feature_name()
+            nodes = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
+            while nodes:
+                node = nodes.pop()
+                if "split_feature" not in node:
+                    continue
+                name = names[node["split_feature"]]
+                known = found.setdefault(name, set())
+                if node["decision_type"] != "<=":
+                    found[name] = None
+                elif known is not None:
+                    known.add(float(node["threshold"]))
+                nodes += [node["left_child"], node["right_child"]]
+        return {name: None if cuts is None else np.array(sorted(cuts)) for name, cuts in found.items()}
+
+    def tells_apart(self, name: str, values: np.ndarray, other: float) -> np.ndarray:
+        """Per value whether a split may send it another way than `other`; where none does, the prediction is the same to the last bit."""
+        import numpy as np
+
+        if name not in self.thresholds:
+            return np.zeros(values.size, dtype=bool)
+        cuts = self.thresholds[name]
+        if cuts is None:
+            return (values != other) & ~(np.isnan(values) & np.isnan(other))
+        # What is missing or nought may have a way of its own at a split.
+        is_apart = np.searchsorted(cuts, values) != np.searchsorted(cuts, other)
+        is_apart |= (np.abs(values) <= ZERO) != (abs(other) <= ZERO)
+        return np.where(np.isnan(values) | np.isnan(other), np.isnan(values) != np.isnan(other), is_apart)
 
 
 def calibrate(margin: np.ndarray, coefficients: dict[str, float]) -> np.ndarray:

@@ -43,9 +43,10 @@ create table if not exists policy.creative_findings (
 create schema if not exists decisions;
 create table if not exists decisions.scores (
     person_id varchar, offer_id varchar, offer_version bigint, channel varchar,
-    p_if_shown double, p_if_held_out double, model_version varchar
+    p_if_shown double, p_if_held_out double, model_version varchar, gain double
 );
 create table if not exists decisions.allocations (person_id varchar, product_line varchar, offer_id varchar);
+create table if not exists decisions.people_set_aside (person_id varchar);
 create table if not exists decisions.explanations (decision_id varchar, reason_text varchar, drivers varchar[], effects double[]);
 create table if not exists decisions.shadow_prices (
     what varchar, offer_id varchar, limit_units decimal(18, 6), used_before bigint, given decimal(18, 6), price_usd double

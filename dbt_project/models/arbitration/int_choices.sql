@@ -1,8 +1,17 @@
 with
 
+set_aside as (
+
+    select * from {{ source('decisions', 'people_set_aside') }}
+
+),
+
 options as (
 
-    select * from {{ ref('line_options') }}
+    select options.* from {{ ref('line_options') }} as options
+
+    anti join set_aside
+        on options.person_id = set_aside.person_id
 
 ),
 

@@ -1,26 +1,36 @@
-{#- Keys and terms alone, narrow rows: the ledger has the rest of what is told of a candidate. Built again while scarce places are given. -#}
+{#-
+  Keys and terms alone, narrow rows: the ledger has the rest of what is told of a candidate. All candidates are ranked; everything after that
+  is about those that stand, a few of a person's many. Person, channel and offer name a candidate, so that nothing after them orders anything.
+-#}
 with
+
+set_aside as (
+
+    select * from {{ source('decisions', 'people_set_aside') }}
+
+),
 
 candidates as (
 
     select
-        person_id,
-        channel,
-        offer_id,
-        offer_version,
-        creative_id,
-        product_line,
-        arm,
-        is_promotion,
-        is_push,
-        tier,
-        is_lifted,
-        is_cooling_down,
-        slots,
-        promotions_per_education,
-        expected_incremental_value_usd
+        candidates.person_id,
+        candidates.channel,
+        candidates.offer_id,
+        candidates.product_line,
+        candidates.arm,
+        candidates.is_promotion,
+        candidates.is_push,
+        candidates.tier,
+        candidates.is_lifted,
+        candidates.is_cooling_down,
+        candidates.slots,
+        candidates.promotions_per_education,
+        candidates.expected_incremental_value_usd
 
-    from {{ ref('candidates_valued') }}
+    from {{ ref('candidates_valued') }} as candidates
+
+    anti join set_aside
+        on candidates.person_id = set_aside.person_id
 
 ),
 
@@ -34,7 +44,17 @@ candidates_chosen_among as (
 
     -- One offer per person and product line, the same in every channel: nobody is told two things at once.
     select
-        candidates.*,
+        candidates.person_id,
+        candidates.channel,
+        candidates.offer_id,
+        candidates.arm,
+        candidates.is_promotion,
+        candidates.is_push,
+        candidates.tier,
+        candidates.is_lifted,
+        candidates.slots,
+        candidates.promotions_per_education,
+        candidates.expected_incremental_value_usd,
         choices.propensity,
         coalesce(choices.is_explored and choices.is_chosen, false) as is_explored,
         choices.shadow_price_usd,
@@ -56,27 +76,34 @@ candidates_chosen_among as (
 candidates_ranked as (
 
     select
-        *,
-        stopped_by is null as is_standing,
+        * exclude (tier, is_lifted),
         row_number() over person_channel as rank,
         -- How many better candidates in the channel promote nothing: they are never capped, so they take their slots first.
         count(*) filter (where not is_promotion and stopped_by is null)
             over (person_channel rows between unbounded preceding and 1 preceding) as contents_before,
-        count(*) filter (where not is_promotion and stopped_by is null) over (partition by person_id, channel) as contents
+        count(*) filter (where not is_promotion and stopped_by is null)
+            over (person_channel rows between unbounded preceding and unbounded following) as contents
 
     from candidates_chosen_among
 
     window person_channel as (
         partition by person_id, channel
-        order by is_lifted desc, tier, expected_incremental_value_usd desc, offer_id, offer_version desc, creative_id
+        order by is_lifted desc, tier, expected_incremental_value_usd desc, offer_id
     )
+
+),
+
+candidates_standing as (
+
+    select * from candidates_ranked
+    where stopped_by is null
 
 ),
 
 promotions_standing as (
 
-    select * from candidates_ranked
-    where is_promotion and is_standing
+    select * from candidates_standing
+    where is_promotion
 
 ),
 
@@ -89,7 +116,7 @@ promotions_pushed as (
         offer_id,
         row_number() over (
             partition by person_id
-            order by contents_before < slots desc, expected_incremental_value_usd desc, offer_id, channel, offer_version desc, creative_id
+            order by contents_before < slots desc, expected_incremental_value_usd desc, offer_id, channel
         ) = 1 as is_within_cap
 
     from promotions_standing
@@ -106,9 +133,7 @@ promotions_placed as (
             partition by promotions_standing.person_id, promotions_standing.channel
             order by
                 promotions_standing.expected_incremental_value_usd desc,
-                promotions_standing.offer_id,
-                promotions_standing.offer_version desc,
-                promotions_standing.creative_id
+                promotions_standing.offer_id
         ) as place
 
     from promotions_standing
@@ -124,6 +149,7 @@ promotions_placed as (
 
 education_in_channels as (
 
+    -- Where nothing that teaches stands, a person gets none.
     select
         person_id,
         sum(least(contents, slots)) as education
@@ -135,7 +161,7 @@ education_in_channels as (
             contents,
             slots
 
-        from candidates_ranked
+        from candidates_standing
     )
 
     group by person_id
@@ -167,55 +193,42 @@ promotions_counted as (
 
     window by_value as (
         partition by promotions_placed.person_id
-        order by expected_incremental_value_usd desc, offer_id, channel, offer_version desc, creative_id
+        order by expected_incremental_value_usd desc, offer_id, channel
         rows between unbounded preceding and current row
     )
 
 ),
 
-candidates_competing as (
+candidates_counted as (
 
     select
-        candidates_ranked.person_id,
-        candidates_ranked.channel,
-        candidates_ranked.offer_id,
-        row_number() over (
-            partition by candidates_ranked.person_id, candidates_ranked.channel
-            order by candidates_ranked.rank
-        ) as position
+        candidates_standing.*,
+        promotions_counted.place,
+        candidates_standing.is_promotion and promotions_counted.person_id is null as is_capped,
+        coalesce(promotions_counted.is_too_many, false) as is_too_many
 
-    from candidates_ranked
+    from candidates_standing
 
     left join promotions_counted
-        on candidates_ranked.person_id = promotions_counted.person_id
-        and candidates_ranked.channel = promotions_counted.channel
-        and candidates_ranked.offer_id = promotions_counted.offer_id
-
-    where candidates_ranked.is_standing
-        and (not candidates_ranked.is_promotion or not promotions_counted.is_too_many)
+        on candidates_standing.person_id = promotions_counted.person_id
+        and candidates_standing.channel = promotions_counted.channel
+        and candidates_standing.offer_id = promotions_counted.offer_id
 
 ),
 
 slots_given as (
 
     select
-        candidates_ranked.*,
-        promotions_counted.place,
-        candidates_ranked.is_standing and candidates_ranked.is_promotion and promotions_counted.person_id is null as is_capped,
-        coalesce(promotions_counted.is_too_many, false) as is_too_many,
-        case when candidates_competing.position <= candidates_ranked.slots then candidates_competing.position end as slot
+        *,
+        case
+            when not is_capped and not is_too_many
+                then row_number() over (
+                    partition by person_id, channel, is_capped or is_too_many
+                    order by rank
+                )
+        end as position
 
-    from candidates_ranked
-
-    left join promotions_counted
-        on candidates_ranked.person_id = promotions_counted.person_id
-        and candidates_ranked.channel = promotions_counted.channel
-        and candidates_ranked.offer_id = promotions_counted.offer_id
-
-    left join candidates_competing
-        on candidates_ranked.person_id = candidates_competing.person_id
-        and candidates_ranked.channel = candidates_competing.channel
-        and candidates_ranked.offer_id = candidates_competing.offer_id
+    from candidates_counted
 
 ),
 
@@ -230,17 +243,34 @@ placements as (
         is_explored,
         shadow_price_usd,
         rank::integer as rank,
-        slot::integer as slot,
+        case when position <= slots then position end::integer as slot,
         case
-            when slot is not null and arm = 'held_out' then 'held_out'
-            when slot is not null then null
-            when stopped_by is not null then stopped_by
+            when position <= slots and arm = 'held_out' then 'held_out'
+            when position <= slots then null
             when is_capped and contents_before < slots then 'push_cap'
             when is_too_many and contents_before + place <= slots then 'education_ratio'
             else 'slots_full'
         end as not_chosen_reason
 
     from slots_given
+
+    union all
+
+    select
+        person_id,
+        channel,
+        offer_id,
+        arm,
+        propensity,
+        is_explored,
+        shadow_price_usd,
+        rank::integer as rank,
+        null::integer as slot,
+        stopped_by as not_chosen_reason
+
+    from candidates_ranked
+
+    where stopped_by is not null
 
 )
 

@@ -17,9 +17,28 @@ scores as (
 
 ),
 
+models as (
+
+    -- All scores of a run are one model's; its long name is not carried through the join of two tables as long as there are candidates.
+    select max(model_version) as model_version
+
+    from {{ source('decisions', 'scores') }}
+
+),
+
 offers as (
 
-    select * from {{ ref('stg_catalogue__offers') }}
+    -- Cast here, once an offer: a decimal of 38 digits takes a microsecond to cast, and there are many candidates.
+    select
+        offer_id,
+        version,
+        total_cap,
+        unit_value_usd::decimal(18, 6) as unit_value_usd,
+        cost_usd::decimal(18, 6) as cost_usd,
+        unit_value_usd::double as unit_value,
+        cost_usd::double as cost
+
+    from {{ ref('stg_catalogue__offers') }}
 
 ),
 
@@ -158,7 +177,7 @@ candidates_scored as (
         person_arms.arm,
         scores.p_if_shown,
         scores.p_if_held_out,
-        scores.model_version,
+        case when scores.p_if_shown is not null then models.model_version end as model_version,
         offers.unit_value_usd,
         offers.cost_usd,
         offers.total_cap,
@@ -171,8 +190,8 @@ candidates_scored as (
         not candidates.promotes and market_state.is_stressed as is_lifted,
         -- Rounded to a millionth of a dollar, so that values compare exactly and equal ones are ties.
         round(
-            (scores.p_if_shown - scores.p_if_held_out) * offers.unit_value_usd::double * objectives.value_weight
-            - offers.cost_usd::double * objectives.cost_weight,
+            (scores.p_if_shown - scores.p_if_held_out) * offers.unit_value * objectives.value_weight
+            - offers.cost * objectives.cost_weight,
             6
         )::decimal(18, 6) as incremental_value_usd,
         case
@@ -233,6 +252,8 @@ candidates_scored as (
     left join line_features
         on candidates.person_id = line_features.person_id
         and candidates.product_line = line_features.product_line
+
+    cross join models
 
     cross join market_state
 

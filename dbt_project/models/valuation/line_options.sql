@@ -24,7 +24,7 @@ options as (
         offer_id,
         min(arm) as arm,
         max(expected_incremental_value_usd) as value_usd,
-        max(cost_usd)::decimal(18, 6) as cost_usd,
+        max(cost_usd) as cost_usd,
         max(total_cap) as total_cap
 
     from candidates

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import stat
+from datetime import UTC, datetime
 
 import pytest
 
+from candor import audit
+from candor.audit import inputs
+from candor.audit.raw import Raw
 from candor.errors import AuditFailed, PolicyError
+
+AS_OF = datetime(2026, 11, 23, 15, tzinfo=UTC)
 
 
 def report(world, name="audit.json"):
@@ -37,6 +43,29 @@ def test_offers_that_every_rule_permits_pass_with_a_bound_that_says_how_many_the
 def test_an_empty_day_has_no_violations_and_no_bound(world):
     result = world.audited()
     assert (result["rows_audited"], result["violations"], result["bound_3_over_n"]) == (0, 0, None)
+
+
+def test_what_every_part_of_the_people_needs_is_read_once_and_judged_alike(world, monkeypatch):
+    stage_everything(world)
+    world.edit("crm.consents", "gb-marketing-sms", status="withdrawn")
+    read: list[str] = []
+    rows = Raw.rows
+
+    def watched(raw, table, columns):
+        read.append(table)
+        return rows(raw, table, columns)
+
+    monkeypatch.setattr(Raw, "rows", watched)
+    with pytest.raises(AuditFailed) as refused:
+        world.audited()
+    whole, read[:] = list(read), []
+    monkeypatch.setitem(inputs.read.__kwdefaults__, "people_at_a_time", 1)
+    with pytest.raises(AuditFailed) as refused_in_parts:
+        audit.run(AS_OF, world.settings)
+    assert str(refused_in_parts.value) == str(refused.value)
+    assert whole.count("events.events") > 3
+    assert read.count("events.events") == whole.count("events.events")
+    assert read.count("crm.consents") > whole.count("crm.consents")  # there were more parts than one
 
 
 def test_a_violation_refuses_the_day_names_rows_and_rule_path_and_opens_an_incident(world):
