@@ -20,7 +20,8 @@ NUMBERS = (
     "longest_release_days",
     "least_seconds",
 )
-SHARES = ("random_share", "double_review_share")
+OPTIONAL = ("re_review_share", "re_review_after_days")  # a policy from before re-reviews draws none
+SHARES = ("random_share", "double_review_share", "re_review_share")
 
 
 def read_reviewing(node: Node | None, roles: set[str], problems: Problems) -> Reviewing:
@@ -46,8 +47,10 @@ def read_reviewing(node: Node | None, roles: set[str], problems: Problems) -> Re
     near = _listed(node, "near_misses", "fact", specs.NEAR_MISS, problems)
     numbers = _listed(node, "numbers", "name", specs.VALUE, problems)
     named = {row["name"]: float(row["value"]) for row in numbers}
-    for name in NUMBERS:
+    for name in (*NUMBERS, *OPTIONAL):
         if name not in named:
+            if name in OPTIONAL:
+                continue
             problems.add(FILE, node.lines.get("numbers"), "numbers", f"{name} is missing")
         elif named[name] < 0 or (name in SHARES and named[name] > 1):
             problems.add(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor.errors import UsageError
 from candor.policy.loading import load
+from candor.review import readings
 from candor.review import verdicts as said
 from candor.review.verdicts import RELEASE, UPHOLD, Creative, Verdict
 from candor.warehouse import connect, utc
@@ -35,6 +36,10 @@ inner join staging.stg_catalogue__offers as offers
 where creatives.creative_id in (select unnest(?::varchar[]))
 order by all
 """
+
+
+# What a reviewer is asked; anything else is decided.
+WAITING = ("waits", "second reviewer", readings.SECOND, readings.AGAIN, "disputed")
 
 
 @dataclass(frozen=True)
@@ -69,33 +74,48 @@ def reviewing_of(settings: Settings) -> Reviewing:
     return load(settings.policy_dir, settings.shop).reviewing
 
 
-def listed(settings: Settings, role: str, *, everything: bool = False) -> list[dict[str, Any]]:
-    """The items that the role may decide and that still wait, most urgent first; with `everything` the decided ones as well."""
+def listed(
+    settings: Settings, role: str, at: datetime, *, name: str | None = None, everything: bool = False
+) -> list[dict[str, Any]]:
+    """The items that the role may decide and that wait for the reviewer at the instant, most urgent first; with `everything` all others too.
+
+    Of a reading that was drawn `status` is the kind and `due_at` its own. `name` is the reviewer's; None: for whoever of the role comes.
+    """
     verdicts, _ = said.read(settings)
-    known = _last(verdicts)
+    known = readings.by_item(verdicts, at)
     with _queue(settings) as connection:
         items = _rows(
             connection,
-            "select * exclude (creatives, facts, statement, cite) from vault.review.queue where list_contains(roles, ?) "
-            "order by priority, due_at, item_id",
+            "select * exclude (creatives, facts, statement, cite) from vault.review.queue where list_contains(roles, ?)",
             [role],
         )
-    two_from = reviewing_of(settings).numbers.get("two_reviewers_from_rank", 0)
+    reviewing = reviewing_of(settings)
     for item in items:
-        item["status"] = status(item, known.get(item["item_id"], {}), two_from)
-    return [item for item in items if everything or item["status"] in ("waits", "second reviewer")]
+        words = known.get(item["item_id"], [])
+        waits = readings.open_for(name, readings.drawn(words, reviewing, settings), at)
+        if waits is not None:  # whatever was said: who reads it a second time is not told
+            item["status"], item["due_at"] = waits.kind, waits.due_at
+        else:
+            item["status"] = status(item, words, reviewing)
+            if item["status"] == "second reviewer" and name in {one.reviewer for one in words}:
+                item["status"] = "another reviewer"
+    items.sort(key=lambda item: (item["priority"], item["due_at"], item["item_id"]))
+    return [item for item in items if everything or item["status"] in WAITING]
 
 
-def status(item: dict[str, Any], last: dict[str, Verdict], two_from: float) -> str:
-    """`waits`, `second reviewer`, `released`, `upheld`, `disputed` or `reviewed`, by the last word of each reviewer."""
-    words = {one.verdict for one in last.values()}
-    if not words:
+def status(item: dict[str, Any], words: list[Verdict], reviewing: Reviewing) -> str:
+    """`waits`, `second reviewer`, `released`, `upheld`, `disputed` or `reviewed`, by the last word of each reviewer.
+
+    Until those who disagree agree, or a second person upholds, the stricter word counts.
+    """
+    last = {one.reviewer: one.verdict for one in words}
+    upholding = sum(verdict == UPHOLD for verdict in last.values())
+    if not last:
         return "waits"
-    if len(words) == 2:
-        return "disputed"
-    if words == {UPHOLD}:
-        return "upheld"
-    if item["highest_rank"] is not None and item["highest_rank"] >= two_from and len(last) < 2:
+    if upholding:
+        return "disputed" if upholding == 1 and len(last) > 1 else "upheld"
+    two_from = reviewing.numbers.get("two_reviewers_from_rank", 0)
+    if item["highest_rank"] is not None and len(last) < said.needed_for(item["highest_rank"], two_from):
         return "second reviewer"
     return "released" if item["rule_id"] is not None else "reviewed"
 
@@ -186,13 +206,6 @@ def _item(connection: duckdb.DuckDBPyConnection, item_id: str, reviewer: Reviewe
     return found[0]
 
 
-def _last(verdicts: list[Verdict]) -> dict[str, dict[str, Verdict]]:
-    last: dict[str, dict[str, Verdict]] = {}
-    for one in sorted(verdicts, key=lambda one: one.at):
-        last.setdefault(one.item_id, {})[one.reviewer] = one
-    return last
-
-
 def _rows(connection: duckdb.DuckDBPyConnection, query: str, given: list[Any]) -> list[dict[str, Any]]:
     cursor = connection.execute(query, given)
     names = [str(column[0]) for column in cursor.description or []]
@@ -215,7 +228,7 @@ def questions(at: datetime, role: str, most: int, settings: Settings | None = No
     from candor.settings import load as load_settings
 
     settings = settings or load_settings()
-    waiting = [item for item in listed(settings, role) if item["visibility"] != "restricted"][:most]
+    waiting = [item for item in listed(settings, role, at) if item["visibility"] != "restricted"][:most]
     made = []
     with _queue(settings) as connection:
         for waits in waiting:
@@ -228,10 +241,13 @@ def questions(at: datetime, role: str, most: int, settings: Settings | None = No
                 f"- {one['offer_id']} v{one['version']} {one['channel']} {one['locale']}: {one['title']}" for one in offers
             ]
             about = item["person_id"] or f"{item['offer_id']} v{item['offer_version']}"
-            subject = f"{item['kind']}: {about}, due {item['due_at']:%Y-%m-%d %H:%M} UTC"
+            subject = f"{item['kind']}: {about}, due {waits['due_at']:%Y-%m-%d %H:%M} UTC"
+            if waits["status"] != "waits":
+                subject = f"{waits['status']} of {subject}"
             made.append(
                 {
                     "item_id": item["item_id"],
+                    "is_drawn": waits["status"] in (readings.SECOND, readings.AGAIN),
                     "shown_at": f"{at:%Y-%m-%dT%H:%M:%SZ}",
                     "subject": subject,
                     "body": "\n".join(lines),
@@ -249,6 +265,9 @@ def record(
 
     settings = settings or load_settings()
     recorded, later, refused = 0, 0, []
+    known: dict[str, list[Verdict]] = {}
+    for one in said.read(settings)[0]:
+        known.setdefault(one.item_id, []).append(one)
     for question, answer in zip(asked, answers, strict=True):
         (verdict,) = answer["chosen_options"]
         by = answer.get("responded_by_user")
@@ -259,6 +278,10 @@ def record(
         at = parse_as_of(at) if isinstance(at, str) else at.astimezone(UTC)
         reviewer = Reviewer(str(by["name"]), role)
         try:
+            if question.get("is_drawn") and reviewer.name in {one.reviewer for one in known.get(question["item_id"], [])}:
+                raise UsageError(
+                    "whoever decided an item does not read it a second time", hint="somebody else of the role answers"
+                )
             said.append_opened(settings, question["item_id"], reviewer.name, parse_as_of(question["shown_at"]))
             decide(settings, question["item_id"], reviewer, verdict, _reason(answer), at)
             recorded += 1

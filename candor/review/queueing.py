@@ -24,6 +24,27 @@ create schema if not exists vault.state;
 create table if not exists vault.state.review_items (item_id varchar not null, queued_at timestamp not null, batch_seq bigint not null);
 """
 
+# What was drawn of a day is not drawn again on the next, and whoever reviews it has days to do so: it is kept as it was shown.
+KEPT_DAYS = 28
+DRAWS = """
+create table if not exists vault.state.review_draws (
+    batch_seq bigint not null, drawn_at timestamp not null, item_id varchar not null, kind varchar, rule_id varchar, visibility varchar,
+    person_id varchar, offer_id varchar, offer_version bigint, segment varchar, facts varchar, people bigint,
+    creatives struct(creative_id varchar, offer_id varchar, offer_version bigint, creative_hash varchar, rank integer)[]
+);
+delete from vault.state.review_draws where batch_seq = {batch_seq};
+insert into vault.state.review_draws by name
+select {batch_seq} as batch_seq, {as_of} as drawn_at, items.item_id, items.kind, items.rule_id, items.visibility, items.person_id, items.offer_id,
+    items.offer_version, items.segment, items.facts, items.people,
+    list(struct_pack(creative_id, offer_id := offer_facts.offer_id, offer_version := offer_facts.offer_version, creative_hash, rank := m_rank)
+        order by creative_id) as creatives
+from items
+inner join eligibility.offer_facts as offer_facts on list_contains(items.creative_ids, offer_facts.creative_id)
+where items.kind in ('near_miss', 'random')
+group by all
+order by items.item_id;
+"""
+
 # A person's hold is a reviewer's business when nothing but holds that can be released stands between them and an offer.
 PEOPLE = """
 create or replace temp table held_people as
@@ -151,19 +172,26 @@ named as (
         on list_contains(items.offer_classes, offer_facts.offer_class) or list_contains(items.creative_ids, offer_facts.creative_id)
 ),
 creatives as (
-    select item_id, list(struct_pack(creative_id, offer_id, offer_version, creative_hash, rank) order by creative_id) as creatives,
-        max(rank) as highest_rank
+    select item_id, list(struct_pack(creative_id, offer_id, offer_version, creative_hash, rank) order by creative_id) as creatives
     from named
     group by item_id
+),
+waiting as (
+    select items.* exclude (offer_classes, creative_ids), creatives.creatives
+    from items
+    left join creatives on items.item_id = creatives.item_id
+    union all by name
+    select * exclude (batch_seq, drawn_at) from vault.state.review_draws
+    where batch_seq < {batch_seq} and drawn_at between {as_of} - to_days({kept_days}) and {as_of}
 )
 select
     items.item_id, items.kind, kinds.priority, first_seen.queued_at, first_seen.queued_at + to_hours(kinds.sla_hours) as due_at, kinds.roles,
     items.rule_id, items.v, items.code, items.visibility, items.person_id, items.offer_id, items.offer_version, items.segment, items.people,
-    items.facts, creatives.creatives, creatives.highest_rank, rulebook.title, rulebook.statement, rulebook.cite, {as_of} as seen_at
-from items
+    items.facts, items.creatives, list_max([creative.rank for creative in items.creatives]) as highest_rank,
+    rulebook.title, rulebook.statement, rulebook.cite, {as_of} as seen_at
+from waiting as items
 inner join kinds on items.kind = kinds.kind
 inner join vault.state.review_items as first_seen on items.item_id = first_seen.item_id
-left join creatives on items.item_id = creatives.item_id
 left join (
     select code, rule_id, v, title, statement, cite from policy.rulebook
 ) as rulebook on items.code = rulebook.code and items.rule_id = rulebook.rule_id and items.v = rulebook.v
@@ -184,12 +212,14 @@ def run(as_of: datetime, settings: Settings) -> dict[str, Any]:
             "where item_id not in (select item_id from vault.state.review_items) order by item_id",
             [current.batch_seq],
         )
+        given = {"as_of": sql_timestamp(as_of), "batch_seq": current.batch_seq, "kept_days": KEPT_DAYS}
+        connection.execute(DRAWS.format(**given))
         kinds = [
             {"kind": one.kind, "sla_hours": one.sla_hours, "roles": list(one.roles), "priority": one.priority}
             for one in reviewing.kinds
         ]
         connection.execute("create schema if not exists vault.review")
-        connection.execute(QUEUE.format(as_of=sql_timestamp(as_of)), {"kinds": kinds})
+        connection.execute(QUEUE.format(**given), {"kinds": kinds})
         # How many people fincrime staff hold is not told outside the vault, nor how many hits they have.
         counted = connection.execute(
             "select kind, count(*) from vault.review.queue where kind <> 'hold_fincrime' group by kind order by kind"

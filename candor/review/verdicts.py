@@ -130,7 +130,7 @@ def releases(verdicts: Iterable[Verdict], reviewing: Reviewing, at: datetime) ->
         standing = [one for one in said if one.rule_id is not None and one.expires is not None and at < one.expires]
         for creative in sorted({creative for one in standing for creative in one.creatives}, key=lambda one: one.creative_id):
             agreeing = [one for one in standing if creative in one.creatives]
-            needed = 2 if creative.rank is None or creative.rank >= two_from else 1
+            needed = needed_for(creative.rank, two_from)
             if len(agreeing) < needed:
                 continue
             first = agreeing[0]
@@ -140,6 +140,11 @@ def releases(verdicts: Iterable[Verdict], reviewing: Reviewing, at: datetime) ->
             since = sorted(one.at for one in agreeing)[needed - 1]
             until = sorted((one.expires for one in agreeing if one.expires is not None), reverse=True)[needed - 1]
             yield Release(item_id, first.person_id, first.rule_id, first.v, first.fact_hash, creative, since, until)
+
+
+def needed_for(rank: int | None, two_from: float) -> int:
+    """How many people must release a creative of the rank before a release holds."""
+    return 2 if rank is None or rank >= two_from else 1
 
 
 def _append(settings: Settings, content: dict[str, Any]) -> None:

@@ -119,9 +119,9 @@ def say(settings: Settings, item: str = "i1", who: str = "jane/compliance", **ch
 
 
 def test_a_verdict_takes_the_item_off_the_list(queued: Settings) -> None:
-    assert [item["item_id"] for item in deciding.listed(queued, "compliance")] == ["i1", "i3"]
+    assert [item["item_id"] for item in deciding.listed(queued, "compliance", AT)] == ["i1", "i3"]
     assert say(queued).expires == AT + 30 * DAY
-    assert [item["item_id"] for item in deciding.listed(queued, "compliance")] == ["i3"]
+    assert [item["item_id"] for item in deciding.listed(queued, "compliance", AT)] == ["i3"]
 
 
 REFUSED = {

@@ -1,0 +1,108 @@
+"""What a run queues, over a few hits and rows served: once per thing to decide, and what a day drew for as long as somebody has to look."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType, SimpleNamespace
+
+import pytest
+
+from candor import review, runs
+from candor.policy.loading import load
+from candor.review import queueing
+from candor.settings import PROJECT_ROOT, Settings
+from candor.warehouse import connect
+
+AT = datetime(2026, 11, 23, 15, tzinfo=UTC)
+DAY = timedelta(days=1)
+OF_POLICY = load(PROJECT_ROOT / "policy", "crypto").reviewing
+ALL_DRAWN = replace(OF_POLICY, numbers=MappingProxyType({**OF_POLICY.numbers, "random_share": 1.0}))
+
+WORLD = """
+create schema eligibility; create schema decisions; create schema policy; create schema vault.eligibility;
+create table policy.rulebook as select * from (values ('JUR_CONFLICT', 'JUR-002', 1, '', '', '')) as t(code, rule_id, v, title, statement, cite);
+create table eligibility.offer_classes as select * from (values ('lesson', false), ('spot', true)) as t(offer_class, o_is_promotion);
+create table eligibility.offer_facts as select * from (values
+    ('cr-1', 'h1', 'spot1', 1::bigint, 'spot', 'spot', 2, true), ('cr-2', 'h2', 'nft1', 3::bigint, 'spot', 'nft', 4, true)
+) as t(creative_id, creative_hash, offer_id, offer_version, offer_class, product_line, m_rank, o_is_promotion);
+create table vault.eligibility.person_facts as select * from (values ('p1', 18, 60), ('p2', 40, 60)) as t(person_id, d_age, u_trust);
+create table vault.eligibility.user_hits as select * from (values
+    ('held', true, 'JUR-002', 1, 'HOLD', 'internal', 'JUR_CONFLICT', 'u_country_conflict=true'),
+    ('blocked', true, 'JUR-002', 1, 'HOLD', 'internal', 'JUR_CONFLICT', 'u_country_conflict=true'),
+    ('blocked', true, 'AGE-001', 1, 'BLOCK', 'safe', 'AGE_UNDER_18', null)
+) as t(person_id, is_promotion, rule_id, v, effect, visibility, code, facts);
+create table vault.eligibility.user_product_hits (
+    person_id varchar, offer_class varchar, rule_id varchar, v integer, effect varchar, visibility varchar, code varchar, facts varchar
+);
+create table vault.eligibility.offer_hits (
+    creative_id varchar, rule_id varchar, v integer, effect varchar, visibility varchar, code varchar, facts varchar
+);
+create table vault.eligibility.offer_regime_hits as select * from vault.eligibility.offer_hits;
+create table decisions.staged_offers as select * from (values
+    ('d1', 'p1', 'low:new', 'spot1', 1::bigint, 'cr-1', 'web', 'treated'), ('d2', 'p2', 'high:new', 'nft1', 3::bigint, 'cr-2', 'web', 'treated'),
+    ('d3', 'p3', 'high:new', 'nft1', 3::bigint, 'cr-2', 'web', 'held_out')
+) as t(decision_id, person_id, segment, offer_id, offer_version, creative_id, channel, arm);
+"""
+
+
+@pytest.fixture
+def queue(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    """Calls the stage as of a day, with everything drawn or nothing, and gives the queue's rows."""
+    settings.warehouse_path.parent.mkdir(parents=True, exist_ok=True)
+    with connect(settings, restricted=True) as connection:
+        review.prepare(connection)
+        connection.execute(WORLD)
+
+    def call(day: int, reviewing=ALL_DRAWN) -> list[tuple]:
+        at = AT + day * DAY
+        monkeypatch.setattr(runs, "current", lambda connection, as_of: SimpleNamespace(batch_seq=day + 10, as_of=at))
+        monkeypatch.setattr(queueing, "for_run", lambda settings, run: SimpleNamespace(reviewing=reviewing))
+        review.queue(at, settings)
+        with connect(settings, restricted=True) as connection:
+            return connection.execute(
+                "select kind, person_id, offer_id, highest_rank, item_id, queued_at, due_at from vault.review.queue order by all"
+            ).fetchall()
+
+    return call
+
+
+def about(rows: list[tuple]) -> list[tuple[str, str, str]]:
+    """Kind, person and offer of each row."""
+    return sorted((kind, person or "", offer or "") for kind, person, offer, *_ in rows)
+
+
+def test_each_thing_to_decide_is_queued_once(queue) -> None:
+    """Held out, blocked otherwise, served without being drawn: none of these is anybody's business."""
+    assert about(queue(0)) == [
+        ("high_risk_segment", "", "nft1"), ("hold", "held", ""), ("near_miss", "p1", "spot1"), ("random", "p1", "spot1"), ("random", "p2", "nft1"),
+    ]  # fmt: skip
+
+
+def test_what_a_day_drew_waits_on_the_days_after_as_it_was_shown(queue, settings: Settings) -> None:
+    first = queue(0)
+    with connect(settings, restricted=True) as connection:
+        connection.execute("delete from decisions.staged_offers where person_id in ('p1', 'p2')")
+        connection.execute("update eligibility.offer_facts set creative_hash = 'other', offer_version = 9")
+    second = queue(1)
+    drawn = [row for row in first if row[0] in ("near_miss", "random")]
+    assert [row for row in second if row[0] in ("near_miss", "random")] == drawn
+    with connect(settings, restricted=True) as connection:
+        hashes = connection.execute(
+            "select distinct unnest(creatives).creative_hash from vault.review.queue where kind in ('near_miss', 'random') order by 1"
+        ).fetchall()
+    assert hashes == [("h1",), ("h2",)]
+
+
+@pytest.mark.parametrize(("day", "expected"), [(28, 3), (29, 0)], ids=["to_the_last_day", "no_longer"])
+def test_what_was_drawn_leaves_the_queue_after_four_weeks(queue, settings: Settings, day: int, expected: int) -> None:
+    queue(0)
+    with connect(settings, restricted=True) as connection:
+        connection.execute("delete from decisions.staged_offers")
+    assert sum(row[0] in ("near_miss", "random") for row in queue(day)) == expected
+
+
+def test_a_rerun_queues_the_same_and_knows_nothing_of_days_after_it(queue) -> None:
+    first = queue(0)
+    queue(1)
+    assert queue(0) == first
