@@ -5,7 +5,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from candor.audit import assessments, behaviour, catalogue, consent, feedback, markets, moments, people, reasons, screening
+from candor.audit import (
+    assessments,
+    behaviour,
+    catalogue,
+    consent,
+    feedback,
+    markets,
+    moments,
+    people,
+    reasons,
+    released,
+    screening,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -94,7 +106,8 @@ def wide_rows(given: Inputs, held: pl.DataFrame, settings: Settings, context: An
         )
         .join(held.lazy(), on="offer_id", how="left")
     )
-    return rows.collect()
+    judged = rows.collect()
+    return judged.with_columns(released.is_upheld(judged, context.verdicts))
 
 
 def _person_facts(

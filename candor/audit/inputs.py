@@ -142,6 +142,13 @@ def _pinned(connection: duckdb.DuckDBPyConnection, run: Run, deliveries: pl.Data
     return deliveries.join(pins, on="delivery_id", how="semi")
 
 
+def merged_people(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Who was merged away, and into whom."""
+    if not _exists(connection, "identity", "person_aliases"):
+        return {}
+    return dict(_table(connection, "identity", "person_aliases", ["person_id", "surviving_person_id"]).iter_rows())
+
+
 def holders(
     connection: duckdb.DuckDBPyConnection,
     run: Run,

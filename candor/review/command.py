@@ -109,7 +109,8 @@ def decide(
     )  # fmt: skip
     until = f" until {_text(given.expires)}" if given.expires else ""
     typer.echo(
-        f"{item}: {verdict} by {given.reviewer} ({given.role}){until}; {len(given.creatives)} creatives, from the next run on"
+        f"{item}: {verdict} by {given.reviewer} ({given.role}){until}; {len(given.creatives)} creatives, from the next run on; "
+        "what must not be shown goes at the next candor revoke"
     )
 
 

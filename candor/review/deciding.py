@@ -172,7 +172,7 @@ def decide(
         item_id, item["kind"], verdict, reviewer.name, reviewer.role, reason.strip(), at, opened_at, saw_score,
         expires if verdict == RELEASE else None, rule_id, v, item["person_id"], item["facts"],
         hashlib.md5(item["facts"].encode(), usedforsecurity=False).hexdigest() if item["facts"] else None,
-        tuple(Creative(**creative) for creative in item["creatives"] or []),
+        tuple(Creative(**creative) for creative in item["creatives"] or []), item["segment"],
     )  # fmt: skip
     said.append(settings, given)
     return given
