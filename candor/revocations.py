@@ -1,7 +1,8 @@
 """Newly landed withdrawals, objections, restrictions, screening hits and KYC changes, effective in the serving store at once.
 
 Reads landed files and the store's own lookups, never the warehouse: this runs every few minutes, beside whatever the daily run is doing.
-Kill switches become suppressions as well (`candor.kill_switches`), and what reviewers said must not be shown (`candor.review.suppressing`). It only ever takes offers away. A suppression stands until a run that knows
+Kill switches become suppressions as well (`candor.kill_switches`), and what reviewers said must not be shown
+(`candor.review.suppressing`). It only ever takes offers away. A suppression stands until a run that knows
 its cause itself is published.
 
 What suppresses (first cut): the latest consent of a subject, purpose and channel when it is denied or withdrawn (that channel, or all;

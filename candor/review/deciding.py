@@ -82,14 +82,27 @@ def listed(
     Of a reading that was drawn `status` is the kind and `due_at` its own. `name` is the reviewer's; None: for whoever of the role comes.
     """
     verdicts, _ = said.read(settings)
-    known = readings.by_item(verdicts, at)
     with _queue(settings) as connection:
-        items = _rows(
+        items = rows_of(
             connection,
             "select * exclude (creatives, facts, statement, cite) from vault.review.queue where list_contains(roles, ?)",
             [role],
         )
-    reviewing = reviewing_of(settings)
+    mark(items, verdicts, reviewing_of(settings), settings, at, name)
+    items.sort(key=lambda item: (item["priority"], item["due_at"], item["item_id"]))
+    return [item for item in items if everything or item["status"] in WAITING]
+
+
+def mark(
+    items: list[dict[str, Any]],
+    verdicts: list[Verdict],
+    reviewing: Reviewing,
+    settings: Settings,
+    at: datetime,
+    name: str | None = None,
+) -> None:
+    """Give each item its `status` at the instant, for the reviewer called `name`, and the `due_at` of a reading that waits for them."""
+    known = readings.by_item(verdicts, at)
     for item in items:
         words = known.get(item["item_id"], [])
         waits = readings.open_for(name, readings.drawn(words, reviewing, settings), at)
@@ -99,8 +112,6 @@ def listed(
             item["status"] = status(item, words, reviewing)
             if item["status"] == "second reviewer" and name in {one.reviewer for one in words}:
                 item["status"] = "another reviewer"
-    items.sort(key=lambda item: (item["priority"], item["due_at"], item["item_id"]))
-    return [item for item in items if everything or item["status"] in WAITING]
 
 
 def status(item: dict[str, Any], words: list[Verdict], reviewing: Reviewing) -> str:
@@ -124,8 +135,8 @@ def show(settings: Settings, item_id: str, reviewer: Reviewer, at: datetime) -> 
     """Everything the reviewer needs, after it was put on record that they were shown it. Raises UsageError for a role that may not."""
     with _queue(settings) as connection:
         item = _item(connection, item_id, reviewer)
-        item["facts_shown"] = _rows(connection, FACTS_SHOWN, [item["facts"]])
-        item["offers"] = _rows(connection, OFFERS_SHOWN, [[creative["creative_id"] for creative in item["creatives"] or []]])
+        item["facts_shown"] = rows_of(connection, FACTS_SHOWN, [item["facts"]])
+        item["offers"] = rows_of(connection, OFFERS_SHOWN, [[creative["creative_id"] for creative in item["creatives"] or []]])
     said.append_opened(settings, item_id, reviewer.name, at)
     return item
 
@@ -190,7 +201,7 @@ def _refuse_blocks(connection: duckdb.DuckDBPyConnection, item: dict[str, Any]) 
 
 
 def _item(connection: duckdb.DuckDBPyConnection, item_id: str, reviewer: Reviewer) -> dict[str, Any]:
-    found = _rows(connection, "select * from vault.review.queue where item_id = ?", [item_id])
+    found = rows_of(connection, "select * from vault.review.queue where item_id = ?", [item_id])
     # Whoever may not decide it is told no more than that it is not theirs.
     if not found or reviewer.role not in found[0]["roles"]:
         seen = connection.execute("select queued_at from vault.state.review_items where item_id = ?", [item_id]).fetchall()
@@ -206,8 +217,9 @@ def _item(connection: duckdb.DuckDBPyConnection, item_id: str, reviewer: Reviewe
     return found[0]
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, query: str, given: list[Any]) -> list[dict[str, Any]]:
-    cursor = connection.execute(query, given)
+def rows_of(connection: duckdb.DuckDBPyConnection, query: str, given: list[Any] | None = None) -> list[dict[str, Any]]:
+    """The rows of a query, their instants aware."""
+    cursor = connection.execute(query, given or [])
     names = [str(column[0]) for column in cursor.description or []]
     return [
         {
@@ -233,8 +245,8 @@ def questions(at: datetime, role: str, most: int, settings: Settings | None = No
     with _queue(settings) as connection:
         for waits in waiting:
             item = _item(connection, waits["item_id"], Reviewer("", role))
-            facts = _rows(connection, FACTS_SHOWN, [item["facts"]])
-            offers = _rows(connection, OFFERS_SHOWN, [[one["creative_id"] for one in item["creatives"] or []]])
+            facts = rows_of(connection, FACTS_SHOWN, [item["facts"]])
+            offers = rows_of(connection, OFFERS_SHOWN, [[one["creative_id"] for one in item["creatives"] or []]])
             lines = [f"**{item['rule_id'] or item['kind']}** {item['statement'] or ''}", f"*{item['cite'] or ''}*", ""]
             lines += [f"- {fact['name']} = {fact['value']} ({fact['observed_at'] or 'no feed of its own'})" for fact in facts]
             lines += [

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor import hashing, runs
 from candor.policy.store import for_run
+from candor.review import agreement, deciding, readings, verdicts
 from candor.warehouse import connect, sql_timestamp
 
 if TYPE_CHECKING:
@@ -224,7 +225,46 @@ def run(as_of: datetime, settings: Settings) -> dict[str, Any]:
         counted = connection.execute(
             "select kind, count(*) from vault.review.queue where kind <> 'hold_fincrime' group by kind order by kind"
         ).fetchall()
+        items = deciding.rows_of(
+            connection,
+            "select item_id, kind, roles, priority, due_at, rule_id, highest_rank from vault.review.queue where kind <> 'hold_fincrime'",
+        )
+    runs.write_json(runs.report_dir(settings, current) / "review.json", told(items, reviewing, settings, as_of))
     return {"review_queue": dict(counted)}
+
+
+def told(items: list[dict[str, Any]], reviewing: Reviewing, settings: Settings, as_of: datetime) -> dict[str, Any]:
+    """How review stands at the instant, for everybody: per kind, how many items wait, are overdue and decided; agreement, overturned verdicts.
+
+    Of restricted holds nothing, not even how many there are: whoever saw the number grow would know that somebody is suspected.
+    """
+    given = [one for one in verdicts.read(settings)[0] if one.kind != "hold_fincrime"]
+    deciding.mark(items, given, reviewing, settings, as_of)
+    waiting = [item for item in items if item["status"] in deciding.WAITING]
+    kinds = []
+    for kind in sorted(
+        (one for one in reviewing.kinds if one.kind != "hold_fincrime"), key=lambda one: (one.priority, one.kind)
+    ):
+        mine = [item for item in items if item["kind"] == kind.kind]
+        wait = [item for item in mine if item["status"] in deciding.WAITING]
+        kinds.append(
+            {
+                "kind": kind.kind,
+                "roles": list(kind.roles),
+                "waiting": len(wait),
+                "overdue": deciding.overdue(wait, as_of),
+                "read_again": sum(item["status"] in (readings.SECOND, readings.AGAIN) for item in wait),
+                "disputed": sum(item["status"] == "disputed" for item in wait),
+                "decided": len(mine) - len(wait),
+            }
+        )
+    standing = {one.item_id for one in verdicts.releases(given, reviewing, as_of)}
+    return {
+        "kinds": kinds,
+        "items_released": len(standing),
+        "refusals": sum(1 for _ in verdicts.refusals(given, as_of)),
+        **agreement.report(given, waiting, reviewing, as_of, settings),
+    }
 
 
 def _find(connection: duckdb.DuckDBPyConnection, as_of: datetime, reviewing: Reviewing) -> None:

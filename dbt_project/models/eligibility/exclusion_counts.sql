@@ -27,6 +27,7 @@ restricted_pairs as (
         on coalesce(hits.is_promotion, offer_classes.o_is_promotion) = offer_classes.o_is_promotion
 
     where hits.visibility = 'restricted'
+        and hits.effect <> 'RELEASED'
 
     union
 
@@ -41,6 +42,7 @@ restricted_pairs as (
         on hits.offer_class = offer_classes.offer_class
 
     where hits.visibility = 'restricted'
+        and hits.effect <> 'RELEASED'
 
 ),
 

@@ -1,4 +1,5 @@
-{#- How many people and how many person x offer x channel pairs each code speaks against, without ever listing the pairs. -#}
+{#- How many people and how many person x offer x channel pairs each code speaks against, without ever listing the pairs. What a reviewer
+    released speaks against nobody. -#}
 {{ config(database=vault_database()) }}
 
 with
@@ -101,6 +102,8 @@ of_people as (
     inner join promotion_pairs
         on hits.is_promotion is not distinct from promotion_pairs.o_is_promotion
 
+    where hits.effect <> 'RELEASED'
+
     group by all
 
 ),
@@ -118,6 +121,8 @@ of_people_and_products as (
 
     inner join offer_classes
         on hits.offer_class = offer_classes.offer_class
+
+    where hits.effect <> 'RELEASED'
 
     group by all
 
@@ -137,6 +142,8 @@ of_people_and_channels as (
     left join channel_pairs
         on hits.rule_channel = channel_pairs.c_channel
         and hits.is_promotion is not distinct from channel_pairs.o_is_promotion
+
+    where hits.effect <> 'RELEASED'
 
     group by all
 
@@ -166,6 +173,8 @@ of_offers as (
         inner join readers
             on hits.creative_id = readers.creative_id
 
+        where hits.effect <> 'RELEASED'
+
         group by all
 
         union all
@@ -183,6 +192,8 @@ of_offers as (
         inner join readers
             on hits.creative_id = readers.creative_id
             and hits.place_id = readers.place_id
+
+        where hits.effect <> 'RELEASED'
 
         group by all
     ) as by_place

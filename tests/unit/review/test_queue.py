@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType, SimpleNamespace
@@ -10,7 +11,8 @@ import pytest
 
 from candor import review, runs
 from candor.policy.loading import load
-from candor.review import queueing
+from candor.review import queueing, verdicts
+from candor.review.verdicts import Creative, Verdict
 from candor.settings import PROJECT_ROOT, Settings
 from candor.warehouse import connect
 
@@ -56,7 +58,9 @@ def queue(settings: Settings, monkeypatch: pytest.MonkeyPatch):
 
     def call(day: int, reviewing=ALL_DRAWN) -> list[tuple]:
         at = AT + day * DAY
-        monkeypatch.setattr(runs, "current", lambda connection, as_of: SimpleNamespace(batch_seq=day + 10, as_of=at))
+        monkeypatch.setattr(
+            runs, "current", lambda connection, as_of: SimpleNamespace(batch_seq=day + 10, as_of=at, run_id=f"r{day}")
+        )
         monkeypatch.setattr(queueing, "for_run", lambda settings, run: SimpleNamespace(reviewing=reviewing))
         review.queue(at, settings)
         with connect(settings, restricted=True) as connection:
@@ -65,6 +69,19 @@ def queue(settings: Settings, monkeypatch: pytest.MonkeyPatch):
             ).fetchall()
 
     return call
+
+
+def told(settings: Settings, day: int) -> dict:
+    return json.loads((settings.reports_dir / f"r{day}" / "review.json").read_text(encoding="utf-8"))
+
+
+def word(item: str, kind: str, **changes) -> Verdict:
+    said = {
+        "item_id": item, "kind": kind, "verdict": "release", "reviewer": "jane", "role": "compliance", "reason": "seen", "at": AT,
+        "opened_at": AT, "saw_score": False, "expires": AT + 30 * DAY, "rule_id": "JUR-002", "v": 1, "person_id": "p1", "facts": "x=1",
+        "fact_hash": "h", "creatives": (Creative("cr-1", "spot1", 1, "h1", 2),),
+    }  # fmt: skip
+    return Verdict(**{**said, **changes})
 
 
 def about(rows: list[tuple]) -> list[tuple[str, str, str]]:
@@ -106,3 +123,35 @@ def test_a_rerun_queues_the_same_and_knows_nothing_of_days_after_it(queue) -> No
     first = queue(0)
     queue(1)
     assert queue(0) == first
+
+
+def test_the_report_counts_what_waits_what_is_overdue_and_what_was_decided(queue, settings: Settings) -> None:
+    items = {(kind, offer): item for kind, _, offer, _, item, *_ in queue(0)}
+    for kind, offer in (("random", "spot1"), ("near_miss", "spot1")):
+        verdicts.append(settings, word(items[(kind, offer)], kind, verdict="uphold"))
+    none_again = replace(
+        ALL_DRAWN, numbers=MappingProxyType({**ALL_DRAWN.numbers, "double_review_share": 0, "random_share": 0})
+    )
+    queue(8, none_again)
+    counted = {row["kind"]: (row["waiting"], row["overdue"], row["decided"]) for row in told(settings, 8)["kinds"]}
+    # The near miss of the eighth day is one of its own; the draw of rank 4 that nobody looked at has waited for more than a week.
+    assert counted == {
+        "new_offer": (0, 0, 0),
+        "hold": (1, 1, 0),
+        "high_risk_segment": (1, 1, 0),
+        "near_miss": (1, 0, 1),
+        "random": (1, 1, 1),
+    }
+    assert (told(settings, 8)["overdue"], told(settings, 8)["refusals"], told(settings, 8)["kappa"]) == (3, 2, None)
+
+
+def test_nothing_of_restricted_holds_is_in_what_everybody_reads(queue, settings: Settings) -> None:
+    queue(0)
+    before = (settings.reports_dir / "r0" / "review.json").read_bytes()
+    with connect(settings, restricted=True) as connection:
+        connection.execute(
+            "insert into vault.eligibility.user_hits values ('p7', true, 'FC-008', 1, 'HOLD', 'restricted', 'FC_AML_BAND', 'u_aml_band=high')"
+        )
+    verdicts.append(settings, word("i7", "hold_fincrime", role="fincrime", rule_id="FC-008"))
+    assert "hold_fincrime" in {row[0] for row in queue(0)}
+    assert (settings.reports_dir / "r0" / "review.json").read_bytes() == before

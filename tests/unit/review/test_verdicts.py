@@ -263,6 +263,9 @@ def test_the_run_is_given_the_releases_and_refusals_that_hold_for_it(
     verdicts.append(settings, upheld("near_miss", item_id="i8"))
     verdicts.append(settings, upheld("new_offer", item_id="i9", person_id=None))
     verdicts.append(settings, upheld("random", item_id="late", at=AT + timedelta(seconds=1)))
+    verdicts.append(
+        settings, verdict(item_id="i7", kind="hold_fincrime", rule_id="FC-008")
+    )  # in force, and nobody else's business
     for _ in range(2):
         assert review.install(AT, settings) == {"releases": 1, "items_released": 1, "refusals": 2}
     with connect(settings, restricted=True) as connection:
@@ -272,5 +275,8 @@ def test_the_run_is_given_the_releases_and_refusals_that_hold_for_it(
         refusals = connection.execute(
             "select item_id, person_id, offer_id, offer_version, creative_id, creative_hash from vault.review.refusals"
         ).fetchall()
-    assert releases == [("p1", "JUR-002", 1, "cr-low", "h-low", last.replace(tzinfo=None))]
+    assert [row for row in releases if row[1] == "FC-008"] != []
+    assert [row for row in releases if row[1] != "FC-008"] == [
+        ("p1", "JUR-002", 1, "cr-low", "h-low", last.replace(tzinfo=None))
+    ]
     assert sorted(refusals) == [("i8", "p9", "spot1", 1, None, None), ("i9", None, "spot1", 1, "cr-low", "h-low")]
