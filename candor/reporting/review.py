@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from candor.reporting.html import table
@@ -16,19 +17,17 @@ KINDS = {
 
 
 def review(told: dict[str, Any] | None) -> str:
-    """The section of the page. Restricted holds are in none of its numbers."""
+    """The section of the page; `again`: drawn for another reader, or disputed. Restricted holds are in none of its numbers."""
     if told is None:
         return '<p class="quiet">Nothing was queued by this run.</p>'
     kinds = table(
-        ("to review", "by", "waiting", "overdue", "to be read again", "disputed", "decided"),
+        ("to review", "waiting", "overdue", "again", "decided"),
         (
             (
-                KINDS.get(row["kind"], row["kind"]),
-                ", ".join(row["roles"]),
+                f'<span>{escape(KINDS.get(row["kind"], row["kind"]))}<br><span class="quiet">{escape(", ".join(row["roles"]))}</span></span>',
                 row["waiting"],
-                f'<span class="bad">{row["overdue"]:,}</span>' if row["overdue"] else 0,
-                row["read_again"],
-                row["disputed"],
+                f'<span class="n bad" style="display:block">{row["overdue"]:,}</span>' if row["overdue"] else 0,
+                row["read_again"] + row["disputed"],
                 row["decided"],
             )
             for row in told["kinds"]

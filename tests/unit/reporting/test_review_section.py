@@ -20,7 +20,7 @@ TOLD = {
 @pytest.mark.parametrize(
     "said",
     [
-        '<span class="bad">3</span>',
+        '<span class="n bad" style="display:block">3</span>',
         "brand, compliance",
         "cannot tell yet: 48 more second readings",
         "1 of 4 (25.0%)",
