@@ -43,7 +43,7 @@ CAUGHT = dict.fromkeys(("decision_id", "person_id", "channel", "offer_id", "why"
 NEVER = ("spot_refer", "edu_autumn", "usdc_new_year", "perp_20x")
 NEVER_ON = (("card_everyday", "sms"), ("spot_fee_off", "push"), ("borrow_btc", "push"))
 
-# Kinds of restriction by what they stop. One that is newly landed hides everything until the next run.
+# Kinds of restriction by what they stop. One that is newly landed hides every promotion until the next run; lessons go on, as the rules have it.
 STOPS = {
     "everything": (
         "self_exclusion",
@@ -270,7 +270,7 @@ NOES = {
             qualify row_number() over (partition by restriction_id order by source_updated_at desc, landed_at desc, status = 'open' desc) = 1
         )
         select distinct tied.person_id, null as channel,
-            case when latest.landed_at > $run then 'everything' else coalesce(kinds.stops, 'promotions') end as stops,
+            case when latest.landed_at > $run and kinds.stops = 'risky' then 'promotions' else coalesce(kinds.stops, 'promotions') end as stops,
             'restriction ' || latest.kind as why
         from latest
         inner join tied on (tied.kind = 'account_id' and latest.account_id = tied.record)

@@ -155,8 +155,7 @@ def decide(as_of: datetime, settings: Settings) -> dict[str, Any]:
     models += build_models(("+candidates,path:models/eligibility",), as_of, settings, target="restricted", with_rules=True)
     scored = scoring.run(as_of, settings)
     decisions.run(as_of, settings)
-    with connect(settings) as connection:
-        explanations.prepare(connection)  # nothing decided here is published, so nothing needs a reason
+    explanations.run(as_of, settings)
     decided = decisions.stage(as_of, settings)
     return {
         "models_built": models,

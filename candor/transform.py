@@ -19,6 +19,10 @@ from candor.errors import BuildFailed, UsageError
 from candor.warehouse import connect, one_row, utc
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dbt.contracts.graph.manifest import Manifest
+
     from candor.settings import Settings
 
 LAYERS = (
@@ -166,7 +170,6 @@ def _dbt(arguments: list[str], settings: Settings, *, target: str, variables: di
     import json
 
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-    from dbt.cli.main import dbtRunner
 
     for path in (settings.dbt_dir, settings.tmp_dir):
         path.mkdir(parents=True, exist_ok=True)
@@ -181,18 +184,47 @@ def _dbt(arguments: list[str], settings: Settings, *, target: str, variables: di
         *("--log-level", "none", "--log-level-file", "info"),
         # What a build did is told by `_outcome`; manifest and run results, some megabytes a layer, nobody reads.
         "--no-write-json",
-        *("--vars", json.dumps(variables, sort_keys=True, default=str)),
     ]
     try:
         with _environment(settings):
-            answer = dbtRunner().invoke([*arguments, *flags])
+            manifest = _parsed(flags, settings, target)
+            return _invoked(
+                [*arguments, *flags, "--vars", json.dumps(variables, sort_keys=True, default=str)], settings, manifest
+            )
     finally:
         DuckDBConnectionManager.close_all_connections()
+
+
+def _invoked(arguments: list[str], settings: Settings, manifest: Manifest | None = None) -> Any:
+    """What dbt answers. Raises BuildFailed when it ends with an exception."""
+    from dbt.cli.main import dbtRunner
+
+    answer = dbtRunner(manifest=manifest).invoke(arguments)
     if answer.exception is not None:
         raise BuildFailed(
             f"dbt {arguments[0]} could not run: {answer.exception}", hint=f"dbt's log: {settings.dbt_dir / 'logs' / 'dbt.log'}"
         ) from answer.exception
     return answer.result
+
+
+# The parsed project by folder and target, as it was when its files were these: of this process only. Used as a copy, since dbt writes into it.
+_PARSED: dict[tuple[Path, str], tuple[tuple[tuple[str, int, int], ...], Manifest]] = {}
+
+
+def _parsed(flags: list[str], settings: Settings, target: str) -> Manifest:
+    """The parsed project, parsed without variables.
+
+    Models read their variables when they are compiled, none when it is parsed. dbt parses everything anew when a variable is another, and the instant
+    of the run always is: what it keeps (partial_parse.msgpack) is only ever used again when it was parsed without any.
+    """
+    project = settings.dbt_project_dir
+    files = sorted(path for path in project.rglob("*") if path.is_file())
+    state = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    known, manifest = _PARSED.get((project, target), (None, None))
+    if manifest is None or known != state:
+        manifest = _invoked(["parse", *flags], settings)
+        _PARSED[project, target] = (state, manifest)
+    return manifest.deepcopy()
 
 
 def _outcome(layer: str, results: Any, settings: Settings, *, restricted: bool) -> dict[str, Any]:

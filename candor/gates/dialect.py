@@ -38,7 +38,7 @@ class BufferedDuckDBDialect(duckdb_engine.Dialect):
         connection = super().connect(*cargs, **cparams)
         connection.execute("set timezone = 'UTC'")
         for name, path in sorted(attach.items()):
-            connection.execute(f"attach '{path}' as {name} (read_only)")
+            connection.execute(f"attach if not exists '{path}' as {name} (read_only)")
         return connection
 
 

@@ -25,29 +25,33 @@ def validate(gate: str, tables: list[Table], settings: Settings, *, restricted: 
     # Before the import: it logs one line per metric it registers.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations as gx
+    from sqlalchemy import create_engine
 
     # One of its modules sets its own level back to INFO while it is imported.
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = _quiet_context(gx, docs)
-    source = context.data_sources.add_sql(
-        name=gate,
-        connection_string=f"duckdb+buffered:///{settings.warehouse_path}",
-        create_temp_table=False,
-        kwargs={"connect_args": _connect_args(settings, restricted=restricted)},
-    )
-    results = []
-    for table in tables:
-        suite = context.suites.add(gx.ExpectationSuite(name=f"{gate}: {table.name}", expectations=table.expectations))
-        # A query asset must start with the word select, so one that starts with its CTEs is wrapped.
-        asset = source.add_query_asset(name=table.name, query=f"select * from ({table.query}) as checked_rows")
-        batch = asset.add_batch_definition_whole_table("rows")
-        definition = context.validation_definitions.add(
-            gx.ValidationDefinition(name=f"{gate}: {table.name}", data=batch, suite=suite)
+    url, arguments = f"duckdb+buffered:///{settings.warehouse_path}", _connect_args(settings, restricted=restricted)
+    # Each query has a connection of its own (see dialect); while one stands open, the others need not open the file again.
+    with create_engine(url, connect_args=arguments).connect():
+        source = context.data_sources.add_sql(
+            name=gate, connection_string=url, create_temp_table=False, kwargs={"connect_args": arguments}
         )
-        outcome = definition.run(result_format=_result_format(table))
-        results += [_plain(table, result) for result in outcome.results]
+        results = [result for table in tables for result in _results(gx, context, source, gate, table)]
     context.build_data_docs()
     return results
+
+
+def _results(gx: Any, context: Any, source: Any, gate: str, table: Table) -> list[dict[str, Any]]:
+    """One result per expectation of a table."""
+    suite = context.suites.add(gx.ExpectationSuite(name=f"{gate}: {table.name}", expectations=table.expectations))
+    # A query asset must start with the word select, so one that starts with its CTEs is wrapped.
+    asset = source.add_query_asset(name=table.name, query=f"select * from ({table.query}) as checked_rows")
+    batch = asset.add_batch_definition_whole_table("rows")
+    definition = context.validation_definitions.add(
+        gx.ValidationDefinition(name=f"{gate}: {table.name}", data=batch, suite=suite)
+    )
+    outcome = definition.run(result_format=_result_format(table))
+    return [_plain(table, result) for result in outcome.results]
 
 
 def _connect_args(settings: Settings, *, restricted: bool) -> dict[str, Any]:

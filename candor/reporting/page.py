@@ -27,28 +27,26 @@ main { max-width:1080px; margin:0 auto; padding:28px 20px 60px } h1 { font-size:
 table { border-collapse:collapse; width:100%; font-size:14px } th { text-align:left; color:var(--quiet); font-weight:500; border-bottom:1px solid var(--line) }
 td,th { padding:5px 10px 5px 0; vertical-align:top } td { border-bottom:1px solid #f0f2f5 } .n { text-align:right; font-variant-numeric:tabular-nums }
 .good { color:var(--good) } .bad { color:var(--bad) } .warn { color:var(--warn) }
-.bar { background:var(--bar); height:9px; border-radius:2px; display:inline-block; min-width:1px } .cols { display:grid; grid-template-columns:1fr 1fr; gap:0 36px }
+.bar { background:var(--bar); height:9px; border-radius:2px; display:inline-block; min-width:1px } .bar.unknown { background:#b9c4d2 }
+.bars { display:flex; gap:1px; padding-top:6px } td:has(> .bar), td:has(> .bars) { min-width:70px; width:34% } .cols { display:grid; grid-template-columns:1fr 1fr; gap:0 36px }
 pre { background:var(--soft); border:1px solid var(--line); border-radius:6px; padding:10px 12px; overflow:auto; font-size:13px; white-space:pre-wrap }
 .offer { border-left:3px solid var(--bar); padding:6px 14px; background:var(--soft); border-radius:0 6px 6px 0 }
 summary { cursor:pointer; padding:8px 0 2px; font-weight:550 } details table { table-layout:fixed } details th:first-child { width:36% }
-.cols > div { min-width:0; overflow:hidden }
-@media (max-width:760px) { .cols { grid-template-columns:1fr } }
+.cols > div { min-width:0; overflow-x:auto }
+@media (max-width:760px) { .cols { grid-template-columns:1fr } td:has(> .bar), td:has(> .bars) { min-width:32px } }
 """
 
 
 def _bars(rows: list[dict[str, Any]], label: str, value: str, *, most: int = 14) -> str:
     top = max((row[value] or 0 for row in rows), default=0) or 1
     return table(
-        (label, value, ""),
-        (
-            (
-                str(row[label]),
-                int(row[value] or 0),
-                f'<span class="bar" style="width:{150 * (row[value] or 0) / top:.0f}px"></span>',
-            )
-            for row in rows[:most]
-        ),
+        (label, value, ""), ((str(row[label]), int(row[value] or 0), _bar((row[value] or 0) / top)) for row in rows[:most])
     )
+
+
+def _bar(share: float, kind: str = "") -> str:
+    """A bar of that share of its cell; none of nothing."""
+    return "" if not share else f'<span class="bar {kind}" style="width:{100 * share:.1f}%"></span>'
 
 
 def _card(title: str, value: str, note: str = "") -> str:
@@ -143,17 +141,44 @@ def _published(published: dict[str, Any]) -> str:
 
 
 def _why_not(published: dict[str, Any]) -> str:
+    """Two pictures of how many each code speaks against: because it is so, and because it is not known to be otherwise."""
     rows = published.get("exclusions") or []
     if not rows:
         return '<p class="quiet">none recorded</p>'
     of_offers = ("offer", "offer_x_regime")
-    people = [{"against people": row["code"], "people": row["people"]} for row in rows if row["grain"] not in of_offers]
-    offers = [
-        {"against offers, creatives, markets": row["code"], "pairs": row["pairs"]} for row in rows if row["grain"] in of_offers
-    ]
+    about = {
+        ("against people", "people"): [row for row in rows if row["grain"] not in of_offers],
+        ("against offers, creatives, markets", "pairs"): [row for row in rows if row["grain"] in of_offers],
+    }
+    pictures = "".join(f"<div>{_codes(chosen, *heads)}</div>" for heads, chosen in about.items())
     return (
-        f'<div class="cols"><div>{_bars(people, "against people", "people", most=40)}</div>'
-        f"<div>{_bars(offers, 'against offers, creatives, markets', 'pairs', most=40)}</div></div>"
+        f'<p class="quiet">{_bar_key("")} it is so {_bar_key("unknown")} it is not known to be otherwise</p>'
+        f'<div class="cols">{pictures}</div>'
+    )
+
+
+def _bar_key(kind: str) -> str:
+    return f'<span class="bar {kind}" style="width:12px"></span>'
+
+
+def _codes(rows: list[dict[str, Any]], label: str, value: str) -> str:
+    """One line per code, the most frequent first; `X_UNKNOWN` stands in the line of `X` where both came up."""
+    most: dict[str, int] = {}
+    for row in rows:
+        most[row["code"]] = max(most.get(row["code"], 0), int(row[value] or 0))
+    lines: dict[str, list[int]] = {}
+    for code, count in most.items():
+        base = code.removesuffix("_UNKNOWN")
+        line = lines.setdefault(base if base in most else code, [0, 0])
+        line[code.endswith("_UNKNOWN")] += count
+    ordered = sorted(lines.items(), key=lambda item: (-sum(item[1]), item[0]))
+    top = max((sum(counts) for counts in lines.values()), default=0) or 1
+    return table(
+        (label, value, "unknown", ""),
+        (
+            (code, known, unknown, f'<div class="bars">{_bar(known / top)}{_bar(unknown / top, "unknown")}</div>')
+            for code, (known, unknown) in ordered
+        ),
     )
 
 
@@ -184,13 +209,19 @@ WHO = {
 }
 
 
+def _first_number(key: str) -> tuple[int, str]:
+    """Keys such as `11 to 50` by their number, words after them by letter."""
+    digits = key.split()[0] if key else ""
+    return (int(digits), key) if digits.isdigit() else (1 << 31, key)
+
+
 def _who(summary: dict[str, Any]) -> str:
     """How well people are stitched together, and how much of what landed was said before or is out of date."""
     published = summary["published"]
     measures = {
         heading: [
             {heading: row["key"], "people": round(row["value"] * row["n"])}
-            for row in summary["hygiene"]
+            for row in sorted(summary["hygiene"], key=lambda row: _first_number(row["key"]))
             if row["metric"] == metric and row["value"]
         ]
         for metric, heading in WHO.items()

@@ -282,6 +282,30 @@ def test_a_hit_of_the_latest_screening_speaks_against_its_person_and_a_hit_that_
     assert person[hit] != person[replaced]
 
 
+@pytest.mark.parametrize(("kind", "forbids_lessons"), [("fincrime_hold", False), ("vulnerable", False), ("objection", True)])
+def test_what_lands_at_noon_forbids_promotions_and_only_a_word_against_everything_forbids_lessons(
+    replay, tmp_path, kind, forbids_lessons
+):
+    landing = tmp_path / "landing"
+    shutil.copytree(replay.settings.landing_dir, landing)
+    at = replay.shop.visit_at(DAYS - 1, 1) + timedelta(minutes=3)
+    live, lookups = read_store(replay.store, at)
+    is_lesson = pl.col("offer_id").str.starts_with("edu_")
+    both = live.group_by("person_id").agg(is_lesson.any().alias("taught"), (~is_lesson).any().alias("promoted"))
+    both = both.filter("taught", "promoted").join(lookups.filter(pl.col("identifier_kind") == "account_id"), on="person_id")
+    person, account = both.sort("identifier").select("person_id", "identifier").row(0)
+    began = at - timedelta(minutes=2)
+    row = {"restriction_id": ["planted"], "account_id": [account], "kind": [kind], "status": ["open"], "starts_at": [began]}
+    deliver(landing, "compliance.restrictions", pl.DataFrame(row).with_columns(source_updated_at=pl.lit(began)), began)
+    found = Judge(landing, replay.folder / "truth", PROJECT_ROOT / "policy").violations(
+        live, lookups, run=replay.shop.as_of(DAYS - 1), at=at, is_crash=False
+    )
+    said = found.filter(pl.col("why") == f"restriction {kind}", pl.col("person_id") == person)["offer_id"]
+    of_person = live.filter(pl.col("person_id") == person)
+    promoted = set(of_person.filter(~is_lesson)["offer_id"])
+    assert set(said) == (set(of_person["offer_id"]) if forbids_lessons else promoted)
+
+
 def test_the_store_is_read_at_the_instant_of_the_replay_and_not_by_the_wall_clock(replay):
     as_of = replay.shop.as_of(DAYS - 1)
     assert read_store(replay.store, as_of + timedelta(hours=1))[0].height > 0

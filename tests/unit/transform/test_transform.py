@@ -96,6 +96,33 @@ def test_a_build_reports_models_and_tests_skips_unit_tests_and_knows_its_run(set
     assert row == (AS_OF.replace(tzinfo=None), run.run_id, run.batch_seq)
 
 
+def test_the_project_is_parsed_again_when_a_file_of_it_changed_and_not_when_the_run_did(settings_of_small_project, monkeypatch):
+    asked = []
+    invoked = transform._invoked
+
+    def heard(arguments, *others):
+        asked.append(arguments[0])
+        return invoked(arguments, *others)
+
+    monkeypatch.setattr(transform, "_invoked", heard)
+    monkeypatch.setattr(transform, "_PARSED", {})
+    loaded = settings_of_small_project
+    told = [transform.build("core", AS_OF, loaded, vars={"batch_seq": number}) for number in (1, 2)]
+    assert asked == ["parse", "build", "build"]
+    assert [[model["name"] for model in one["models"]] for one in told] == [["kept"], ["kept"]]
+    with warehouse.connect(loaded) as connection:
+        assert connection.execute("select batch_seq from core.kept").fetchall() == [(2,)]
+
+    another = loaded.dbt_project_dir / "models" / "core" / "another.sql"
+    another.write_text("select 1 as id", encoding="utf-8")
+    try:
+        found = transform.build("core", AS_OF, loaded)
+    finally:
+        another.unlink()
+    assert [model["name"] for model in found["models"]] == ["another", "kept"]
+    assert asked == ["parse", "build", "build", "parse", "build"]
+
+
 def test_failures_name_the_model_and_show_the_rows_of_the_test_and_free_the_file(settings_of_small_project):
     with pytest.raises(BuildFailed) as caught:
         transform.build("features", AS_OF, settings_of_small_project)
