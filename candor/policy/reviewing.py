@@ -28,7 +28,7 @@ def read_reviewing(node: Node | None, roles: set[str], problems: Problems) -> Re
     """What the file says; every problem is noted with its line. None: a policy from before the file existed."""
     if node is None:
         return NO_REVIEWING
-    schema(node, FILE, "review/1", {"kinds", "near_misses", "numbers"}, problems)
+    schema(node, FILE, "review/1", {"kinds", "near_misses", "numbers", "reviewers"}, problems)
     kinds = _listed(node, "kinds", "kind", specs.REVIEW_KIND, problems)
     for row in kinds:
         where = str(row["kind"])
@@ -56,10 +56,18 @@ def read_reviewing(node: Node | None, roles: set[str], problems: Problems) -> Re
             problems.add(
                 FILE, node.lines.get("numbers"), name, f"must be from 0{' to 1' if name in SHARES else ' on'}, is {named[name]}"
             )
+    reviewers = _listed(node, "reviewers", "name", specs.REVIEWER, problems) if "reviewers" in node else None
+    for row in reviewers or ():
+        for role in row["roles"]:
+            if role not in roles:
+                problems.add(
+                    FILE, row.lines["roles"], row["name"], f"role {role!r} is none of owners.yml: {', '.join(sorted(roles))}"
+                )
     return Reviewing(
         tuple(ReviewKind(row["kind"], row["sla_hours"], tuple(row["roles"]), row["priority"], row["why"]) for row in kinds),
         tuple(NearMiss(row["fact"], float(row["at_least"]), float(row["within"]), row["rule"], row["why"]) for row in near),
         MappingProxyType(named),
+        None if reviewers is None else MappingProxyType({row["name"]: tuple(row["roles"]) for row in reviewers}),
     )
 
 

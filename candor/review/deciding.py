@@ -277,6 +277,7 @@ def record(
 
     settings = settings or load_settings()
     recorded, later, refused = 0, 0, []
+    reviewers = reviewing_of(settings).reviewers
     known: dict[str, list[Verdict]] = {}
     for one in said.read(settings)[0]:
         known.setdefault(one.item_id, []).append(one)
@@ -290,6 +291,11 @@ def record(
         at = parse_as_of(at) if isinstance(at, str) else at.astimezone(UTC)
         reviewer = Reviewer(str(by["name"]), role)
         try:
+            if reviewers is not None and role not in reviewers.get(reviewer.name, ()):
+                raise UsageError(
+                    f"{reviewer.name} may not answer for {role}",
+                    hint="reviewers of policy/review.yml says which login answers for which role",
+                )
             if question.get("is_drawn") and reviewer.name in {one.reviewer for one in known.get(question["item_id"], [])}:
                 raise UsageError(
                     "whoever decided an item does not read it a second time", hint="somebody else of the role answers"

@@ -24,9 +24,10 @@ POLICY = load(PROJECT_ROOT / "policy", "crypto").reviewing
 def drawing(**shares: float):
     """The policy, of which everything is drawn that `shares` says."""
     none = {"double_review_share": 0.0, "re_review_share": 0.0}
-    return replace(POLICY, numbers=MappingProxyType({**POLICY.numbers, **none, **shares}))
+    return replace(POLICY, numbers=MappingProxyType({**POLICY.numbers, **none, **shares}), reviewers=EVERYBODY)
 
 
+EVERYBODY = MappingProxyType(dict.fromkeys(("jane", "ann", "joe"), ("compliance",)))
 EVERY_SECOND, EVERY_WEEK = drawing(double_review_share=1.0), drawing(re_review_share=1.0)
 
 
@@ -125,6 +126,31 @@ def test_the_report_counts_what_a_re_review_overturned(settings: Settings) -> No
     }  # fmt: skip
     before = agreement.report(given, [], EVERY_WEEK, AT + 6 * DAY, settings)
     assert (before["drawn_for_a_re_review"], before["re_review_overturn_rate"]) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("login", "refused"),
+    [("ann", False), ("admin", True), ("max", True)],
+    ids=["of_the_role", "of_another_role", "of_none"],
+)
+def test_who_answers_on_the_page_must_be_a_reviewer_of_the_role(
+    decided: Settings, monkeypatch: pytest.MonkeyPatch, login: str, refused: bool
+) -> None:
+    some = replace(EVERY_SECOND, reviewers=MappingProxyType({"ann": ("brand", "compliance"), "admin": ("brand",)}))
+    monkeypatch.setattr(deciding, "reviewing_of", lambda settings: some)
+    before = verdicts.file_of(decided).read_bytes()
+    asked = [{"item_id": "i1", "is_drawn": True, "shown_at": f"{AT:%Y-%m-%dT%H:%M:%SZ}"}]
+    answer = {
+        "chosen_options": ["release"],
+        "responded_by_user": {"name": login},
+        "responded_at": AT + DAY,
+        "params_input": {"reason": "seen"},
+    }
+    told = deciding.record(asked, [answer], "compliance", decided)
+    assert [text.splitlines()[0] for text in told["refused"]] == (
+        [f"i1 by {login}: {login} may not answer for compliance"] if refused else []
+    )
+    assert (verdicts.file_of(decided).read_bytes() == before) == refused
 
 
 @pytest.mark.parametrize(

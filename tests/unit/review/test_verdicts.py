@@ -194,9 +194,14 @@ def test_the_report_counts_fast_and_overturned_verdicts(settings: Settings) -> N
         ("roles: [fincrime]", "roles: [strangers]", "role 'strangers' is none of owners.yml"),
         ("roles: [fincrime]", "roles: []", "somebody must be able to decide it"),
         ("value: 0.02", "value: 1.02", "must be from 0 to 1, is 1.02"),
+        (
+            "roles: [compliance]\n  why: The login",
+            "roles: [strangers]\n  why: The login",
+            "role 'strangers' is none of owners.yml",
+        ),
         ("name: least_seconds", "name: fewest_seconds", "least_seconds is missing"),
     ],
-    ids=["no_time", "unknown_role", "nobody", "share_over_one", "number_missing"],
+    ids=["no_time", "unknown_role", "nobody", "share_over_one", "login_of_no_role", "number_missing"],
 )
 def test_a_review_policy_that_cannot_be_is_refused(tmp_path: Path, old: str, new: str, complaint: str) -> None:
     import shutil
