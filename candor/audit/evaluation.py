@@ -10,6 +10,7 @@ from candor.audit import (
     behaviour,
     catalogue,
     consent,
+    erased,
     feedback,
     markets,
     moments,
@@ -145,6 +146,10 @@ def _person_facts(
     facts = everybody
     for part in parts:
         facts = facts.join(part, on="person_id", how="left")
+    returned = erased.came_back(given.identifiers, given.erased_contacts, settings, raw.as_of)
+    facts = facts.join(
+        returned.lazy().with_columns(pl.lit(True).alias("is_erased_before")), on="person_id", how="left"
+    ).with_columns((pl.col("u_erasure") | pl.col("is_erased_before").fill_null(False)).alias("u_erasure"))
     optout = book.email_optout_regimes
     is_optout = pl.any_horizontal(
         *(pl.element() == regime for regime in optout), *(pl.element().str.starts_with(f"{regime}-") for regime in optout)
