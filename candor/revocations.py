@@ -2,7 +2,8 @@
 
 Reads landed files and the store's own lookups, never the warehouse: this runs every few minutes, beside whatever the daily run is doing.
 Kill switches become suppressions as well (`candor.kill_switches`), and what reviewers said must not be shown
-(`candor.review.suppressing`). It only ever takes offers away. A suppression stands until a run that knows
+(`candor.review.suppressing`), and what markets that turned stressed no longer let be live (`candor.market_stress`).
+It only ever takes offers away. A suppression stands until a run that knows
 its cause itself is published.
 
 What suppresses (first cut): the latest consent of a subject, purpose and channel when it is denied or withdrawn (that channel, or all;
@@ -18,7 +19,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from candor import kill_switches, warehouse
+from candor import kill_switches, market_stress, warehouse
 from candor import settings as settings_module
 from candor.hashing import install, keyed_hash
 from candor.publishing import store
@@ -201,6 +202,7 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
             "subjects_without_person": unknown,
             **kill_switches.apply(settings, as_of),
             **suppressing.apply(settings, as_of),
+            **market_stress.apply(settings, as_of),
         }
 
 
