@@ -26,7 +26,7 @@ run: setup  ## one day end to end under Airflow: DATA=crypto (PEOPLE=5000 DAYS=6
 	@$(PY) -m ops.first_run --data $(DATA) --people $(PEOPLE) --days $(DAYS) --seed $(SEED)
 
 test: check  ## everything CI runs: checks, then tests on every core; changes no file
-	@$(PY) -m pytest tests -n auto --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest tests -n auto --dist loadfile --no-loadscope-reorder --durations=30 --durations-min=5
 
 check: setup  ## formatting, lint, types, SQL style: looks, never touches
 	@.venv/bin/ruff format --check --quiet .

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from candor.errors import CandorError, UsageError
 from candor.policy.kill_switches import SCOPE, KillSwitch, read_file
 from candor.publishing import store
-from candor.publishing.publish import instant_text
+from candor.warehouse import instant_text
 
 if TYPE_CHECKING:
     from candor.settings import Settings

@@ -14,8 +14,8 @@ import jinja2
 
 from candor import warehouse
 from candor.publishing import store
-from candor.publishing.publish import instant_text
 from candor.settings import PROJECT_ROOT
+from candor.warehouse import instant_text
 
 if TYPE_CHECKING:
     import duckdb

@@ -23,8 +23,9 @@ from candor import kill_switches, market_stress, warehouse
 from candor import settings as settings_module
 from candor.hashing import install, keyed_hash
 from candor.publishing import store
-from candor.publishing.publish import REVOCABLE, instant_text
+from candor.publishing.publish import REVOCABLE
 from candor.review import suppressing
+from candor.warehouse import instant_text
 
 if TYPE_CHECKING:
     import duckdb

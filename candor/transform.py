@@ -89,7 +89,7 @@ def build_models(
 ) -> int:
     """How many of the models that `selected` names were built for `as_of`, without their tests, under a target of profiles.yml.
 
-    For candor.cleaning, whose reduced rows are meant to break the tests. Raises BuildFailed with one line per model that did not build.
+    For reduced days (candor.cleaning), whose rows are meant to break the tests. Raises BuildFailed with one line per model that did not build.
     """
     with connect(settings, restricted=target != "open") as connection:
         run = runs.current(connection, as_of)

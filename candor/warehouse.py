@@ -80,3 +80,8 @@ def utc(as_of: datetime) -> datetime:
 def sql_timestamp(as_of: datetime) -> str:
     """`as_of` as a SQL literal in UTC."""
     return f"timestamp '{utc(as_of):%Y-%m-%d %H:%M:%S.%f}'"
+
+
+def instant_text(instant: datetime) -> str:
+    """An aware instant as text, as the serving store and files of the state folder have it: 2026-11-23T15:00:00Z."""
+    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

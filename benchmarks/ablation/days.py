@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks import planted
+from benchmarks.ablation import deciding
 from benchmarks.ablation.configurations import Configuration
 from benchmarks.ablation.judging import Judged, judge
 from candor import audit, cleaning, pipeline
@@ -90,7 +91,7 @@ def decide(shop: Shop, configuration: Configuration) -> Day:
     started = time.monotonic()
     copied = cleaning.copy(shop.settings, shop.folder / "copy", configuration.cleaning)
     with _log(shop.folder / "logs" / f"{configuration.slug}.log"):
-        cleaning.decide(DAY, copied)
+        deciding.decide(DAY, copied)
         refused = _refused(copied)
     if configuration.cleaning.is_whole:
         require_same(shop.settings, copied)

@@ -115,6 +115,10 @@ where known_records.{side} is not null
         and coalesce(records.postal_code_std, records.region_code, records.country_code) is not null
         and not {is_test}
     )
+-- A record has one row, but where duplicates are made to stay (candor.cleaning): there the last of them speaks.
+qualify row_number() over (
+    partition by records.{record_id} order by records.known_at desc, records.source_updated_at desc, records.row_hash desc
+) = 1
 order by record_id
 """
 ACCOUNTS = {
@@ -201,6 +205,24 @@ WRITE = """
 insert into identity.edges by name
 with
 
+accounts as (
+
+    select account_id, min(known_at) as known_at
+    from {staging}.stg_exchange__accounts
+    where account_id in (select account_id from chosen_links where is_linked)
+    group by account_id
+
+),
+
+contacts as (
+
+    select contact_id, min(known_at) as known_at
+    from {staging}.stg_crm__contacts
+    where contact_id in (select contact_id from chosen_links where is_linked)
+    group by contact_id
+
+),
+
 links as (
 
     select
@@ -219,10 +241,10 @@ links as (
     inner join identity.evidence_classes as classes
         on classes.evidence = 'probabilistic'
 
-    inner join {staging}.stg_exchange__accounts as accounts
+    inner join accounts
         on chosen_links.account_id = accounts.account_id
 
-    inner join {staging}.stg_crm__contacts as contacts
+    inner join contacts
         on chosen_links.contact_id = contacts.contact_id
 
     where chosen_links.is_linked

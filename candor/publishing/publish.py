@@ -21,7 +21,7 @@ from candor.ledger import chain
 from candor.publishing import export, store
 from candor.publishing.lookups import LOOKUPS
 from candor.publishing.staged import require_permission
-from candor.warehouse import connect, sql_timestamp
+from candor.warehouse import connect, instant_text, sql_timestamp
 
 if TYPE_CHECKING:
     import duckdb
@@ -199,11 +199,6 @@ def publish_to_store(
         **lookups,
         "suppressions_ended": ended,
     }
-
-
-def instant_text(instant: datetime) -> str:
-    """An aware instant as the store writes it."""
-    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def drop_rows_of_no_run(settings: Settings) -> None:

@@ -15,8 +15,8 @@ from candor import runs
 from candor import settings as settings_module
 from candor.errors import AuditFailed, UsageError
 from candor.publishing import store
-from candor.publishing.publish import INSTANT_COLUMNS, instant_text
-from candor.warehouse import connect
+from candor.publishing.publish import INSTANT_COLUMNS
+from candor.warehouse import connect, instant_text
 
 if TYPE_CHECKING:
     import polars as pl

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from candor.hashing import keyed_hash
 from candor.publishing import store
-from candor.publishing.publish import instant_text
 from candor.review import verdicts as said
+from candor.warehouse import instant_text
 
 if TYPE_CHECKING:
     from candor.settings import Settings

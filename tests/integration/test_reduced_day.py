@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ablation import deciding
 from benchmarks.ablation.days import require_same
 from candor import cleaning
 from candor.cleaning import Cleaning
@@ -15,10 +16,10 @@ from tests.integration.conftest import DAY, Shop
 
 def test_a_copy_that_leaves_nothing_out_decides_the_day_of_the_pipeline_to_the_byte(shop: Shop, tmp_path: Path) -> None:
     copied = cleaning.copy(shop.settings, tmp_path / "copy", Cleaning())
-    assert cleaning.decide(DAY, copied)["offers_staged"] > 100
+    assert deciding.decide(DAY, copied)["offers_staged"] > 100
     require_same(shop.settings, copied)
 
     less = cleaning.copy(shop.settings, tmp_path / "copy", Cleaning(withheld=frozenset({"events"})))
-    cleaning.decide(DAY, less)
+    deciding.decide(DAY, less)
     with pytest.raises(CandorError, match="is not that of the pipeline"):
         require_same(shop.settings, less)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ablation import deciding
 from candor import cleaning, pipeline, runs
 from candor.errors import UsageError
 from candor.settings import VARIABLES, Settings
@@ -83,7 +84,7 @@ def test_a_warehouse_that_is_no_copy_is_never_overwritten(original: Settings, co
 
 def test_only_a_copy_is_decided_with_less(original: Settings) -> None:
     with pytest.raises(UsageError, match="is no reduced copy"):
-        cleaning.decide(AS_OF, original)
+        deciding.decide(AS_OF, original)
 
 
 def test_an_unknown_silo_is_named_with_those_there_are() -> None:

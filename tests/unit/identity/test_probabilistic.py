@@ -20,11 +20,12 @@ TABLES = """
 create schema staging; create schema identity;
 create table staging.stg_exchange__accounts (
     account_id varchar, full_name varchar, name_valid boolean, postal_code_std varchar, region_code varchar, country_code varchar, email_std varchar,
-    phone_std varchar, birth_date_std date, is_test boolean, known_at timestamp
+    phone_std varchar, birth_date_std date, is_test boolean, known_at timestamp, source_updated_at timestamp default timestamp '2026-11-01',
+    row_hash varchar default 'h'
 );
 create table staging.stg_crm__contacts (
     contact_id varchar, full_name varchar, name_valid boolean, postal_code_std varchar, region_code varchar, country_code varchar,
-    email_std varchar, phone_std varchar, known_at timestamp
+    email_std varchar, phone_std varchar, known_at timestamp, source_updated_at timestamp default timestamp '2026-11-01', row_hash varchar default 'h'
 );
 create table identity.identifier_kinds as
     select * from (values ('account_id', 1), ('contact_id', 2), ('email', 6), ('phone', 7)) as kinds (identifier_kind, anchor_priority);
@@ -53,11 +54,11 @@ class Shop:
             postal = str(rng.integers(10_000, 40_000))
             mails = [f"m{person}@x.example", f"m{person}@x.example" if person < KNOWN else f"o{person}@x.example"]
             self.connection.execute(
-                "insert into staging.stg_exchange__accounts values (?, ?, true, ?, null, 'GB', ?, null, null, false, '2026-11-01')",
+                "insert into staging.stg_exchange__accounts values (?, ?, true, ?, null, 'GB', ?, null, null, false, '2026-11-01', default, default)",
                 [f"a{person}", name, postal, mails[0]],
             )
             self.connection.execute(
-                "insert into staging.stg_crm__contacts values (?, ?, true, ?, null, 'GB', ?, null, '2026-11-02')",
+                "insert into staging.stg_crm__contacts values (?, ?, true, ?, null, 'GB', ?, null, '2026-11-02', default, default)",
                 [f"c{person}", name, postal, mails[1]],
             )
             for kind, record, mail in (("account_id", f"a{person}", mails[0]), ("contact_id", f"c{person}", mails[1])):
@@ -134,6 +135,19 @@ def test_records_that_nothing_joins_meet_by_name_and_place_and_the_link_says_sin
     assert found <= right
     known_at = shop.connection.execute("select distinct first_known_at::varchar from identity.edges where evidence_rank = 10")
     assert known_at.fetchall() == [("2026-11-02 00:00:00",)]
+
+
+def test_of_a_record_that_stands_in_several_versions_the_last_speaks_and_it_is_linked_once(shop):
+    whole = shop.link(1)
+    shop.connection.execute(
+        "insert into staging.stg_exchange__accounts select * replace ('nobody else' as full_name, '99999' as postal_code_std, "
+        "known_at - interval 1 day as known_at) from staging.stg_exchange__accounts"
+    )
+    shop.connection.execute("insert into staging.stg_crm__contacts select * from staging.stg_crm__contacts")
+    shop.connection.execute("delete from state.probabilistic_links")
+    assert shop.link(1) == whole
+    counted = "select count(*), count(distinct identifier) from identity.edges where evidence = 'probabilistic'"
+    assert shop.connection.execute(counted).fetchone() == (len(whole), len(whole))
 
 
 def test_the_same_batch_again_gives_the_same_links_and_the_same_memory(shop):
