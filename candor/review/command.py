@@ -74,7 +74,8 @@ def show(item: Annotated[str, typer.Argument(help="The item's id.")], who: As, a
     about = found["person_id"] or found["offer_id"]
     typer.echo(f"{item}  {found['kind']}: {about}, queued {_text(found['queued_at'])}, due {_text(found['due_at'])}")
     if found["rule_id"]:
-        typer.echo(f"  {found['rule_id']} v{found['v']} {found['code'] or ''} {found['title'] or ''}")
+        rule = f"{found['rule_id']} v{found['v']}" if found["v"] else found["rule_id"]
+        typer.echo(f"  {rule} {found['code'] or ''} {found['title'] or ''}")
         typer.echo(f"  {found['statement'] or ''}\n  {found['cite'] or ''}")
     typer.echo("Facts, and when they were observed")
     for fact in found["facts_shown"]:

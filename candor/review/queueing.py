@@ -195,7 +195,10 @@ inner join kinds on items.kind = kinds.kind
 inner join vault.state.review_items as first_seen on items.item_id = first_seen.item_id
 left join (
     select code, rule_id, v, title, statement, cite from policy.rulebook
-) as rulebook on items.code = rulebook.code and items.rule_id = rulebook.rule_id and items.v = rulebook.v
+    union all
+    select null, rule_id, null, arg_max(title, v), arg_max(statement, v), arg_max(cite, v) from policy.rulebook group by rule_id  -- for near misses
+) as rulebook
+    on items.code is not distinct from rulebook.code and items.rule_id = rulebook.rule_id and items.v is not distinct from rulebook.v
 order by kinds.priority, due_at, items.item_id
 """
 

@@ -23,7 +23,10 @@ ALL_DRAWN = replace(OF_POLICY, numbers=MappingProxyType({**OF_POLICY.numbers, "r
 
 WORLD = """
 create schema eligibility; create schema decisions; create schema policy; create schema vault.eligibility;
-create table policy.rulebook as select * from (values ('JUR_CONFLICT', 'JUR-002', 1, '', '', '')) as t(code, rule_id, v, title, statement, cite);
+create table policy.rulebook as select * from (values
+    ('JUR_CONFLICT', 'JUR-002', 1, '', 'signals disagree', ''),
+    ('AGE_UNDER_18', 'AGE-001', 1, '', 'adults only', '')
+) as t(code, rule_id, v, title, statement, cite);
 create table eligibility.offer_classes as select * from (values ('lesson', false), ('spot', true)) as t(offer_class, o_is_promotion);
 create table eligibility.offer_facts as select * from (values
     ('cr-1', 'h1', 'spot1', 1::bigint, 'spot', 'spot', 2, true), ('cr-2', 'h2', 'nft1', 3::bigint, 'spot', 'nft', 4, true)
@@ -155,3 +158,12 @@ def test_nothing_of_restricted_holds_is_in_what_everybody_reads(queue, settings:
     verdicts.append(settings, word("i7", "hold_fincrime", role="fincrime", rule_id="FC-008"))
     assert "hold_fincrime" in {row[0] for row in queue(0)}
     assert (settings.reports_dir / "r0" / "review.json").read_bytes() == before
+
+
+def test_a_near_miss_says_which_rule_was_nearly_broken(queue, settings: Settings) -> None:
+    queue(0)
+    with connect(settings, restricted=True) as connection:
+        told = connection.execute(
+            "select kind, statement from vault.review.queue where statement is not null order by all"
+        ).fetchall()
+    assert told == [("hold", "signals disagree"), ("near_miss", "adults only")]
