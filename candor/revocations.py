@@ -1,7 +1,9 @@
 """Newly landed withdrawals, objections, restrictions, screening hits and KYC changes, effective in the serving store at once.
 
 Reads landed files and the store's own lookups, never the warehouse: this runs every few minutes, beside whatever the daily run is doing.
-Kill switches become suppressions as well (`candor.kill_switches`). It only ever takes offers away. A suppression stands until a run that knows
+Kill switches become suppressions as well (`candor.kill_switches`), and what reviewers said must not be shown
+(`candor.review.suppressing`), and what markets that turned stressed no longer let be live (`candor.market_stress`).
+It only ever takes offers away. A suppression stands until a run that knows
 its cause itself is published.
 
 What suppresses (first cut): the latest consent of a subject, purpose and channel when it is denied or withdrawn (that channel, or all;
@@ -17,11 +19,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from candor import kill_switches, warehouse
+from candor import kill_switches, market_stress, warehouse
 from candor import settings as settings_module
 from candor.hashing import install, keyed_hash
 from candor.publishing import store
 from candor.publishing.publish import REVOCABLE
+from candor.review import suppressing
 from candor.warehouse import instant_text
 
 if TYPE_CHECKING:
@@ -199,6 +202,8 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
             "suppressions_added": added,
             "subjects_without_person": unknown,
             **kill_switches.apply(settings, as_of),
+            **suppressing.apply(settings, as_of),
+            **market_stress.apply(settings, as_of),
         }
 
 

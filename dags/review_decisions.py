@@ -2,7 +2,8 @@
 
 Every two hours on working days: up to ten items that compliance may decide become required actions, each with its rule, its facts and the
 offer's words. "later" decides nothing, and so does an action that nobody answers within a day. Holds with restricted codes are never
-shown here, because others read this page: fincrime staff decide them with `candor review`.
+shown here, because others read this page: fincrime staff decide them with `candor review`. Who may answer is in policy/review.yml (reviewers);
+an answer by anybody else is refused and told in the log of `record`.
 
 If it fails, what is held stays held, and `candor review list` still has the queue.
 """

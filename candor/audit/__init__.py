@@ -19,7 +19,7 @@ from candor import settings as settings_module
 from candor.audit import catalogue, killed, released
 from candor.audit import rulebook as rulebooks
 from candor.audit.evaluation import wide_rows
-from candor.audit.inputs import Inputs, holders, pinned_raw, read
+from candor.audit.inputs import Inputs, holders, merged_people, pinned_raw, read
 from candor.audit.rules import NEUTRAL_CODE, checks, rule_hash, violations
 from candor.errors import AuditFailed
 from candor.warehouse import connect, utc
@@ -85,7 +85,7 @@ def run(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
             pinned.run_id,
             rules,
             killed_by_now(settings, snapshot, utc(as_of)),
-            verdicts_by_now(settings, rules, utc(as_of)),
+            verdicts_by_now(settings, rules, utc(as_of), merged_people(connection)),
         )
         listed = checks(context)
         capped = _capped_offers(pinned_raw(connection, pinned, settings), context)
@@ -125,10 +125,12 @@ def killed_by_now(settings: Settings, policy_folder: Path, as_of: datetime) -> t
     return tuple(killed.switches(policy_folder, settings.state_dir / "kill_switches.jsonl", as_of))
 
 
-def verdicts_by_now(settings: Settings, rules: rulebooks.Rulebook, as_of: datetime) -> released.Verdicts:
+def verdicts_by_now(
+    settings: Settings, rules: rulebooks.Rulebook, as_of: datetime, merged: dict[str, str]
+) -> released.Verdicts:
     """What reviewers said by `as_of` (naive UTC)."""
     file = settings.restricted_dir / "review_verdicts.jsonl"
-    return released.verdicts(file, rules.pack_rules, rules.reviewing, as_of)
+    return released.verdicts(file, rules.pack_rules, rules.reviewing, as_of, merged)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor import audit, policy
 from candor.audit import rulebook as rulebooks
-from candor.audit.inputs import holders, read
+from candor.audit.inputs import holders, merged_people, read
 from candor.audit.raw import Raw
 from candor.audit.rules import checks
 from candor.errors import AuditFailed
@@ -77,7 +77,7 @@ def judge(
         run_id,
         book,
         audit.killed_by_now(settings, settings.policy_dir, instant),
-        audit.verdicts_by_now(settings, book, instant),
+        audit.verdicts_by_now(settings, book, instant, merged_people(connection)),
         utc(decided_as_of),
     )
     listed = checks(context)

@@ -5,7 +5,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from candor.audit import assessments, behaviour, catalogue, consent, feedback, markets, moments, people, reasons, screening
+from candor.audit import (
+    assessments,
+    behaviour,
+    catalogue,
+    consent,
+    erased,
+    feedback,
+    markets,
+    moments,
+    people,
+    reasons,
+    released,
+    screening,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -96,7 +109,8 @@ def wide_rows(given: Inputs, held: pl.DataFrame, settings: Settings, context: An
         )
         .join(held.lazy(), on="offer_id", how="left")
     )
-    return rows.collect(engine=WIDE)
+    judged = rows.collect(engine=WIDE)
+    return judged.with_columns(released.is_upheld(judged, context.verdicts))
 
 
 def _person_facts(
@@ -134,6 +148,10 @@ def _person_facts(
     facts = everybody
     for part in parts:
         facts = facts.join(part, on="person_id", how="left")
+    returned = erased.came_back(given.identifiers, given.erased_contacts, settings, raw.as_of)
+    facts = facts.join(
+        returned.lazy().with_columns(pl.lit(True).alias("is_erased_before")), on="person_id", how="left"
+    ).with_columns((pl.col("u_erasure") | pl.col("is_erased_before").fill_null(False)).alias("u_erasure"))
     optout = book.email_optout_regimes
     is_optout = pl.any_horizontal(
         *(pl.element() == regime for regime in optout), *(pl.element().str.starts_with(f"{regime}-") for regime in optout)

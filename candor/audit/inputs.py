@@ -43,6 +43,7 @@ class Inputs:
     stages: pl.DataFrame  # person_id, u_stage
     arms: pl.DataFrame  # person_id, arm, batch_seq
     withheld: pl.DataFrame  # person_id of those drawn to get no promotions this quarter
+    erased_contacts: pl.DataFrame  # identifier_kind, identifier_hash, since: what each erasure left
     past_decisions: pl.DataFrame  # person_id, decision_id, offer_id, at: pushed promotions that earlier runs published
     penalties: pl.DataFrame  # decision_id, penalty_bp: what the run took off each staged offer's rank
     phone_numbers: pl.DataFrame
@@ -83,6 +84,9 @@ def read(
     phone_numbers = _table(connection, "state", "phone_numbers", ["raw", "country", "phone_std", "phone_country", "is_valid"])
     weak = _table(connection, "identity", "evidence_classes", ["evidence_rank", "is_weak"]).filter("is_weak")["evidence_rank"]
     weak = weak.cast(pl.Int8)
+    erased = pl.DataFrame(schema={"identifier_kind": pl.String, "identifier_hash": pl.String, "since": pl.Datetime("us")})
+    if _exists(connection, "state", "suppressed_contacts"):
+        erased = _table(connection, "vault.state", "suppressed_contacts", ["identifier_kind", "identifier_hash", "since"])
     now = run.as_of.replace(tzinfo=None)
     quarter = f"{run.as_of.year}-Q{(run.as_of.month - 1) // 3 + 1}"
     read_rows = 0
@@ -120,6 +124,7 @@ def read(
             .select("person_id")
             .join(wanted, on="person_id", how="semi")
             .unique(),
+            erased_contacts=erased,
             past_decisions=_past_decisions(connection, run, wanted, between),
             penalties=_penalties(connection, staged, between, is_of_past=rows_of != STAGED),
             phone_numbers=phone_numbers,
@@ -145,6 +150,13 @@ def _pinned(connection: duckdb.DuckDBPyConnection, run: Run, deliveries: pl.Data
 
     pins = _table(connection, "state", "pins").filter(pl.col("as_of") == run.as_of.replace(tzinfo=None))
     return deliveries.join(pins, on="delivery_id", how="semi")
+
+
+def merged_people(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Who was merged away, and into whom."""
+    if not _exists(connection, "identity", "person_aliases"):
+        return {}
+    return dict(_table(connection, "identity", "person_aliases", ["person_id", "surviving_person_id"]).iter_rows())
 
 
 def holders(

@@ -36,9 +36,12 @@ class Verdicts:
     two_from: float
     longest_days: float
     as_of: datetime
+    merged: dict[str, str]  # who was merged into whom
 
 
-def verdicts(file: Path, rules: list[dict[str, Any]], reviewing: dict[str, Any], as_of: datetime) -> Verdicts:
+def verdicts(
+    file: Path, rules: list[dict[str, Any]], reviewing: dict[str, Any], as_of: datetime, merged: dict[str, str]
+) -> Verdicts:
     """The verdicts in `file` that were given by `as_of` (naive UTC), and what of the pack they may be about."""
     numbers = {row["name"]: row["value"] for row in reviewing.get("numbers", [])}
     roles = {row["kind"]: set(row["roles"]) for row in reviewing.get("kinds", [])}
@@ -62,7 +65,30 @@ def verdicts(file: Path, rules: list[dict[str, Any]], reviewing: dict[str, Any],
         numbers.get("two_reviewers_from_rank", 0),
         numbers.get("longest_release_days", 0),
         as_of,
+        merged,
     )
+
+
+def is_upheld(rows: pl.DataFrame, known: Verdicts | None) -> pl.Series:
+    """Of each row whether somebody's last word of it, or of its creative, is that it must not be shown."""
+    import polars as pl
+
+    refused = pl.lit(False)
+    for said in (one for of_item in (known.by_item.values() if known else ()) for one in of_item if one["verdict"] == "uphold"):
+        assert known is not None
+        for creative_id, offer_id, version, seen_hash, *_ in said["creatives"]:
+            same_offer = (pl.col("offer_id") == offer_id) & (pl.col("offer_version") == version)
+            if said["kind"] in ("near_miss", "random"):
+                refused |= same_offer & (pl.col("person_id") == known.merged.get(said["person_id"], said["person_id"]))
+            elif said["kind"] == "high_risk_segment" and said.get("segment"):
+                refused |= same_offer & (pl.col("segment") == said["segment"])
+            elif said["kind"] == "new_offer":
+                shown = rows.filter(pl.col("creative_id") == creative_id).head(1)  # its words are the same in every row
+                if any(creative_hash(row) == seen_hash for row in shown.iter_rows(named=True)):
+                    refused |= same_offer & (pl.col("creative_id") == creative_id)
+    return rows.select(
+        (refused & pl.col("decision_id").is_not_null().or_(pl.lit(True))).fill_null(True).alias("is_upheld")
+    ).to_series()
 
 
 def lift(

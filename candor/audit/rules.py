@@ -150,6 +150,7 @@ def _row_checks(context: Any) -> list[Check]:
         Check("ENGINE", "ENG_CHAT_REFUSED", "nothing by chat to whom refused marketing there", "crm.consents", col("rule_channel") == "chatbot",
               ~col("u_consent_chat").is_in(["denied", "withdrawn"])),
         Check("ENGINE", "KILL_SWITCH", "nothing that a kill switch names", "kill_switches", always, ~is_named(context.killed)),
+        Check("ENGINE", "REV_UPHELD", "nothing that a reviewer said must not be shown", "review_verdicts", always, ~col("is_upheld")),
         Check("ENGINE", "REV_NOT_REVIEWED", "of high risk only what somebody has reviewed", "m_rank, o_reviewed", col("o_is_promotion"),
               (col("m_rank") < _high_risk_rank(context.rulebook)) | col("has_human_review").fill_null(False)),
         Check("ENGINE", "OFFER_NOT_STARTED", "the offer has started at the planned delivery", "o_starts_at", always,

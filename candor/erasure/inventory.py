@@ -163,7 +163,8 @@ VAULT = (
     *_tables("vault", "hygiene", "operations", "keep", "int_claims_apart", _COUNTS),
     *_tables("vault", "identity", "identity", "delete", "int_record_claims(record_id)", _REMADE),
     *_tables("vault", "identity", "identity", "delete", "wallet_clusters(node_id); wallet_links(node_id, other_id)", _REMADE),
-    *_tables("vault", "review", "features_and_scores", "delete", "queue(person_id); releases(person_id)", _REMADE),
+    *_tables("vault", "review", "features_and_scores", "delete", "queue(person_id); releases(person_id); refusals(person_id)", _REMADE),
+    *_tables("vault", "state", "features_and_scores", "delete", "review_draws(person_id)"),
     *_tables("vault", "state", "decision_log", "keep", "review_items", "when something was first queued, by a hash of what it is"),
     *_tables("vault", "eligibility", "features_and_scores", "delete",
         "int_account_assessments(person_id, account_id); int_accounts_checked(person_id, account_id); int_candidates_dated(person_id); "

@@ -2,8 +2,8 @@
 
 What an erasure held apart is deleted row by row on its own date. Landed rows whose period begins with their own instant go from the raw
 segments, with the same record of sums that an erasure leaves. What the product makes: past decisions leave the warehouse, and files of past
-runs that are not in the chain leave the published folder. The decision log itself is reported when it is due, and kept: its chain is proven
-file by file.
+runs that are not in the chain leave the published folder. The decision log goes run by run, and leaves a tombstone with the hashes of what went,
+so that its chain still holds from the first entry to the last.
 """
 
 from __future__ import annotations
@@ -125,9 +125,37 @@ def _made(
             os.unlink(path)
         done.append((scores.name, len(files), 0 if dry_run else len(files)))
     if (log := classes.get("decision_log")) and log.months is not None:
-        ends = months_from(warehouse.utc(as_of), -log.months)
-        done.append((log.name, sum(warehouse.utc(entry.instant()) <= ends for entry in entries), 0))
+        done += _log(settings, log, entries, as_of, dry_run)
     return done
+
+
+def _log(
+    settings: Settings, log: RecordClass, entries: list[chain.Entry], as_of: datetime, dry_run: bool
+) -> list[tuple[str, int, int]]:
+    """(class, files of runs past the period, files dropped) of the decision log; none goes while the policy holds the class for the law."""
+    assert log.months is not None
+    ends = months_from(warehouse.utc(as_of), -log.months)
+    past = dropped = 0
+    for entry in entries:
+        if warehouse.utc(entry.instant()) > ends:
+            continue
+        standing = [key for key in entry.files if _is_log(key) and _path(settings, entry, key).is_file()]
+        past += len(standing)
+        if not dry_run and not log.legal_hold:
+            dropped += chain.drop(settings, entry, standing, as_of=as_of, months=log.months, record_class=log.name)
+    return [(log.name, past, dropped)]
+
+
+def _is_log(key: str) -> bool:
+    """Whether the file of an entry is of the decision log, by the inventory: one of another class goes when that class says so."""
+    face, _, name = key.partition("/")
+    lines = inventory.of(face, name.removesuffix(".parquet"))
+    return bool(lines) and all(line.record_class == "decision_log" for line in lines)
+
+
+def _path(settings: Settings, entry: chain.Entry, key: str) -> Path:
+    face, _, name = key.partition("/")
+    return chain.folders(settings, entry.run_id)[face] / name
 
 
 def _run_of(settings: Settings, path: Path) -> str:

@@ -32,7 +32,10 @@ def verify(
             hint="restore the file from the write-once copy; until then nothing may rest on this run",
         )
     closed = f", {verdict.files_closed:,} restricted files not read (this account may not)" if verdict.files_closed else ""
-    typer.echo(f"{verdict.runs:,} published runs, {verdict.files:,} files are as they were published{closed}")
+    dropped = (
+        f", {verdict.files_dropped:,} were dropped when their period of retention was over" if verdict.files_dropped else ""
+    )
+    typer.echo(f"{verdict.runs:,} published runs, {verdict.files:,} files are as they were published{closed}{dropped}")
     typer.echo(f"head: {verdict.head or 'none, nothing was published yet'}")
     for run_id in verdict.unchained:
         typer.echo(f"not in the chain: {run_id} (published before there was one; running its day again adds it)")

@@ -370,8 +370,9 @@ def codes(policy: Policy) -> list[tuple[str, str, int, str, str, str, str]]:
             code = f"DISC_MISSING_{obligation.name}"
             visibility = "internal" if rule.visibility == "safe" else rule.visibility
             made.add((code, rule.rule_id, rule.version, "BLOCK", visibility, rule.grain, rule.title))
-    # Three reasons that the eligibility models give themselves, since no fact holds them.
+    # Four reasons that the eligibility models give themselves, since no fact holds them.
     made.add(("KILL_SWITCH", "ENG-KILL", 1, "BLOCK", "internal", "pair", "Nothing that a kill switch names"))
+    made.add(("REV_UPHELD", "ENG-UPHELD", 1, "BLOCK", "internal", "pair", "Nothing that a reviewer said must not be shown"))
     made.add(("ENG_NO_CREATIVE", "ENG-CREATIVE", 1, "BLOCK", "internal", "pair", "A creative the person can read"))
     made.add(
         ("ENG_NO_SEND_WINDOW", "ENG-WINDOW", 1, "BLOCK", "internal", "offer_x_regime", "A permitted hour while the offer holds")

@@ -268,6 +268,7 @@ def _kinds(policies: tuple[Policy, Policy]) -> dict[str, dict[str, Kind]]:
                 {"at_least": _UNSAID, "within": _UNSAID, "rule": _UNSAID, "why": _UNSAID}, lambda row: "what is reviewed", ("fact",),
             ),
             "numbers": Kind(lambda row: row["name"], EITHER, {"why": _UNSAID}, lambda row: f"whom {row['name']} concerns", ("name",)),
+            "reviewers": Kind(lambda row: row["name"], NOTHING, {"roles": _UNSAID, "why": _UNSAID}, lambda row: "who reviews", ("name",)),
         },
         # What is said of decisions changes none of them.
         "explanations": {

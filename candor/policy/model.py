@@ -153,6 +153,9 @@ class Reviewing:
     kinds: tuple[ReviewKind, ...]
     near_misses: tuple[NearMiss, ...]
     numbers: Mapping[str, float]
+    reviewers: Mapping[str, tuple[str, ...]] | None = (
+        None  # logins of Airflow, each with the roles it may answer for; None: not said
+    )
 
     @property
     def rank(self) -> int:

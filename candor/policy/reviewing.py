@@ -20,14 +20,15 @@ NUMBERS = (
     "longest_release_days",
     "least_seconds",
 )
-SHARES = ("random_share", "double_review_share")
+OPTIONAL = ("re_review_share", "re_review_after_days")  # a policy from before re-reviews draws none
+SHARES = ("random_share", "double_review_share", "re_review_share")
 
 
 def read_reviewing(node: Node | None, roles: set[str], problems: Problems) -> Reviewing:
     """What the file says; every problem is noted with its line. None: a policy from before the file existed."""
     if node is None:
         return NO_REVIEWING
-    schema(node, FILE, "review/1", {"kinds", "near_misses", "numbers"}, problems)
+    schema(node, FILE, "review/1", {"kinds", "near_misses", "numbers", "reviewers"}, problems)
     kinds = _listed(node, "kinds", "kind", specs.REVIEW_KIND, problems)
     for row in kinds:
         where = str(row["kind"])
@@ -46,17 +47,27 @@ def read_reviewing(node: Node | None, roles: set[str], problems: Problems) -> Re
     near = _listed(node, "near_misses", "fact", specs.NEAR_MISS, problems)
     numbers = _listed(node, "numbers", "name", specs.VALUE, problems)
     named = {row["name"]: float(row["value"]) for row in numbers}
-    for name in NUMBERS:
+    for name in (*NUMBERS, *OPTIONAL):
         if name not in named:
+            if name in OPTIONAL:
+                continue
             problems.add(FILE, node.lines.get("numbers"), "numbers", f"{name} is missing")
         elif named[name] < 0 or (name in SHARES and named[name] > 1):
             problems.add(
                 FILE, node.lines.get("numbers"), name, f"must be from 0{' to 1' if name in SHARES else ' on'}, is {named[name]}"
             )
+    reviewers = _listed(node, "reviewers", "name", specs.REVIEWER, problems) if "reviewers" in node else None
+    for row in reviewers or ():
+        for role in row["roles"]:
+            if role not in roles:
+                problems.add(
+                    FILE, row.lines["roles"], row["name"], f"role {role!r} is none of owners.yml: {', '.join(sorted(roles))}"
+                )
     return Reviewing(
         tuple(ReviewKind(row["kind"], row["sla_hours"], tuple(row["roles"]), row["priority"], row["why"]) for row in kinds),
         tuple(NearMiss(row["fact"], float(row["at_least"]), float(row["within"]), row["rule"], row["why"]) for row in near),
         MappingProxyType(named),
+        None if reviewers is None else MappingProxyType({row["name"]: tuple(row["roles"]) for row in reviewers}),
     )
 
 

@@ -188,6 +188,7 @@ REVIEW_KIND = {
     "why": text,
 }
 NEAR_MISS = {"fact": one_of("d_age", "u_trust", "u_kyc_tier"), "at_least": number, "within": number, "rule": text, "why": text}
+REVIEWER = {"name": text, "roles": texts, "why": text}
 ROLE = {"role": text, "holder": text, "approves": texts}
 LANGUAGE = {"language": text, "max_lix": whole}
 # What rule BRD-003 blocks everywhere, and IN-001 in India.

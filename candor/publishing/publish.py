@@ -367,11 +367,11 @@ def _remember_lines(connection: duckdb.DuckDBPyConnection, serving: store.Store)
 
 
 def _end_suppressions(serving: store.Store, run: Run) -> int:
-    """End the suppressions whose cause the run has taken into account itself, and a rollback's masks; those it did not know stand.
+    """End the suppressions whose cause the run has taken into account itself, a rollback's masks and a market's; those it did not know stand.
 
     A mask is about rows of one earlier run: those that go live now have passed their own audit.
     """
-    known = "(cause in (select cause from known_deliveries where run_id = ?) or reason_kind = 'rollback')"
+    known = "(cause in (select cause from known_deliveries where run_id = ?) or reason_kind in ('rollback', 'market'))"
     ending = serving.rows(f"select count(*) from suppressions where ended_by_run is null and {known}", (run.run_id,))
     serving.execute(
         f"""

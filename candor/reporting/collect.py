@@ -123,6 +123,7 @@ def collect(as_of: datetime, settings: Settings) -> dict[str, Any]:
         "silos": _silos(by_name),
         "hygiene": [row for rows in (read_json(folder / "hygiene.json") or {}).values() for row in rows],
         "audit": read_json(folder / "audit.json"),
+        "review": read_json(folder / "review.json"),
         "model": _model(settings, by_name.get("champion", {}).get("result", {}).get("champion_version")),
         "training": read_json(folder / "training.json"),
         "promotion": read_json(folder / "promotion.json"),

@@ -10,6 +10,7 @@ from typing import Any
 from candor.reporting import decided
 from candor.reporting.html import table
 from candor.reporting.hygiene import hygiene, silos
+from candor.reporting.review import review
 from candor.reporting.terminal import metrics_told, one_line, quarantined
 
 STYLE = """
@@ -272,6 +273,7 @@ def write_page(summary: dict[str, Any], path: Path) -> None:
 <h2>Why not</h2><p class="quiet">Rules that spoke against people, all reasons kept. Restricted ones stand as ELIG_NA.</p>{_why_not(summary["published"])}
 <h2>How it was decided</h2>{decided.choices(summary["published"])}
 <h2>Markets</h2>{decided.markets(summary["published"])}
+<h2>Human review</h2>{review(summary["review"])}
 <h2>What may not be said</h2>{decided.may_not_be_said(summary["published"])}
 <h2>Did it help</h2>{_lifts(summary["published"])}
 <h2>Model</h2>{model}

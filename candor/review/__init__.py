@@ -26,18 +26,28 @@ create or replace table vault.review.releases (
     release_id varchar, person_id varchar, rule_id varchar, v integer, fact_hash varchar, creative_id varchar, offer_id varchar,
     offer_version bigint, creative_hash varchar, until timestamp
 );
+create or replace table vault.review.refusals (
+    item_id varchar, person_id varchar, segment varchar, offer_id varchar, offer_version bigint, creative_id varchar, creative_hash varchar
+);
+"""
+# Whoever was merged away meanwhile is refused as who they are now.
+MERGED = """
+update vault.review.refusals set person_id = aliases.surviving_person_id
+from identity.person_aliases as aliases
+where refusals.person_id = aliases.person_id
 """
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """An empty vault.review.releases."""
+    """Empty vault.review.releases and vault.review.refusals."""
     connection.execute(RELEASES)
 
 
 def install(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]:
-    """How many releases hold for the run, of how many items; vault.review.releases has them. Before eligibility is built.
+    """How many releases hold for the run, of how many items, and how many refusals, restricted ones not counted; all are in vault.review.
 
-    A release holds for a run when it outlasts whatever the run may serve (`offer_validity_hours`), so that no row outlives it.
+    To be called before eligibility is built. A release holds for a run when it outlasts whatever the run may serve
+    (`offer_validity_hours`), so that no row outlives it.
     """
     import pyarrow as pa
 
@@ -66,7 +76,33 @@ def install(as_of: datetime, settings: Settings | None = None) -> dict[str, Any]
             )
             connection.execute("insert into vault.review.releases select * from standing_releases")
             connection.unregister("standing_releases")
-    return {"releases": len(rows), "items_released": len({one.item_id for one in standing})}
+        refused = list(said.refusals(given, as_of))
+        # How many restricted holds fincrime staff lifted is not told outside the vault.
+        told = {one.item_id for one in given if one.kind != "hold_fincrime"} & {one.item_id for one in standing}
+        _install_refusals(connection, refused)
+    return {
+        "releases": sum(one.item_id in told for one in standing),
+        "items_released": len(told),
+        "refusals": len(refused),
+    }
+
+
+def _install_refusals(connection: duckdb.DuckDBPyConnection, refused: list[said.Refusal]) -> None:
+    """Put what reviewers upheld into vault.review.refusals, which is empty."""
+    import pyarrow as pa
+
+    if not refused:
+        return
+    names = connection.execute("select * from vault.review.refusals").to_arrow_table().schema
+    columns = [pa.array([getattr(one, name) for one in refused], type=names.field(name).type) for name in names.names]
+    connection.register("standing_refusals", pa.Table.from_arrays(columns, names.names))
+    connection.execute("insert into vault.review.refusals select * from standing_refusals")
+    connection.unregister("standing_refusals")
+    known = connection.execute(
+        "select 1 from duckdb_tables() where database_name = current_database() and schema_name = 'identity' and table_name = 'person_aliases'"
+    ).fetchall()
+    if known:
+        connection.execute(MERGED)
 
 
 def release_id(release: said.Release) -> str:

@@ -7,6 +7,8 @@ from datetime import datetime
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any
 
+from candor.review import readings
+
 if TYPE_CHECKING:
     from candor.policy.model import Reviewing
     from candor.review.verdicts import Verdict
@@ -51,36 +53,27 @@ def cohens_kappa(pairs: list[tuple[str, str]]) -> Kappa:
     return Kappa(n, kappa, max(kappa - half, -1), min(kappa + half, 1), 0)
 
 
-def is_drawn_twice(settings: Settings, item_id: str, share: float) -> bool:
-    """Whether the item is among those that a second reviewer decides as well: by keyed hash, so nobody knows beforehand."""
-    from candor.hashing import keyed_hash
-
-    return int(keyed_hash(settings, f"double review {item_id}")[:12], 16) / 16**12 < share
-
-
 def report(
     verdicts: list[Verdict], items: list[dict[str, Any]], reviewing: Reviewing, at: datetime, settings: Settings
 ) -> dict[str, Any]:
-    """Counts of the verdicts given by `at` and of the items that wait then; kappa over items that two people decided."""
+    """Counts of the verdicts given by `at` and of the items that wait then; kappa over the second readings that were drawn.
+
+    Only those: a second person of high risk is asked because the first released it, so agreement there is no draw of agreement.
+    """
     given = sorted((one for one in verdicts if one.at <= at), key=lambda one: one.at)
-    by_item: dict[str, list[Verdict]] = {}
-    for one in given:
-        by_item.setdefault(one.item_id, []).append(one)
-    # The first word of each of the first two people: later words are corrections, which know the other's.
-    twice = []
-    for words in by_item.values():
-        first_of = {one.reviewer: one for one in reversed(words)}
-        if len(first_of) > 1:
-            one, other = sorted(first_of.values(), key=lambda word: (word.at, word.reviewer))[:2]
-            twice.append((one.verdict, other.verdict))
+    by_item = readings.by_item(given, at)
+    all_drawn = [reading for item in sorted(by_item) for reading in readings.drawn(by_item[item], reviewing, settings)]
+    second = [reading for reading in all_drawn if reading.kind == readings.SECOND]
+    again = [reading for reading in all_drawn if reading.kind == readings.AGAIN and reading.since <= at]
+    # The first word of each of the two: later words are corrections, which may know the other's.
+    twice = [(one.before.verdict, one.answer.verdict) for one in second if one.answer is not None]
+    read_again = [one.answer.verdict for one in again if one.answer is not None]
     overturned = sum(words[0].verdict != words[-1].verdict for words in by_item.values())
     fast = [
         one
         for one in given
         if one.opened_at is not None and (one.at - one.opened_at).total_seconds() < reviewing.numbers["least_seconds"]
     ]
-    share = reviewing.numbers["double_review_share"]
-    due_twice = [item for item in sorted(by_item) if is_drawn_twice(settings, item, share)]
     kappa = cohens_kappa(twice)
     return {
         "verdicts": len(given),
@@ -91,9 +84,15 @@ def report(
         "overturn_rate": overturned / len(by_item) if by_item else None,
         "faster_than_they_can_read": len(fast),
         "saw_the_score_first": sum(one.saw_score for one in given),
-        "drawn_for_a_second_review": len(due_twice),
-        "second_review_waits": sum(len({one.reviewer for one in by_item[item]}) < 2 for item in due_twice),
-        "decided_by_two": kappa.pairs,
+        "drawn_for_a_second_reading": len(second),
+        "second_readings_wait": sum(one.answer is None for one in second),
+        "read_by_two": kappa.pairs,
+        "drawn_for_a_re_review": len(again),
+        "re_reviews_wait": sum(one.answer is None for one in again),
+        "overturned_on_re_review": sum(verdict != "release" for verdict in read_again),
+        "re_review_overturn_rate": sum(verdict != "release" for verdict in read_again) / len(read_again)
+        if read_again
+        else None,
         "kappa": kappa.kappa,
         "kappa_low": kappa.low,
         "kappa_high": kappa.high,

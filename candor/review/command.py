@@ -52,7 +52,7 @@ def list_items(
     from candor.settings import load
 
     reviewer, instant = deciding.Reviewer.of(who), _now(at)
-    items = deciding.listed(load(), reviewer.role, everything=everything)
+    items = deciding.listed(load(), reviewer.role, instant, name=reviewer.name, everything=everything)
     for item in items[:most]:
         about = item["person_id"] or f"{item['offer_id']} v{item['offer_version']}" + (
             f" to {item['segment']}" if item["segment"] else ""
@@ -74,7 +74,8 @@ def show(item: Annotated[str, typer.Argument(help="The item's id.")], who: As, a
     about = found["person_id"] or found["offer_id"]
     typer.echo(f"{item}  {found['kind']}: {about}, queued {_text(found['queued_at'])}, due {_text(found['due_at'])}")
     if found["rule_id"]:
-        typer.echo(f"  {found['rule_id']} v{found['v']} {found['code'] or ''} {found['title'] or ''}")
+        rule = f"{found['rule_id']} v{found['v']}" if found["v"] else found["rule_id"]
+        typer.echo(f"  {rule} {found['code'] or ''} {found['title'] or ''}")
         typer.echo(f"  {found['statement'] or ''}\n  {found['cite'] or ''}")
     typer.echo("Facts, and when they were observed")
     for fact in found["facts_shown"]:
@@ -109,17 +110,21 @@ def decide(
     )  # fmt: skip
     until = f" until {_text(given.expires)}" if given.expires else ""
     typer.echo(
-        f"{item}: {verdict} by {given.reviewer} ({given.role}){until}; {len(given.creatives)} creatives, from the next run on"
+        f"{item}: {verdict} by {given.reviewer} ({given.role}){until}; {len(given.creatives)} creatives, from the next run on; "
+        "what must not be shown goes at the next candor revoke"
     )
 
 
 @app.command()
-def export(who: As, as_json: Annotated[bool, typer.Option("--json", help="As JSON instead of CSV.")] = False) -> None:
+def export(
+    who: As, at: At = None, as_json: Annotated[bool, typer.Option("--json", help="As JSON instead of CSV.")] = False
+) -> None:
     """The role's whole queue, decided items included, for a tool of your own."""
     from candor.review import deciding
     from candor.settings import load
 
-    items = deciding.listed(load(), deciding.Reviewer.of(who).role, everything=True)
+    reviewer = deciding.Reviewer.of(who)
+    items = deciding.listed(load(), reviewer.role, _now(at), name=reviewer.name, everything=True)
     rows = [{name: _text(item[name]) for name in COLUMNS} for item in items]
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
@@ -142,7 +147,7 @@ def report(who: As, at: At = None, as_json: Annotated[bool, typer.Option("--json
     given, _ = verdicts.read(settings)
     mine = {one.kind for one in reviewing.kinds if role in one.roles}
     told = agreement.report(
-        [one for one in given if one.kind in mine], deciding.listed(settings, role), reviewing, instant, settings
+        [one for one in given if one.kind in mine], deciding.listed(settings, role, instant), reviewing, instant, settings
     )
     if as_json:
         typer.echo(json.dumps(told, indent=1))
@@ -155,6 +160,6 @@ def report(who: As, at: At = None, as_json: Annotated[bool, typer.Option("--json
                 else f"{name.replace('_', ' '):<28}{value}"
             )
     if told["kappa"] is None:
-        typer.echo(f"{'kappa':<28}cannot tell yet: {told['pairs_needed']} more items decided by two people")
+        typer.echo(f"{'kappa':<28}cannot tell yet: {told['pairs_needed']} more second readings")
     else:
         typer.echo(f"{'kappa':<28}{told['kappa']:.2f} ({told['kappa_low']:.2f} to {told['kappa_high']:.2f}, 95 %)")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor.errors import UsageError
 from candor.policy.loading import load
+from candor.review import readings
 from candor.review import verdicts as said
 from candor.review.verdicts import RELEASE, UPHOLD, Creative, Verdict
 from candor.warehouse import connect, utc
@@ -35,6 +36,10 @@ inner join staging.stg_catalogue__offers as offers
 where creatives.creative_id in (select unnest(?::varchar[]))
 order by all
 """
+
+
+# What a reviewer is asked; anything else is decided.
+WAITING = ("waits", "second reviewer", readings.SECOND, readings.AGAIN, "disputed")
 
 
 @dataclass(frozen=True)
@@ -69,33 +74,59 @@ def reviewing_of(settings: Settings) -> Reviewing:
     return load(settings.policy_dir, settings.shop).reviewing
 
 
-def listed(settings: Settings, role: str, *, everything: bool = False) -> list[dict[str, Any]]:
-    """The items that the role may decide and that still wait, most urgent first; with `everything` the decided ones as well."""
+def listed(
+    settings: Settings, role: str, at: datetime, *, name: str | None = None, everything: bool = False
+) -> list[dict[str, Any]]:
+    """The items that the role may decide and that wait for the reviewer at the instant, most urgent first; with `everything` all others too.
+
+    Of a reading that was drawn `status` is the kind and `due_at` its own. `name` is the reviewer's; None: for whoever of the role comes.
+    """
     verdicts, _ = said.read(settings)
-    known = _last(verdicts)
     with _queue(settings) as connection:
-        items = _rows(
+        items = rows_of(
             connection,
-            "select * exclude (creatives, facts, statement, cite) from vault.review.queue where list_contains(roles, ?) "
-            "order by priority, due_at, item_id",
+            "select * exclude (creatives, facts, statement, cite) from vault.review.queue where list_contains(roles, ?)",
             [role],
         )
-    two_from = reviewing_of(settings).numbers.get("two_reviewers_from_rank", 0)
+    mark(items, verdicts, reviewing_of(settings), settings, at, name)
+    items.sort(key=lambda item: (item["priority"], item["due_at"], item["item_id"]))
+    return [item for item in items if everything or item["status"] in WAITING]
+
+
+def mark(
+    items: list[dict[str, Any]],
+    verdicts: list[Verdict],
+    reviewing: Reviewing,
+    settings: Settings,
+    at: datetime,
+    name: str | None = None,
+) -> None:
+    """Give each item its `status` at the instant, for the reviewer called `name`, and the `due_at` of a reading that waits for them."""
+    known = readings.by_item(verdicts, at)
     for item in items:
-        item["status"] = status(item, known.get(item["item_id"], {}), two_from)
-    return [item for item in items if everything or item["status"] in ("waits", "second reviewer")]
+        words = known.get(item["item_id"], [])
+        waits = readings.open_for(name, readings.drawn(words, reviewing, settings), at)
+        if waits is not None:  # whatever was said: who reads it a second time is not told
+            item["status"], item["due_at"] = waits.kind, waits.due_at
+        else:
+            item["status"] = status(item, words, reviewing)
+            if item["status"] == "second reviewer" and name in {one.reviewer for one in words}:
+                item["status"] = "another reviewer"
 
 
-def status(item: dict[str, Any], last: dict[str, Verdict], two_from: float) -> str:
-    """`waits`, `second reviewer`, `released`, `upheld`, `disputed` or `reviewed`, by the last word of each reviewer."""
-    words = {one.verdict for one in last.values()}
-    if not words:
+def status(item: dict[str, Any], words: list[Verdict], reviewing: Reviewing) -> str:
+    """`waits`, `second reviewer`, `released`, `upheld`, `disputed` or `reviewed`, by the last word of each reviewer.
+
+    Until those who disagree agree, or a second person upholds, the stricter word counts.
+    """
+    last = {one.reviewer: one.verdict for one in words}
+    upholding = sum(verdict == UPHOLD for verdict in last.values())
+    if not last:
         return "waits"
-    if len(words) == 2:
-        return "disputed"
-    if words == {UPHOLD}:
-        return "upheld"
-    if item["highest_rank"] is not None and item["highest_rank"] >= two_from and len(last) < 2:
+    if upholding:
+        return "disputed" if upholding == 1 and len(last) > 1 else "upheld"
+    two_from = reviewing.numbers.get("two_reviewers_from_rank", 0)
+    if item["highest_rank"] is not None and len(last) < said.needed_for(item["highest_rank"], two_from):
         return "second reviewer"
     return "released" if item["rule_id"] is not None else "reviewed"
 
@@ -104,8 +135,8 @@ def show(settings: Settings, item_id: str, reviewer: Reviewer, at: datetime) -> 
     """Everything the reviewer needs, after it was put on record that they were shown it. Raises UsageError for a role that may not."""
     with _queue(settings) as connection:
         item = _item(connection, item_id, reviewer)
-        item["facts_shown"] = _rows(connection, FACTS_SHOWN, [item["facts"]])
-        item["offers"] = _rows(connection, OFFERS_SHOWN, [[creative["creative_id"] for creative in item["creatives"] or []]])
+        item["facts_shown"] = rows_of(connection, FACTS_SHOWN, [item["facts"]])
+        item["offers"] = rows_of(connection, OFFERS_SHOWN, [[creative["creative_id"] for creative in item["creatives"] or []]])
     said.append_opened(settings, item_id, reviewer.name, at)
     return item
 
@@ -152,7 +183,7 @@ def decide(
         item_id, item["kind"], verdict, reviewer.name, reviewer.role, reason.strip(), at, opened_at, saw_score,
         expires if verdict == RELEASE else None, rule_id, v, item["person_id"], item["facts"],
         hashlib.md5(item["facts"].encode(), usedforsecurity=False).hexdigest() if item["facts"] else None,
-        tuple(Creative(**creative) for creative in item["creatives"] or []),
+        tuple(Creative(**creative) for creative in item["creatives"] or []), item["segment"],
     )  # fmt: skip
     said.append(settings, given)
     return given
@@ -170,7 +201,7 @@ def _refuse_blocks(connection: duckdb.DuckDBPyConnection, item: dict[str, Any]) 
 
 
 def _item(connection: duckdb.DuckDBPyConnection, item_id: str, reviewer: Reviewer) -> dict[str, Any]:
-    found = _rows(connection, "select * from vault.review.queue where item_id = ?", [item_id])
+    found = rows_of(connection, "select * from vault.review.queue where item_id = ?", [item_id])
     # Whoever may not decide it is told no more than that it is not theirs.
     if not found or reviewer.role not in found[0]["roles"]:
         seen = connection.execute("select queued_at from vault.state.review_items where item_id = ?", [item_id]).fetchall()
@@ -186,15 +217,9 @@ def _item(connection: duckdb.DuckDBPyConnection, item_id: str, reviewer: Reviewe
     return found[0]
 
 
-def _last(verdicts: list[Verdict]) -> dict[str, dict[str, Verdict]]:
-    last: dict[str, dict[str, Verdict]] = {}
-    for one in sorted(verdicts, key=lambda one: one.at):
-        last.setdefault(one.item_id, {})[one.reviewer] = one
-    return last
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, query: str, given: list[Any]) -> list[dict[str, Any]]:
-    cursor = connection.execute(query, given)
+def rows_of(connection: duckdb.DuckDBPyConnection, query: str, given: list[Any] | None = None) -> list[dict[str, Any]]:
+    """The rows of a query, their instants aware."""
+    cursor = connection.execute(query, given or [])
     names = [str(column[0]) for column in cursor.description or []]
     return [
         {
@@ -215,23 +240,26 @@ def questions(at: datetime, role: str, most: int, settings: Settings | None = No
     from candor.settings import load as load_settings
 
     settings = settings or load_settings()
-    waiting = [item for item in listed(settings, role) if item["visibility"] != "restricted"][:most]
+    waiting = [item for item in listed(settings, role, at) if item["visibility"] != "restricted"][:most]
     made = []
     with _queue(settings) as connection:
         for waits in waiting:
             item = _item(connection, waits["item_id"], Reviewer("", role))
-            facts = _rows(connection, FACTS_SHOWN, [item["facts"]])
-            offers = _rows(connection, OFFERS_SHOWN, [[one["creative_id"] for one in item["creatives"] or []]])
+            facts = rows_of(connection, FACTS_SHOWN, [item["facts"]])
+            offers = rows_of(connection, OFFERS_SHOWN, [[one["creative_id"] for one in item["creatives"] or []]])
             lines = [f"**{item['rule_id'] or item['kind']}** {item['statement'] or ''}", f"*{item['cite'] or ''}*", ""]
             lines += [f"- {fact['name']} = {fact['value']} ({fact['observed_at'] or 'no feed of its own'})" for fact in facts]
             lines += [
                 f"- {one['offer_id']} v{one['version']} {one['channel']} {one['locale']}: {one['title']}" for one in offers
             ]
             about = item["person_id"] or f"{item['offer_id']} v{item['offer_version']}"
-            subject = f"{item['kind']}: {about}, due {item['due_at']:%Y-%m-%d %H:%M} UTC"
+            subject = f"{item['kind']}: {about}, due {waits['due_at']:%Y-%m-%d %H:%M} UTC"
+            if waits["status"] != "waits":
+                subject = f"{waits['status']} of {subject}"
             made.append(
                 {
                     "item_id": item["item_id"],
+                    "is_drawn": waits["status"] in (readings.SECOND, readings.AGAIN),
                     "shown_at": f"{at:%Y-%m-%dT%H:%M:%SZ}",
                     "subject": subject,
                     "body": "\n".join(lines),
@@ -249,6 +277,10 @@ def record(
 
     settings = settings or load_settings()
     recorded, later, refused = 0, 0, []
+    reviewers = reviewing_of(settings).reviewers
+    known: dict[str, list[Verdict]] = {}
+    for one in said.read(settings)[0]:
+        known.setdefault(one.item_id, []).append(one)
     for question, answer in zip(asked, answers, strict=True):
         (verdict,) = answer["chosen_options"]
         by = answer.get("responded_by_user")
@@ -259,6 +291,15 @@ def record(
         at = parse_as_of(at) if isinstance(at, str) else at.astimezone(UTC)
         reviewer = Reviewer(str(by["name"]), role)
         try:
+            if reviewers is not None and role not in reviewers.get(reviewer.name, ()):
+                raise UsageError(
+                    f"{reviewer.name} may not answer for {role}",
+                    hint="reviewers of policy/review.yml says which login answers for which role",
+                )
+            if question.get("is_drawn") and reviewer.name in {one.reviewer for one in known.get(question["item_id"], [])}:
+                raise UsageError(
+                    "whoever decided an item does not read it a second time", hint="somebody else of the role answers"
+                )
             said.append_opened(settings, question["item_id"], reviewer.name, parse_as_of(question["shown_at"]))
             decide(settings, question["item_id"], reviewer, verdict, _reason(answer), at)
             recorded += 1

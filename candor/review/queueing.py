@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from candor import hashing, runs
 from candor.policy.store import for_run
+from candor.review import agreement, deciding, readings, verdicts
 from candor.warehouse import connect, sql_timestamp
 
 if TYPE_CHECKING:
@@ -22,6 +23,27 @@ if TYPE_CHECKING:
 FIRST_SEEN = """
 create schema if not exists vault.state;
 create table if not exists vault.state.review_items (item_id varchar not null, queued_at timestamp not null, batch_seq bigint not null);
+"""
+
+# What was drawn of a day is not drawn again on the next, and whoever reviews it has days to do so: it is kept as it was shown.
+KEPT_DAYS = 28
+DRAWS = """
+create table if not exists vault.state.review_draws (
+    batch_seq bigint not null, drawn_at timestamp not null, item_id varchar not null, kind varchar, rule_id varchar, visibility varchar,
+    person_id varchar, offer_id varchar, offer_version bigint, segment varchar, facts varchar, people bigint,
+    creatives struct(creative_id varchar, offer_id varchar, offer_version bigint, creative_hash varchar, rank integer)[]
+);
+delete from vault.state.review_draws where batch_seq = {batch_seq};
+insert into vault.state.review_draws by name
+select {batch_seq} as batch_seq, {as_of} as drawn_at, items.item_id, items.kind, items.rule_id, items.visibility, items.person_id, items.offer_id,
+    items.offer_version, items.segment, items.facts, items.people,
+    list(struct_pack(creative_id, offer_id := offer_facts.offer_id, offer_version := offer_facts.offer_version, creative_hash, rank := m_rank)
+        order by creative_id) as creatives
+from items
+inner join eligibility.offer_facts as offer_facts on list_contains(items.creative_ids, offer_facts.creative_id)
+where items.kind in ('near_miss', 'random')
+group by all
+order by items.item_id;
 """
 
 # A person's hold is a reviewer's business when nothing but holds that can be released stands between them and an offer.
@@ -151,22 +173,32 @@ named as (
         on list_contains(items.offer_classes, offer_facts.offer_class) or list_contains(items.creative_ids, offer_facts.creative_id)
 ),
 creatives as (
-    select item_id, list(struct_pack(creative_id, offer_id, offer_version, creative_hash, rank) order by creative_id) as creatives,
-        max(rank) as highest_rank
+    select item_id, list(struct_pack(creative_id, offer_id, offer_version, creative_hash, rank) order by creative_id) as creatives
     from named
     group by item_id
+),
+waiting as (
+    select items.* exclude (offer_classes, creative_ids), creatives.creatives
+    from items
+    left join creatives on items.item_id = creatives.item_id
+    union all by name
+    select * exclude (batch_seq, drawn_at) from vault.state.review_draws
+    where batch_seq < {batch_seq} and drawn_at between {as_of} - to_days({kept_days}) and {as_of}
 )
 select
     items.item_id, items.kind, kinds.priority, first_seen.queued_at, first_seen.queued_at + to_hours(kinds.sla_hours) as due_at, kinds.roles,
     items.rule_id, items.v, items.code, items.visibility, items.person_id, items.offer_id, items.offer_version, items.segment, items.people,
-    items.facts, creatives.creatives, creatives.highest_rank, rulebook.title, rulebook.statement, rulebook.cite, {as_of} as seen_at
-from items
+    items.facts, items.creatives, list_max([creative.rank for creative in items.creatives]) as highest_rank,
+    rulebook.title, rulebook.statement, rulebook.cite, {as_of} as seen_at
+from waiting as items
 inner join kinds on items.kind = kinds.kind
 inner join vault.state.review_items as first_seen on items.item_id = first_seen.item_id
-left join creatives on items.item_id = creatives.item_id
 left join (
     select code, rule_id, v, title, statement, cite from policy.rulebook
-) as rulebook on items.code = rulebook.code and items.rule_id = rulebook.rule_id and items.v = rulebook.v
+    union all
+    select null, rule_id, null, arg_max(title, v), arg_max(statement, v), arg_max(cite, v) from policy.rulebook group by rule_id  -- for near misses
+) as rulebook
+    on items.code is not distinct from rulebook.code and items.rule_id = rulebook.rule_id and items.v is not distinct from rulebook.v
 order by kinds.priority, due_at, items.item_id
 """
 
@@ -184,17 +216,58 @@ def run(as_of: datetime, settings: Settings) -> dict[str, Any]:
             "where item_id not in (select item_id from vault.state.review_items) order by item_id",
             [current.batch_seq],
         )
+        given = {"as_of": sql_timestamp(as_of), "batch_seq": current.batch_seq, "kept_days": KEPT_DAYS}
+        connection.execute(DRAWS.format(**given))
         kinds = [
             {"kind": one.kind, "sla_hours": one.sla_hours, "roles": list(one.roles), "priority": one.priority}
             for one in reviewing.kinds
         ]
         connection.execute("create schema if not exists vault.review")
-        connection.execute(QUEUE.format(as_of=sql_timestamp(as_of)), {"kinds": kinds})
+        connection.execute(QUEUE.format(**given), {"kinds": kinds})
         # How many people fincrime staff hold is not told outside the vault, nor how many hits they have.
         counted = connection.execute(
             "select kind, count(*) from vault.review.queue where kind <> 'hold_fincrime' group by kind order by kind"
         ).fetchall()
+        items = deciding.rows_of(
+            connection,
+            "select item_id, kind, roles, priority, due_at, rule_id, highest_rank from vault.review.queue where kind <> 'hold_fincrime'",
+        )
+    runs.write_json(runs.report_dir(settings, current) / "review.json", told(items, reviewing, settings, as_of))
     return {"review_queue": dict(counted)}
+
+
+def told(items: list[dict[str, Any]], reviewing: Reviewing, settings: Settings, as_of: datetime) -> dict[str, Any]:
+    """How review stands at the instant, for everybody: per kind, how many items wait, are overdue and decided; agreement, overturned verdicts.
+
+    Of restricted holds nothing, not even how many there are: whoever saw the number grow would know that somebody is suspected.
+    """
+    given = [one for one in verdicts.read(settings)[0] if one.kind != "hold_fincrime"]
+    deciding.mark(items, given, reviewing, settings, as_of)
+    waiting = [item for item in items if item["status"] in deciding.WAITING]
+    kinds = []
+    for kind in sorted(
+        (one for one in reviewing.kinds if one.kind != "hold_fincrime"), key=lambda one: (one.priority, one.kind)
+    ):
+        mine = [item for item in items if item["kind"] == kind.kind]
+        wait = [item for item in mine if item["status"] in deciding.WAITING]
+        kinds.append(
+            {
+                "kind": kind.kind,
+                "roles": list(kind.roles),
+                "waiting": len(wait),
+                "overdue": deciding.overdue(wait, as_of),
+                "read_again": sum(item["status"] in (readings.SECOND, readings.AGAIN) for item in wait),
+                "disputed": sum(item["status"] == "disputed" for item in wait),
+                "decided": len(mine) - len(wait),
+            }
+        )
+    standing = {one.item_id for one in verdicts.releases(given, reviewing, as_of)}
+    return {
+        "kinds": kinds,
+        "items_released": len(standing),
+        "refusals": sum(1 for _ in verdicts.refusals(given, as_of)),
+        **agreement.report(given, waiting, reviewing, as_of, settings),
+    }
 
 
 def _find(connection: duckdb.DuckDBPyConnection, as_of: datetime, reviewing: Reviewing) -> None:

@@ -56,6 +56,21 @@ class Verdict:
     facts: str | None
     fact_hash: str | None
     creatives: tuple[Creative, ...]
+    segment: str | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a reviewer upheld although nothing held it: a version of an offer, for a person, a segment or, by one of its creatives, everybody."""
+
+    item_id: str
+    person_id: str | None
+    segment: str | None
+    offer_id: str
+    offer_version: int
+    creative_id: str | None
+    creative_hash: str | None
+    since: datetime
 
 
 @dataclass(frozen=True)
@@ -130,7 +145,7 @@ def releases(verdicts: Iterable[Verdict], reviewing: Reviewing, at: datetime) ->
         standing = [one for one in said if one.rule_id is not None and one.expires is not None and at < one.expires]
         for creative in sorted({creative for one in standing for creative in one.creatives}, key=lambda one: one.creative_id):
             agreeing = [one for one in standing if creative in one.creatives]
-            needed = 2 if creative.rank is None or creative.rank >= two_from else 1
+            needed = needed_for(creative.rank, two_from)
             if len(agreeing) < needed:
                 continue
             first = agreeing[0]
@@ -140,6 +155,41 @@ def releases(verdicts: Iterable[Verdict], reviewing: Reviewing, at: datetime) ->
             since = sorted(one.at for one in agreeing)[needed - 1]
             until = sorted((one.expires for one in agreeing if one.expires is not None), reverse=True)[needed - 1]
             yield Release(item_id, first.person_id, first.rule_id, first.v, first.fact_hash, creative, since, until)
+
+
+# Whom an uphold withholds an offer from that is served, or could be without the hold that was reviewed. Of a hold it only keeps the hold.
+WITHHELD_FROM = {"near_miss": "person", "random": "person", "high_risk_segment": "segment", "new_offer": "creative"}
+
+
+def refusals(verdicts: Iterable[Verdict], at: datetime) -> Iterator[Refusal]:
+    """What may not be shown at the instant because somebody's last word of it was that it must not; the stricter word counts."""
+    last: dict[tuple[str, str], Verdict] = {}
+    for verdict in sorted((one for one in verdicts if one.at <= at), key=lambda one: one.at):
+        last[(verdict.item_id, verdict.reviewer)] = verdict
+    found: dict[tuple[str, str, int, str], Refusal] = {}
+    for one in sorted((one for one in last.values() if one.verdict == UPHOLD), key=lambda one: (one.at, one.item_id)):
+        grain = WITHHELD_FROM.get(one.kind)
+        for creative in one.creatives if grain else ():
+            by_creative = grain == "creative"
+            said = Refusal(
+                one.item_id,
+                one.person_id if grain == "person" else None,
+                one.segment if grain == "segment" else None,
+                creative.offer_id,
+                creative.offer_version,
+                creative.creative_id if by_creative else None,
+                creative.creative_hash if by_creative else None,
+                one.at,
+            )
+            # Without its person or segment it would withhold from everybody; such a line was written by no reviewer.
+            if by_creative or said.person_id is not None or said.segment is not None:
+                found.setdefault((said.item_id, said.offer_id, said.offer_version, said.creative_id or ""), said)
+    yield from (found[key] for key in sorted(found))
+
+
+def needed_for(rank: int | None, two_from: float) -> int:
+    """How many people must release a creative of the rank before a release holds."""
+    return 2 if rank is None or rank >= two_from else 1
 
 
 def _append(settings: Settings, content: dict[str, Any]) -> None:

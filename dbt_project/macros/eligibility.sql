@@ -256,3 +256,29 @@
         and {{ hits }}.v = releases.v
         and md5({{ hits }}.facts) = releases.fact_hash
 {%- endmacro %}
+
+{#- What reviewers said must not be shown, of `candidates`: that version of the offer, to that person or segment, or with those words to anybody. -#}
+{% macro upheld_by_reviewers(candidates) -%}
+    select distinct
+        {{ candidates }}.person_id,
+        {{ candidates }}.offer_id,
+        {{ candidates }}.channel
+
+    from {{ candidates }}
+
+    inner join {{ ref('offer_facts') }} as offer_facts
+        on {{ candidates }}.creative_id = offer_facts.creative_id
+
+    inner join {{ ref('person_segments') }} as segments
+        on {{ candidates }}.person_id = segments.person_id
+
+    inner join {{ source('vault_review', 'refusals') }} as refusals
+        on offer_facts.offer_id = refusals.offer_id
+        and offer_facts.offer_version = refusals.offer_version
+        and coalesce(refusals.person_id = segments.person_id, refusals.person_id is null)
+        and coalesce(refusals.segment = segments.segment, refusals.segment is null)
+        and (
+            refusals.creative_id is null
+            or (refusals.creative_id = offer_facts.creative_id and refusals.creative_hash = offer_facts.creative_hash)
+        )
+{%- endmacro %}

@@ -255,6 +255,33 @@ def test_an_erasure_waits_for_no_run_and_a_dry_one_writes_nothing(copied: Shop) 
     assert turns.plans(copied.settings) == []
 
 
+def test_who_was_erased_and_is_landed_again_is_somebody_new_and_left_alone(erased: Erased, tmp_path: Path) -> None:
+    """Their account comes back with the same e-mail address and phone number: another person_id, no offer, and PRV_ERASURE as the reason."""
+    shutil.copytree(erased.settings.state_dir, tmp_path / "state", ignore=shutil.ignore_patterns("landing"))
+    shutil.copytree(erased.settings.landing_dir, tmp_path / "landing")
+    settings = settings_at(tmp_path / "state", tmp_path / "landing")
+    accounts = tmp_path / "landing" / "exchange" / "accounts"
+    again = accounts / f"{NOW + timedelta(minutes=1):%Y-%m-%dT%H%M%SZ}"
+    again.mkdir()
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"copy (select * from read_parquet('{accounts}/*/*.parquet', union_by_name = true) where account_id = ? "
+            f"qualify row_number() over (order by source_updated_at desc) = 1) to '{again}/part-0.parquet'",
+            [erased.of("account_id")],
+        )
+    pipeline.run(NEXT, settings)
+    with connect(settings, restricted=True) as connection:
+        ((person_id,),) = connection.execute(
+            "select person_id from identity.person_identifiers where (identifier_kind, identifier) = ('account_id', ?)",
+            [erased.of("account_id")],
+        ).fetchall()
+        codes = connection.execute("select code from vault.eligibility.user_hits where person_id = ?", [person_id]).fetchall()
+        offers = connection.execute("select count(*) from decisions.staged_offers where person_id = ?", [person_id]).fetchall()
+    assert person_id != erased.person_id
+    assert ("PRV_ERASURE",) in codes
+    assert offers == [(0,)]
+
+
 def test_everybody_elses_next_day_is_as_if_nobody_had_been_erased(erased: Erased, copied: Shop) -> None:
     """Offers with their places, prices and sentences; the person had none of a scarce offer, or who got its place would differ."""
     for settings in (erased.settings, copied.settings):

@@ -62,6 +62,7 @@ pattern_classes as (
         on hits.offer_class = classes.offer_class
 
     where hits.visibility = 'restricted'
+        and hits.effect <> 'RELEASED'
 
     group by hits.pattern_id
 
@@ -85,6 +86,7 @@ restricted_people as (
             on hits.is_promotion is not distinct from kinds.is_promotion
 
         where hits.visibility = 'restricted'
+            and hits.effect <> 'RELEASED'
 
         union all
 

@@ -1,4 +1,5 @@
-{#- How many people and how many person x offer x channel pairs each code speaks against, without ever listing the pairs. -#}
+{#- How many people and how many person x offer x channel pairs each code speaks against, without ever listing the pairs. What a reviewer
+    released speaks against nobody. -#}
 {{ config(database=vault_database()) }}
 
 with
@@ -128,6 +129,8 @@ of_people as (
     inner join promotion_pairs
         on hits.is_promotion is not distinct from promotion_pairs.o_is_promotion
 
+    where hits.effect <> 'RELEASED'
+
     group by all
 
 ),
@@ -157,6 +160,8 @@ of_patterns as (
 
     inner join offer_classes
         on hits.offer_class = offer_classes.offer_class
+
+    where hits.effect <> 'RELEASED'
 
     group by hits.pattern_id, hits.code, hits.visibility
 
@@ -195,6 +200,8 @@ of_people_and_channels as (
         on hits.rule_channel = channel_pairs.c_channel
         and hits.is_promotion is not distinct from channel_pairs.o_is_promotion
 
+    where hits.effect <> 'RELEASED'
+
     group by all
 
 ),
@@ -223,6 +230,8 @@ of_offers as (
         inner join readers
             on hits.creative_id = readers.creative_id
 
+        where hits.effect <> 'RELEASED'
+
         group by all
 
         union all
@@ -240,6 +249,8 @@ of_offers as (
         inner join readers
             on hits.creative_id = readers.creative_id
             and hits.place_id = readers.place_id
+
+        where hits.effect <> 'RELEASED'
 
         group by all
     ) as by_place

@@ -138,6 +138,12 @@ not_seen_by_reviewers as (
 
 ),
 
+upheld as (
+
+    {{ upheld_by_reviewers('candidates') }}
+
+),
+
 hits as (
 
     select * from lapsing
@@ -182,6 +188,22 @@ hits as (
     from candidates
 
     where killed_by is not null
+
+    union all
+
+    select
+        person_id,
+        offer_id,
+        channel,
+        'ENG-UPHELD' as rule_id,
+        1 as v,
+        'BLOCK' as effect,
+        'internal' as visibility,
+        'REV_UPHELD' as code,
+        0 as penalty_bp,
+        null as facts
+
+    from upheld
 
 )
 

@@ -108,3 +108,54 @@ def test_of_high_risk_two_people_must_agree(make_world, tmp_path, reviewers: lis
         "facts": "m_rank=4;o_reviewed=false",
     }
     assert found(nft, *(verdict(nft, **of_offer, reviewer=name) for name in reviewers)) == codes
+
+
+@pytest.fixture
+def served(make_world, tmp_path):
+    """Somebody who is shown an offer that nothing speaks against."""
+    made = make_world(tmp_path)
+    made.offer("gb", "web")
+    return made
+
+
+UPHELD = {
+    "a_near_miss": {"kind": "near_miss"},
+    "a_random_draw": {"kind": "random"},
+    "a_segment": {"kind": "high_risk_segment", "person_id": None, "segment": "aggressive:experienced"},
+    "a_new_creative": {"kind": "new_offer", "person_id": None},
+}
+
+
+@pytest.mark.parametrize("name", UPHELD)
+def test_what_a_reviewer_said_must_not_be_shown_is_found(served, name: str) -> None:
+    said = {"verdict": "uphold", "expires": None, **UPHELD[name]}
+    assert found(served, verdict(served, **said)) == {"REV_UPHELD"}
+
+
+PASSES = {
+    "said_after_the_run": {"at": "2026-11-23T15:00:01Z"},
+    "of_somebody_else": {"person_id": "p-ny"},
+    "of_another_version": {"creatives": [["cr-web", "spot1", 2, "h", 2]]},
+    "of_another_offer": {"creatives": [["cr-web", "spot2", 1, "h", 2]]},
+    "of_other_words": {"kind": "new_offer", "creatives": [["cr-web", "spot1", 1, "h", 2]]},
+    "of_another_segment": {"kind": "high_risk_segment", "person_id": None, "segment": "somebody:else"},
+    "of_a_hold": {"kind": "hold"},
+    "released": {"verdict": "release"},
+}
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_an_uphold_of_something_else_forbids_nothing(served, name: str) -> None:
+    said = {"verdict": "uphold", "expires": None, "kind": "random", **PASSES[name]}
+    assert found(served, verdict(served, **said)) == set()
+
+
+def test_an_uphold_of_somebody_merged_away_is_found_of_who_they_are_now(served) -> None:
+    from candor.warehouse import connect
+
+    with connect(served.settings) as connection:
+        connection.execute(
+            "create schema if not exists identity; "
+            "create table identity.person_aliases as select 'p-old' as person_id, 'p-gb' as surviving_person_id"
+        )
+    assert found(served, verdict(served, verdict="uphold", kind="random", expires=None, person_id="p-old")) == {"REV_UPHELD"}

@@ -119,9 +119,9 @@ def say(settings: Settings, item: str = "i1", who: str = "jane/compliance", **ch
 
 
 def test_a_verdict_takes_the_item_off_the_list(queued: Settings) -> None:
-    assert [item["item_id"] for item in deciding.listed(queued, "compliance")] == ["i1", "i3"]
+    assert [item["item_id"] for item in deciding.listed(queued, "compliance", AT)] == ["i1", "i3"]
     assert say(queued).expires == AT + 30 * DAY
-    assert [item["item_id"] for item in deciding.listed(queued, "compliance")] == ["i3"]
+    assert [item["item_id"] for item in deciding.listed(queued, "compliance", AT)] == ["i3"]
 
 
 REFUSED = {
@@ -194,9 +194,14 @@ def test_the_report_counts_fast_and_overturned_verdicts(settings: Settings) -> N
         ("roles: [fincrime]", "roles: [strangers]", "role 'strangers' is none of owners.yml"),
         ("roles: [fincrime]", "roles: []", "somebody must be able to decide it"),
         ("value: 0.02", "value: 1.02", "must be from 0 to 1, is 1.02"),
+        (
+            "roles: [compliance]\n  why: The login",
+            "roles: [strangers]\n  why: The login",
+            "role 'strangers' is none of owners.yml",
+        ),
         ("name: least_seconds", "name: fewest_seconds", "least_seconds is missing"),
     ],
-    ids=["no_time", "unknown_role", "nobody", "share_over_one", "number_missing"],
+    ids=["no_time", "unknown_role", "nobody", "share_over_one", "login_of_no_role", "number_missing"],
 )
 def test_a_review_policy_that_cannot_be_is_refused(tmp_path: Path, old: str, new: str, complaint: str) -> None:
     import shutil
@@ -209,3 +214,74 @@ def test_a_review_policy_that_cannot_be_is_refused(tmp_path: Path, old: str, new
     file.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(PolicyError, match=complaint):
         load(folder, "crypto")
+
+
+def refused(*given: Verdict, at: datetime = AT) -> list[tuple]:
+    return [
+        (one.person_id, one.segment, one.offer_id, one.offer_version, one.creative_id) for one in verdicts.refusals(given, at)
+    ]
+
+
+def upheld(kind: str, **changes) -> Verdict:
+    return verdict(kind=kind, verdict="uphold", expires=None, creatives=(LOW,), **changes)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (upheld("near_miss"), [("p1", None, "spot1", 1, None)]),
+        (upheld("random"), [("p1", None, "spot1", 1, None)]),
+        (upheld("high_risk_segment", person_id=None, segment="low:new"), [(None, "low:new", "spot1", 1, None)]),
+        (upheld("new_offer", person_id=None), [(None, None, "spot1", 1, "cr-low")]),
+        (upheld("hold"), []),
+        (upheld("random", person_id=None), []),
+        (verdict(kind="near_miss"), []),
+    ],
+    ids=["near_miss", "random", "segment", "new_offer", "a_hold_stays_one", "of_nobody", "released"],
+)
+def test_an_uphold_withholds_what_it_is_about_and_no_more(said: Verdict, expected: list[tuple]) -> None:
+    assert refused(said) == expected
+
+
+def test_an_uphold_counts_from_when_it_was_said_until_its_reviewer_says_otherwise() -> None:
+    said, other = upheld("random"), verdict(kind="random", reviewer="ann", at=AT)
+    assert refused(said, at=AT - DAY - timedelta(seconds=1)) == []
+    assert refused(said, other, at=AT) == refused(said)  # another's release lets nothing through
+    assert refused(said, verdict(kind="random", at=AT)) == []
+
+
+def test_the_run_is_given_the_releases_and_refusals_that_hold_for_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release must outlast every row of the run; whoever was merged away is refused as who they are now."""
+    policy = load(PROJECT_ROOT / "policy", "crypto")
+    last = AT + timedelta(hours=policy.limits["offer_validity_hours"][0])
+    monkeypatch.setattr("candor.policy.store.for_run", lambda settings, run: policy)
+    monkeypatch.setattr("candor.runs.current", lambda connection, as_of: None)
+    settings.warehouse_path.parent.mkdir(parents=True, exist_ok=True)
+    with connect(settings, restricted=True) as connection:
+        connection.execute(
+            "create schema identity; create table identity.person_aliases as select 'p1' as person_id, 'p9' as surviving_person_id"
+        )
+    for number, expires in enumerate((last, last - timedelta(seconds=1))):
+        verdicts.append(settings, verdict(item_id=f"i{number}", expires=expires))
+    verdicts.append(settings, upheld("near_miss", item_id="i8"))
+    verdicts.append(settings, upheld("new_offer", item_id="i9", person_id=None))
+    verdicts.append(settings, upheld("random", item_id="late", at=AT + timedelta(seconds=1)))
+    verdicts.append(
+        settings, verdict(item_id="i7", kind="hold_fincrime", rule_id="FC-008")
+    )  # in force, and nobody else's business
+    for _ in range(2):
+        assert review.install(AT, settings) == {"releases": 1, "items_released": 1, "refusals": 2}
+    with connect(settings, restricted=True) as connection:
+        releases = connection.execute(
+            "select person_id, rule_id, v, creative_id, creative_hash, until from vault.review.releases"
+        ).fetchall()
+        refusals = connection.execute(
+            "select item_id, person_id, offer_id, offer_version, creative_id, creative_hash from vault.review.refusals"
+        ).fetchall()
+    assert [row for row in releases if row[1] == "FC-008"] != []
+    assert [row for row in releases if row[1] != "FC-008"] == [
+        ("p1", "JUR-002", 1, "cr-low", "h-low", last.replace(tzinfo=None))
+    ]
+    assert sorted(refusals) == [("i8", "p9", "spot1", 1, None, None), ("i9", None, "spot1", 1, "cr-low", "h-low")]

@@ -454,3 +454,70 @@ def test_in_a_quarter_of_days_promotions_of_the_drawn_go_at_the_instants_of_hold
                 for quarter in withholding.quarters(now)
             )
             assert 100 < counted < 200, day
+
+
+def reviewed(settings, **changes):
+    """A verdict on what ann is shown, of when the run was live already."""
+    from candor.review import verdicts
+
+    said = {
+        "item_id": "i1", "kind": "random", "verdict": "uphold", "reviewer": "jane", "role": "compliance", "reason": "seen",
+        "at": AS_OF - timedelta(minutes=5), "opened_at": None, "saw_score": False, "expires": None, "rule_id": None, "v": None,
+        "person_id": "ann", "facts": None, "fact_hash": None, "creatives": (verdicts.Creative("cr", "o", 1, "h", 2),),
+    }  # fmt: skip
+    verdicts.append(settings, verdicts.Verdict(**{**said, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("said", "gone"),
+    [
+        ({}, of("ann")),
+        ({"kind": "near_miss", "person_id": "bob"}, of("bob")),
+        ({"kind": "high_risk_segment", "person_id": None, "segment": "s"}, ALL),
+        ({"kind": "high_risk_segment", "person_id": None, "segment": "t"}, set()),
+        ({"kind": "new_offer", "person_id": None}, ALL),
+        ({"verdict": "release"}, set()),
+        ({"at": AS_OF + timedelta(seconds=1)}, set()),
+    ],
+    ids=["random", "near_miss", "segment", "another_segment", "creative", "released", "said_later"],
+)
+def test_what_a_reviewer_said_must_not_be_shown_is_gone_at_once(settings, live, said, gone):
+    reviewed(settings, **said)
+    revocations.run(AS_OF, settings)
+    assert ALL - live() == gone
+    assert revocations.run(AS_OF, settings)["review_suppressions_changed"] == 0
+
+
+def test_another_version_of_the_offer_is_not_what_was_reviewed(settings, live):
+    with store.transaction(settings) as serving:
+        serving.execute("update offers set offer_version = 2 where channel = 'web'")
+    reviewed(settings)
+    revocations.run(AS_OF, settings)
+    assert ALL - live() == of("ann", "email", "sms", "push", "chatbot")
+
+
+def test_who_changes_their_mind_lets_it_be_shown_again(settings, live):
+    reviewed(settings)
+    revocations.run(AS_OF, settings)
+    reviewed(settings, verdict="release", at=AS_OF)
+    assert revocations.run(AS_OF, settings)["review_suppressions_changed"] == 5
+    assert live() == ALL
+    reviewed(settings, at=AS_OF + timedelta(minutes=1))
+    revocations.run(AS_OF + timedelta(minutes=1), settings)
+    assert ALL - live() == of("ann")
+
+
+def test_a_run_that_was_told_leaves_it_out_itself_and_an_older_one_that_comes_back_is_suppressed_again(settings, live):
+    reviewed(settings)
+    revocations.run(AS_OF, settings)
+    for as_of, gone in ((f"{AS_OF:%Y-%m-%dT%H:%M:%SZ}", set()), (PUBLISHED, of("ann"))):
+        with store.transaction(settings) as serving:
+            serving.execute("update runs set as_of = ? where run_id = 'r1'", (as_of,))
+        revocations.run(AS_OF, settings)
+        assert ALL - live() == gone
+
+
+def test_the_store_does_not_tell_that_somebody_was_reviewed(settings, live):
+    reviewed(settings)
+    revocations.run(AS_OF, settings)
+    assert b"review" not in everything_in(settings).lower()

@@ -1,0 +1,126 @@
+"""The decision log goes when its period is over, and the chain still says of every file that it is as published or was dropped in time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from candor import publishing
+from candor.erasure import retain
+from candor.ledger import chain
+from candor.policy import load
+from candor.settings import PROJECT_ROOT
+from tests.unit.publishing.conftest import MONDAY, TUESDAY, Shop, make_settings
+
+DUE = datetime(2033, 11, 23, 15, tzinfo=UTC)  # seven years after Monday, a day too early for Tuesday
+(LOG,) = (one for one in load(PROJECT_ROOT / "policy", "crypto").retention if one.name == "decision_log")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """Monday and Tuesday are published."""
+    made = Shop(make_settings(tmp_path, f"sqlite:///{tmp_path / 'serving' / 'offers.sqlite'}"))
+    for day in (MONDAY, TUESDAY):
+        made.stage(day)
+        publishing.run(day, made.settings)
+    return made
+
+
+def drop(shop: Shop, as_of: datetime = DUE, log=LOG, *, dry_run: bool = False) -> tuple[int, int]:
+    ((_, past, dropped),) = retain._log(shop.settings, log, chain.entries(shop.settings), as_of, dry_run)
+    return past, dropped
+
+
+def standing(shop: Shop, number: int) -> list[Path]:
+    entry = chain.entries(shop.settings)[number]
+    paths = [chain.folders(shop.settings, entry.run_id)[key.partition("/")[0]] / key.partition("/")[2] for key in entry.files]
+    return [path for path in paths if path.is_file()]
+
+
+def tombstone(shop: Shop) -> Path:
+    (path,) = (chain.chain_dir(shop.settings) / "dropped").glob("*.json")
+    return path
+
+
+def test_what_is_due_goes_and_the_chain_holds_from_the_first_entry_to_the_last(shop: Shop) -> None:
+    first, second = chain.entries(shop.settings)
+    assert drop(shop, dry_run=True) == (len(first.files), 0)
+    assert drop(shop) == (len(first.files), len(first.files))
+    assert (standing(shop, 0), len(standing(shop, 1))) == ([], len(second.files))
+    verdict = chain.verify(shop.settings, head=second.hash)
+    assert (verdict.difference, verdict.runs, verdict.files, verdict.files_dropped) == (
+        None,
+        2,
+        len(second.files),
+        len(first.files),
+    )
+    assert drop(shop) == (0, 0)
+
+
+def test_nothing_goes_a_second_before_its_time(shop: Shop) -> None:
+    assert drop(shop, DUE - timedelta(seconds=1)) == (0, 0)
+    assert standing(shop, 0)
+
+
+def test_what_the_law_holds_is_told_and_kept(shop: Shop) -> None:
+    past, dropped = drop(shop, log=replace(LOG, legal_hold=True))
+    assert (past > 0, dropped, len(standing(shop, 0))) == (True, 0, past)
+
+
+def test_a_call_that_was_killed_between_files_is_gone_on_with(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    unlink, gone = Path.unlink, []
+
+    def dies(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".parquet" and len(gone) == 3:
+            raise KeyboardInterrupt
+        gone.append(path)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", dies)
+    with pytest.raises(KeyboardInterrupt):
+        drop(shop)
+    monkeypatch.undo()
+    assert (chain.verify(shop.settings).difference, chain.verify(shop.settings).files_dropped) == (None, 3)
+    drop(shop)
+    assert (chain.verify(shop.settings).difference, standing(shop, 0)) == (None, [])
+
+
+FORGED = {
+    "before_its_time": {"dropped_as_of": "2033-11-23T14:59:59Z"},
+    "of_a_shorter_period_than_it_says": {"months": 1000},
+    "of_another_run": {"entry": "0" * 64},
+    "of_other_content": {"files": {"published/offers.parquet": "0" * 64}},
+    "without_the_file": {"files": {}},
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+@pytest.mark.parametrize("is_hashed_again", [True, False], ids=["hashed_again", "as_it_was"])
+def test_a_tombstone_that_is_not_of_the_file_hides_nothing(shop: Shop, name: str, is_hashed_again: bool) -> None:
+    import hashlib
+
+    drop(shop)
+    said = json.loads(tombstone(shop).read_text(encoding="utf-8")) | FORGED[name]
+    if is_hashed_again:
+        content = {key: value for key, value in said.items() if key != "hash"}
+        said["hash"] = hashlib.sha256(chain._canonical(content).encode()).hexdigest()
+    tombstone(shop).write_text(json.dumps(said), encoding="utf-8")
+    difference = chain.verify(shop.settings).difference
+    assert difference is not None
+    assert difference.endswith("(entry 1) is gone")
+
+
+def test_a_file_that_goes_without_being_dropped_is_missed_as_before(shop: Shop) -> None:
+    drop(shop)
+    standing(shop, 1)[0].unlink()
+    assert "(entry 2) is gone" in str(chain.verify(shop.settings).difference)
+
+
+def test_nothing_is_explained_from_what_was_dropped(shop: Shop) -> None:
+    drop(shop)
+    with pytest.raises(chain.LedgerBroken, match="was dropped when its period of retention was over"):
+        chain.check_files(shop.settings, chain.entries(shop.settings)[0], ("published",))
