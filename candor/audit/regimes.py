@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from candor.audit.rules import Check
+from candor.audit.check import Check
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from candor.audit import regimes
+from candor.audit.check import Check
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,31 +23,11 @@ PRESSURE = ["countdown", "scarcity", "fomo", "guaranteed_return", "confirmshamin
 PUSHED = ["email", "sms", "push"]
 
 
-@dataclass(frozen=True)
-class Check:
-    """One requirement: its rule, code and words, the facts it reads, when it applies, what must be true."""
-
-    rule: str
-    code: str
-    says: str
-    facts: str
-    applies: pl.Expr
-    require: pl.Expr
-    visibility: str = "open"
-
-    @property
-    def path(self) -> str:
-        """Where to look when it fails: rule, code, facts."""
-        return f"{self.rule} > {self.code} > {self.facts}"
-
-
 def checks(context: Any) -> list[Check]:
     """Every check of the rules the shop does not leave out, in the order in which they are reported.
 
     `context` has as_of, run_id and the rulebook.
     """
-    from candor.audit import regimes
-
     listed = [
         *_row_checks(context),
         *_financial_crime(),
