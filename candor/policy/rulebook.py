@@ -22,6 +22,7 @@ _FOUND_BY_MODELS = {
         ("o_ends_at", "u_tzs"),
     ),
     "KILL_SWITCH": ("Somebody who answers for it took the offer, its product line, the channel, the market or the segment off.", ()),
+    "REV_UPHELD": ("Somebody who reviewed it while it was being served said that it must not be shown.", ()),
 }  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def changed(text: str) -> Iterator[tuple[str, str]]:
 
 
 def selects(rule: Rule, check: Check, **more: Any) -> str:
-    return compiling.select(replace(rule, grain="pair"), check, relation="facts", **more)
+    return compiling.select(replace(rule, grain="pair"), check, relation="facts", keyed_by=compiling.KEYS["pair"], **more)
 
 
 def of_scope(rule: Rule) -> Iterator[tuple[str, Rule]]:

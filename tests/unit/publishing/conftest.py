@@ -66,7 +66,8 @@ create or replace table decisions.staged_offers (
     send_before timestamp, model_version varchar, policy_version varchar
 );
 create schema if not exists vault.eligibility;
-create or replace table vault.eligibility.person_hits (person_id varchar, code varchar);
+-- Nobody's business: only what the ledger names is published.
+create or replace table vault.eligibility.other_hits (person_id varchar, code varchar);
 create or replace table vault.eligibility.facts (person_id varchar);
 create schema if not exists policy;
 create or replace table raw.feeds (source varchar, table_name varchar, known_whole_at timestamp);
@@ -107,7 +108,6 @@ insert into policy.facts values ('u_embargo', 'restricted', 24, ['compliance.res
 insert into vault.eligibility.person_facts values ('ann', 'GB', 'en-GB', 'here', false, 40), ('bob', 'GB', 'en-GB', 'here', true, 41);
 insert into vault.eligibility.user_hits values ('bob', null, 'FC-004', 1, 'BLOCK', 'restricted', 'FC_EMBARGO', 0, '');
 insert into eligibility.offer_classes values ('spot:true', true), ('education:false', false);
-insert into vault.eligibility.person_hits values ('bob', 'FC_HOLD'), ('ann', 'AGE_UNDER_18');
 insert into staging.stg_exchange__accounts values ('acc_ann', ' A.nn@Gmail.com', 'ann@gmail.com');
 insert into identity.person_identifiers (identifier_kind, identifier, person_id) values
     ('account_id', 'acc_ann', 'ann'), ('email', 'ann@gmail.com', 'ann'), ('phone', '+15550001', 'ann'), ('wallet', '0xab', 'bob');

@@ -138,7 +138,7 @@ def test_publishing_twice_is_publishing_once_to_the_byte(shop, monday):
     shop.stage()
     publishing.run(monday, shop.settings)
     first = state_of(shop)
-    assert (len(first["files"]), len(first["restricted_files"]), len(first["chain"])) == (31, 15, 1)
+    assert (len(first["files"]), len(first["restricted_files"]), len(first["chain"])) == (31, 14, 1)
     publishing.run(monday, shop.settings)
     assert state_of(shop) == first
 
@@ -390,10 +390,10 @@ def test_a_run_ends_the_suppressions_whose_cause_it_knows_and_no_other(shop, mon
 def test_the_restricted_face_is_apart_and_closed(any_shop, monday):
     run_id = any_shop.stage()
     result = publishing.run(monday, any_shop.settings)
-    assert result["files"]["restricted/person_hits"] == 2
+    assert result["files"]["restricted/user_hits"] == 1
     folder = any_shop.settings.restricted_published_dir / run_id
     published = {file.name for file in folder.iterdir()}
-    assert published == {f"{name}.parquet" for name in ("person_hits", *CHAINED_RESTRICTED)}
+    assert published == {f"{name}.parquet" for name in CHAINED_RESTRICTED}
     (folder / "audit.parquet").touch()
     publishing.run(monday, any_shop.settings)
     assert {file.name for file in folder.iterdir()} == published | {"audit.parquet"}
