@@ -80,13 +80,13 @@ def bare_join(settings: Settings) -> tuple[int, int, float]:
         f"attach '{settings.warehouse_path}' as candor (read_only); attach '{settings.vault_path}' as vault (read_only)"
     )
     connection.execute(
-        "create table people as select person_id, u_kyc_rank from vault.eligibility.person_facts; "
-        "create table pairs as select distinct offer_id, channel, m_min_kyc from vault.eligibility.offer_facts "
-        "where c_as_of between o_starts_at and coalesce(o_ends_at, c_as_of)"
+        "create table people as select person_id, u_kyc_tier from vault.eligibility.person_facts; "
+        "create table pairs as select distinct offer_id, channel, m_min_kyc from candor.eligibility.offer_facts "
+        f"where o_starts_at <= {sql_timestamp(DAY)} and coalesce(ends_at > {sql_timestamp(DAY)}, true)"
     )
     started = time.process_time()
     ((pairs, passed),) = connection.execute(
-        "select count(*), count(*) filter (where u_kyc_rank >= m_min_kyc) from people cross join pairs"
+        "select count(*), count(*) filter (where u_kyc_tier >= m_min_kyc) from people cross join pairs"
     ).fetchall()
     return int(pairs), int(passed), time.process_time() - started
 

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import polars as pl
 
+from benchmarks.candidates import bare_join
 from candor import reporting, runs, warehouse
 from tests.integration.conftest import BEFORE, DAY, Shop
 
@@ -71,3 +72,14 @@ def test_what_is_published_is_what_the_ledger_chose_for_treated_people(shop: Sho
     held_out = arms.filter(pl.col("arm") == "held_out")["person_id"]
     assert held_out.len() > 0
     assert offers.filter(pl.col("person_id").is_in(held_out.implode())).height == 0
+
+
+def test_the_bare_join_that_candidates_are_measured_by_looks_at_every_pair_of_the_day(shop: Shop) -> None:
+    pairs, passed, seconds = bare_join(shop.settings)
+    with warehouse.connect(shop.settings, restricted=True) as connection:
+        ((people,),) = connection.execute("select count(*) from vault.eligibility.person_facts").fetchall()
+        ((offers,),) = connection.execute("select count(distinct (offer_id, channel)) from eligibility.candidates").fetchall()
+    assert pairs % people == 0
+    assert pairs >= people * offers > 0
+    assert 0 < passed < pairs
+    assert seconds > 0
