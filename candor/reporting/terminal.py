@@ -222,7 +222,8 @@ def _print_published(console: Any, table: Any, summary: dict[str, Any]) -> None:
             made.add_row(row["code"], f"{row['people'] or 0:,}", f"{row['pairs'] or 0:,}")
     console.print(made)
     made = table("Why not: rules that speak against offers, creatives or markets", "code", ">pairs")
-    for row in [row for row in reasons if row["grain"] in ("offer", "offer_x_regime")][:8]:
+    about_offers = [row for row in reasons if row["grain"] in ("offer", "offer_x_regime")]
+    for row in sorted(about_offers, key=lambda row: (-(row["pairs"] or 0), row["code"]))[:8]:
         made.add_row(row["code"], f"{row['pairs'] or 0:,}")
     console.print(made)
 
