@@ -168,6 +168,8 @@ def _answer(
         "terms": {name: _plain(value) for name, value in row.items() if name not in (*_NAMES, *_NAMES_OF_RUN)},
         "model_version": row["model_version"],
     }
+    if sent is not None:
+        answer["told"] = sent["reason_text"]
     return answer
 
 

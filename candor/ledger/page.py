@@ -70,13 +70,18 @@ def _verdicts(offers: telling.Rows) -> str:
         elif found:
             rows = [
                 (
-                    escape(one["offer_id"]), escape(one["channel"]), str(one["slot"] or ""), escape(one["why"]),
+                    escape(one["offer_id"]), escape(one["channel"]), str(one["slot"] or ""), escape(one["why"]) + _told(one),
                     f"<span class=quiet>{escape(telling.terms(one['terms']))}</span>",
                 )
                 for one in found
             ]  # fmt: skip
             parts.append(_table(("offer", "channel", "slot", "why", "terms"), rows))
     return "".join(parts)
+
+
+def _told(one: dict[str, Any]) -> str:
+    """What the customer reads of why they see it; nothing of what did not go out."""
+    return f"<br><span class=quiet>the customer reads: {escape(one['told'])}</span>" if one.get("told") else ""
 
 
 def _reasons(offers: telling.Rows) -> str:

@@ -47,6 +47,8 @@ def _lines(explanation: dict[str, Any]) -> Iterator[str]:
         for one in found:
             yield f"  {one['offer_id']} by {one['channel']} (version {one['offer_version']}, {one['creative_id']}, {one['decision_id']})"
             yield f"    {one['why']}"
+            if one.get("told"):
+                yield f"    the customer reads: {one['told']}"
             yield f"    {terms(one['terms'])}"
             if one["reasons"]:
                 yield f"    ranked lower by {codes(one['reasons'])}"

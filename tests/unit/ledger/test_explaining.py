@@ -119,9 +119,13 @@ def test_a_served_offer_says_its_terms_and_why_it_won_and_a_held_out_one_why_it_
     assert served["terms"]["p_if_shown"] == pytest.approx(0.3)
     assert served["terms"]["expected_incremental_value_usd"] == "1.350000"
     assert served["why"].startswith("expected 1.350000 USD, rank 1 of 1 in web, so it has slot 1")
+    assert served["told"] == "You look at ether often."
+    assert "    the customer reads: You look at ether often.\n" in told(world, "clear", "marketing")[1]
+    assert "the customer reads: You look at ether often." in told(world, "clear", "marketing")[2]
     alone = answers(world, "alone", "marketing")["spot_btc", "web"]
     assert alone["outcome"] == "not_served"
     assert "left alone" in alone["why"]
+    assert "told" not in alone
 
 
 @pytest.mark.parametrize(
