@@ -201,13 +201,14 @@ FILES = (
         Line("published", name, "decision_log", "keep", (), _LOG)
         for name in (
             "offers", "ledger", "persons", "aliases", "ledger_people", "user_hits", "user_product_hits", "user_channel_hits", "pair_hits",
+            "explanations",
         )
     ),
     *(
         Line("published", name, "decision_log", "keep", (), _COUNTS)
         for name in (
             "exclusion_counts", "offers_withheld", "shadow_prices", "offer_hits", "offer_regime_hits", "ledger_creatives", "ledger_offers",
-            "ledger_rules", "ledger_texts", "choices", "catalogue_findings", "market_states", "hygiene", "hygiene_trends", "silos",
+            "ledger_rules", "ledger_texts", "ledger_drivers", "choices", "catalogue_findings", "market_states", "hygiene", "hygiene_trends", "silos",
             "measurement/lifts", "measurement/arm_outcomes",
         )
     ),
@@ -226,7 +227,7 @@ FILES = (
         Line("restricted", name, "decision_log", "keep", (), _LOG)
         for name in (
             "user_hits", "user_product_hits", "user_channel_hits", "pair_hits", "facts_person", "facts_person_restricted",
-            "facts_person_channel", "facts_person_product", "audit_violations",
+            "facts_person_channel", "facts_person_product", "explanations", "audit_violations",
         )
     ),
     *(

@@ -145,12 +145,16 @@ def file_hash(path: Path) -> str:
 def keep_published(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run, beside: dict[str, Path]) -> None:
     """Hold the files that are about to be published to those that the run published before, if it did.
 
-    `beside` is where the new files of each face wait. Raises LedgerBroken, with nothing replaced, when rows differ.
+    `beside` is where the new files of each face wait. One that the run was published without, by an older version, is taken out: nothing would
+    vouch for it. Raises LedgerBroken, with nothing replaced, when rows differ.
     """
     entry = of_run(settings, run.run_id)
     if entry is None:
         return
     standing = folders(settings, run.run_id)
+    for face, name in chained_names():
+        if f"{face}/{name}.parquet" not in entry.files:
+            (beside[face] / f"{name}.parquet").unlink(missing_ok=True)
     for key, chained in sorted(entry.files.items()):  # what the entry lists, whatever a version of today would list
         face, _, name = key.partition("/")
         fresh, kept = beside[face] / name, standing[face] / name

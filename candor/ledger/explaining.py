@@ -72,12 +72,15 @@ def explain(decisions: Decisions, person_id: str, *, offer: str | None = None, c
         answers = _sentences(decisions, wanted, reasons, sent)
         return {"run": _asked(decisions, person_id), "offers": answers}
     facts = _Facts(decisions, person_id) if role.facts else None
-    rules = decisions.rules()
+    rules, drivers = decisions.rules(), decisions.drivers(person_id)
     answers = []
     for pair in wanted:
         key = (pair["offer_id"], pair["channel"])
         told = [_reason(row, rules, facts, pair) for row in reasons.get(key, [])]
-        answers.append(_answer(pair, told, ledger, sent.get(key)))
+        answer = _answer(pair, told, ledger, sent.get(key))
+        if key in sent and drivers is not None:
+            answer["told_because"] = [_driver(row) for row in drivers.get(key, [])]
+        answers.append(answer)
     return {"run": _asked(decisions, person_id) | _evidence(decisions), "offers": answers}
 
 
@@ -144,6 +147,23 @@ def _reason(row: dict[str, Any], rules: dict[Any, Any], facts: _Facts | None, pa
         "applies_when": rule.get("applies_when"),
         "requires": rule.get("requires"),
         "facts": facts.read_by(rule.get("facts") or [], pair),
+    }
+
+
+def _driver(row: dict[str, Any]) -> dict[str, Any]:
+    """One driver that the sentence names: what the model was told the person has not, and what the chance that the offer helps then lost."""
+    if row["driver"] is None:  # of money, and the role reads the ordinary face
+        return {"place": row["place"], "driver": None}
+    meaning = row["meaning"]
+    return {
+        "place": row["place"],
+        "driver": row["driver"],
+        "sensitivity": row["sensitivity"],
+        "needs": {"feature": meaning["needs_feature"], "at_least": meaning["at_least"]},
+        "without": {one["feature"]: one["value"] for one in meaning["without"]},
+        "gain": row["gain"],
+        "gain_without": round(row["gain"] - row["effect"], 6),
+        "effect": row["effect"],
     }
 
 

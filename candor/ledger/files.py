@@ -4,7 +4,8 @@ Hits stay at the grain at which they were found (person, person x kind of offer,
 and offer stand in `ledger` alone, where they survived. `candor.ledger.reassembly` puts the rest together again.
 
 Two faces. The restricted face has the true codes and all facts. In the ordinary one every reason of a restricted rule is one neutral row,
-at the grain person x kind of offer, so that neither the number of reasons nor the grain at which they were found says which they were.
+at the grain person x kind of offer, so that neither the number of reasons nor the grain at which they were found says which they were. Of what
+a customer's sentence rests on, `explanations`, the ordinary face has no driver of money: its row stands without name and effect.
 """
 
 from __future__ import annotations
@@ -68,6 +69,45 @@ def _hits(name: str, keys: tuple[str, ...]) -> str:
     """
 
 
+# The most sensitive driver that stands in the ordinary face: interests and habits. One of money (training/features.yml) is of the restricted face.
+OPEN_SENSITIVITY = 1
+# One row per explained candidate and driver that its sentence names, the strongest first: by how much the chance that the offer helps fell when
+# the model was told that the person has it not. No value of a feature: those go after 13 months, these rows stay as long as the sentence.
+_EXPLANATIONS = """
+select
+    ledger.decision_id,
+    ledger.person_id,
+    ledger.channel,
+    ledger.offer_id,
+    ledger.offer_version,
+    split_part(ledger.locale, '-', 1) as language,
+    named.place,
+    named.driver,
+    coalesce(drivers.sensitivity, 3) as sensitivity,
+    scores.gain,
+    named.effect
+from (
+    select decision_id, unnest(drivers) as driver, unnest(effects) as effect, unnest(range(1, len(drivers) + 1))::integer as place
+    from decisions.explanations
+) as named
+inner join decisions.ledger as ledger
+    on named.decision_id = ledger.decision_id
+left join decisions.scores as scores
+    on ledger.person_id = scores.person_id and ledger.offer_id = scores.offer_id
+    and ledger.offer_version = scores.offer_version and ledger.channel = scores.channel
+left join policy.drivers as drivers
+    on named.driver = drivers.driver
+"""
+_EXPLANATIONS_ORDER = "person_id, channel, offer_id, place"
+_IS_TELLABLE = f"sensitivity <= {OPEN_SENSITIVITY}"
+_OPEN_EXPLANATIONS = f"""
+select * replace (
+    case when {_IS_TELLABLE} then driver end as driver, case when {_IS_TELLABLE} then sensitivity end as sensitivity,
+    case when {_IS_TELLABLE} then effect end as effect
+)
+from ({_EXPLANATIONS})
+"""
+
 # file -> (query, order), as candor.publishing.export wants them.
 OPEN_FILES = {
     **{name: (_hits(name, keys), "all") for name, keys in HIT_KEYS.items()},
@@ -88,6 +128,9 @@ OPEN_FILES = {
     ),
     "ledger_rules": ("select * from policy.rulebook", "code, rule_id, v"),
     "ledger_texts": ("select * from policy.texts", "all"),
+    # What each driver means, which features the model is asked without, and its words.
+    "ledger_drivers": ("select * from policy.drivers", "driver"),
+    "explanations": (_OPEN_EXPLANATIONS, _EXPLANATIONS_ORDER),
 }
 
 # When each fact was last known whole: those of a maximal age as judged, the others by the feeds they come from.
@@ -143,7 +186,7 @@ _PLAIN_COLUMNS = ("market", "language", "place_id", "d_age", "u_is_test")
 
 
 def restricted_files(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]:
-    """file -> (query, order) of the facts, all of which stay in the vault's face; restricted ones in a file of their own."""
+    """file -> (query, order) of the facts, all of which stay in the vault's face, restricted ones in a file of their own; and of all drivers."""
     columns = [
         row[0]
         for row in connection.execute(
@@ -168,6 +211,7 @@ def restricted_files(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[s
         "facts_offer_place": ("select * from vault.eligibility.offer_place_facts", "creative_id, place_id"),
         "facts_market": ("select * from eligibility.market_state", "all"),
         "facts_observed": (_OBSERVATIONS, "fact"),
+        "explanations": (_EXPLANATIONS, _EXPLANATIONS_ORDER),
     }
 
 
@@ -198,7 +242,7 @@ CHAINED_OPEN = (
     "aliases",
     *OPEN_FILES,
 )
-CHAINED_RESTRICTED = (*HIT_KEYS, *FACT_FILES)
+CHAINED_RESTRICTED = (*HIT_KEYS, *FACT_FILES, "explanations")
 
 CATALOGUE_TABLES = ("offers", "creatives", "approvals")
 

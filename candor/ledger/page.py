@@ -80,8 +80,11 @@ def _verdicts(offers: telling.Rows) -> str:
 
 
 def _told(one: dict[str, Any]) -> str:
-    """What the customer reads of why they see it; nothing of what did not go out."""
-    return f"<br><span class=quiet>the customer reads: {escape(one['told'])}</span>" if one.get("told") else ""
+    """What the customer reads of why they see it, and what that rests on; nothing of what did not go out."""
+    if not one.get("told"):
+        return ""
+    lines = "".join(f"<br>{escape(line)}" for line in telling.because(one))
+    return f"<br><span class=quiet>the customer reads: {escape(one['told'])}{lines}</span>"
 
 
 def _reasons(offers: telling.Rows) -> str:

@@ -91,6 +91,21 @@ class Decisions:
         """What went out to the person."""
         return self.file(self.open, "offers", "person_id = $person_id", "channel, slot", person_id=person_id)
 
+    def drivers(self, person_id: str) -> dict[tuple[str, str], Rows] | None:
+        """What the sentences of the person's offers rest on, by offer and channel, the strongest driver first; None: the run did not keep it.
+
+        In the ordinary face a driver of money has neither name nor effect.
+        """
+        face = "restricted" if self.role.reads_the_vault else "published"
+        if f"{face}/explanations.parquet" not in self.entry.files:
+            return None
+        folder = self.closed if self.role.reads_the_vault else self.open
+        meanings = {row["driver"]: row for row in self.file(self.open, "ledger_drivers")}
+        found: dict[tuple[str, str], Rows] = {}
+        for row in self.file(folder, "explanations", "person_id = $person_id", "channel, offer_id, place", person_id=person_id):
+            found.setdefault((row["offer_id"], row["channel"]), []).append(row | {"meaning": meanings.get(row["driver"])})
+        return found
+
     def rules(self) -> dict[tuple[str, str, int], dict[str, Any]]:
         """The rules of the run by code, id and version."""
         return {(row["code"], row["rule_id"], row["v"]): row for row in self.file(self.open, "ledger_rules")}

@@ -1,11 +1,11 @@
 """Who may see what of a decision.
 
-| role | codes | rules and citations | scores | facts |
-|---|---|---|---|---|
-| customer, support | none: a sentence for each reason that may be told, else the constant sentence | no | no | none |
-| marketing | all, restricted ones as ELIG_NA | yes | yes | none |
-| compliance | all, restricted ones as ELIG_NA | yes | yes | safe and internal ones |
-| fincrime | all, the true ones | yes | yes | all |
+| role | codes | rules and citations | scores | drivers of a sentence | facts |
+|---|---|---|---|---|---|
+| customer, support | none: a sentence for each reason that may be told, else the constant sentence | no | no | none | none |
+| marketing | all, restricted ones as ELIG_NA | yes | yes | all but those of money | none |
+| compliance | all, restricted ones as ELIG_NA | yes | yes | all | safe and internal ones |
+| fincrime | all, the true ones | yes | yes | all | all |
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ def _lines(explanation: dict[str, Any]) -> Iterator[str]:
             yield f"    {one['why']}"
             if one.get("told"):
                 yield f"    the customer reads: {one['told']}"
+                yield from (f"      {line}" for line in because(one))
             yield f"    {terms(one['terms'])}"
             if one["reasons"]:
                 yield f"    ranked lower by {codes(one['reasons'])}"
@@ -59,6 +60,24 @@ def _lines(explanation: dict[str, Any]) -> Iterator[str]:
         for channels, told in listed:
             yield f"    {channels}: {told}"
     yield from _reasons(offers)
+
+
+def because(served: dict[str, Any]) -> Iterator[str]:
+    """What the sentence that the customer reads rests on, a line for each driver; the strongest first."""
+    if "told_because" not in served:
+        yield "what it rests on was not kept in the ledger when this run was published"
+        return
+    if not served["told_because"]:
+        yield "the creative's own reason: no driver that may be named counted enough"
+    for one in served["told_because"]:
+        if one["driver"] is None:
+            yield f"{one['place']}. a driver that this role may not read"
+            continue
+        without = ", ".join(f"{feature} {'missing' if value is None else f'{value:g}'}" for feature, value in one["without"].items())
+        yield (
+            f"{one['place']}. {one['driver']} ({one['needs']['feature']} at least {one['needs']['at_least']:g}): the offer raises the chance of its "
+            f"outcome by {one['gain']:.6f}, and by {one['gain_without']:.6f} without it: effect {one['effect']:.6f}; asked with {without}"
+        )
 
 
 def terms(found: dict[str, Any]) -> str:

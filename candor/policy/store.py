@@ -107,6 +107,10 @@ TABLES = {
     "rule_codes": "code varchar, rule_id varchar, v integer, effect varchar, visibility varchar, grain varchar, title varchar",
     "rulebook": rulebook.COLUMNS,
     "texts": "otherwise varchar",
+    "drivers": (
+        "driver varchar, sensitivity integer, needs_feature varchar, at_least double, "
+        "without struct(feature varchar, value double)[], words struct(language varchar, clause varchar)[]"
+    ),
     "staleness": "product_line varchar, is_promotion boolean, hours integer, hours_stressed integer",
     "facts": "fact varchar, type varchar, max_age_hours integer, max_age_stressed_hours integer, visibility varchar, sources varchar[]",
     "sensitive_features": "feature varchar",
@@ -170,6 +174,16 @@ def contents(policy: Policy) -> dict[str, list[tuple[Any, ...]]]:
         "rule_codes": list(compiling.codes(policy)),
         "rulebook": rulebook.rows(policy),
         "texts": [(policy.constant_text,)],
+        "drivers": [
+            (
+                driver.name,
+                driver.sensitivity,
+                *driver.needs,
+                [{"feature": feature, "value": value} for feature, value in driver.without],
+                [{"language": language, "clause": clause} for language, clause in driver.words],
+            )
+            for driver in policy.explanations.drivers
+        ],
         "facts": [
             (fact.name, fact.type, fact.max_age_hours, fact.max_age_stressed_hours, fact.visibility, list(fact.sources))
             for fact in policy.facts.values()

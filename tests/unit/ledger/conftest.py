@@ -87,6 +87,12 @@ create table decisions.ledger as
     from (values ('clear', 'web'), ('vulnerable', 'web'), ('vulnerable', 'email'), ('alone', 'web'), ('alone', 'email')) as who (person_id, channel);
 create table decisions.staged_offers as
     select decision_id, person_id, channel, slot, offer_id, 'You look at ether often.' as reason_text from decisions.ledger where arm = 'treated';
+create table decisions.scores as
+    select person_id, offer_id, offer_version, channel, 0.1::double as gain from decisions.ledger;
+create table decisions.explanations as select * from (values
+    ('d-clear-web', 'You look at ether often.', ['line_used', 'lessons_taken'], [0.02, 0.005]::double[]),
+    ('d-vulnerable-web', 'You look at ether often.', ['looked_around'], [0.03]::double[])
+) as explanations (decision_id, reason_text, drivers, effects);
 """
 
 
@@ -125,7 +131,7 @@ class World:
         schemas, rest = tables.strip().split("\n", 1)
         connection.execute(schemas)
         contents = policy_store.contents(policy)
-        for name in ("rulebook", "texts", "facts"):
+        for name in ("rulebook", "texts", "facts", "drivers"):
             connection.execute(f"create table policy.{name} ({policy_store.TABLES[name]})")
             marks = ", ".join("?" for _ in contents[name][0])
             connection.executemany(f"insert into policy.{name} values ({marks})", contents[name])
@@ -136,6 +142,17 @@ class World:
         )
         connection.execute(rest)
         self.entry = publish(settings, connection)
+
+    def before_drivers(self) -> None:
+        """The entry is one of a version that kept no drivers, and their files are not there."""
+        later = [key for key in self.entry.files if key.endswith(("/explanations.parquet", "/ledger_drivers.parquet"))]
+        for key in later:
+            face, _, name = key.partition("/")
+            (self.folder(face) / name).unlink()
+        assert len(later) == 3
+        files = {key: value for key, value in self.entry.files.items() if key not in later}
+        older = chain.Entry(**{**vars(self.entry), "files": files})
+        self.entry = chain.Entry(**{**vars(older), "hash": older.computed_hash()})
 
     def decisions(self, name: str) -> Decisions:
         return Decisions(self.connection, self.settings, self.entry, role(name))

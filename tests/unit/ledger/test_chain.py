@@ -57,7 +57,10 @@ def test_the_chain_knows_no_wall_clock_and_no_machine(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "file",
-    ["published/ledger", "published/ledger_rules", "restricted/facts_person", "restricted/user_hits"],
+    [
+        "published/ledger", "published/ledger_rules", "published/explanations", "restricted/explanations", "restricted/facts_person",
+        "restricted/user_hits",
+    ],  # fmt: skip
     ids=lambda file: file,
 )
 @pytest.mark.parametrize("position", [0, -1, 100], ids=["first_byte", "last_byte", "byte_in_the_middle"])
@@ -212,6 +215,36 @@ def test_an_entry_lists_what_its_version_published_and_a_later_version_holds_to_
     shop.stage(MONDAY, extra="update decisions.ledger set rank = 9 where person_id = 'eve'")
     with pytest.raises(chain.LedgerBroken, match=r"another published/ledger\.parquet"):
         publishing.run(MONDAY, shop.settings)
+
+
+def test_a_run_published_before_there_was_a_file_stays_without_it_and_verifies(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = ("explanations", "ledger_drivers")
+
+    def published_files() -> set[str]:
+        folders = (shop.settings.published_dir, shop.settings.restricted_published_dir)
+        return {path.stem for folder in folders for path in folder.glob("*/*.parquet")}
+
+    shop.stage(MONDAY)
+    with monkeypatch.context() as older:
+        for name in ("CHAINED_OPEN", "CHAINED_RESTRICTED"):
+            older.setattr(chain, name, tuple(file for file in getattr(chain, name) if file not in later))
+        publishing.run(MONDAY, shop.settings)
+    for folder in chain.folders(shop.settings, chain.entries(shop.settings)[0].run_id).values():
+        for name in later:
+            (folder / f"{name}.parquet").unlink(missing_ok=True)  # the older version wrote none
+    (entry,) = chain.entries(shop.settings)
+    shop.stage(MONDAY)
+    publishing.run(MONDAY, shop.settings)
+    assert chain.entries(shop.settings) == [entry]
+    assert published_files().isdisjoint(later), "nothing would vouch for it, nor let it go with the log"
+    shop.stage(TUESDAY)
+    publishing.run(TUESDAY, shop.settings)
+    assert set(later) <= published_files()
+    verdict = chain.verify(shop.settings)
+    assert (verdict.difference, verdict.runs) == (None, 2)
+    assert verdict.files == 2 * len(list(chain.chained_names())) - 3
 
 
 def test_a_changed_file_is_mended_by_publishing_the_same_content_again(two_days: Shop) -> None:

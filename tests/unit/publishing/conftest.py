@@ -51,8 +51,10 @@ create or replace table eligibility.exclusion_counts (code varchar, grain varcha
 create or replace table decisions.ledger (
     decision_id varchar, run_id varchar, person_id varchar, channel varchar, offer_id varchar, arm varchar, rank integer, slot integer,
     product_line varchar,
-    is_chosen boolean, is_promotion boolean, not_chosen_reason varchar
+    is_chosen boolean, is_promotion boolean, not_chosen_reason varchar, offer_version bigint default 1, locale varchar default 'en-GB'
 );
+create or replace table decisions.scores (person_id varchar, offer_id varchar, offer_version bigint, channel varchar, gain double);
+create or replace table decisions.explanations (decision_id varchar, reason_text varchar, drivers varchar[], effects double[]);
 create or replace table decisions.shadow_prices (
     what varchar, offer_id varchar, limit_units decimal(18, 6), used_before bigint, given decimal(18, 6), price_usd double
 );
@@ -74,6 +76,13 @@ create or replace table raw.feeds (source varchar, table_name varchar, known_who
 create or replace table policy.facts (fact varchar, visibility varchar, max_age_hours integer, sources varchar[]);
 create or replace table policy.rulebook (code varchar, rule_id varchar, v integer);
 create or replace table policy.texts (otherwise varchar);
+create or replace table policy.drivers (
+    driver varchar, sensitivity integer, needs_feature varchar, at_least double, without struct(feature varchar, value double)[],
+    words struct(language varchar, clause varchar)[]
+);
+insert into policy.drivers values
+    ('looked_around', 0, 'product_views_last_30_days', 1, [{'feature': 'product_views_last_30_days', 'value': 0.0}], []),
+    ('line_used', 2, 'line_ever_used', 1, [{'feature': 'line_ever_used', 'value': 0.0}], []);
 create or replace table staging.stg_catalogue__offers (row_hash uuid);
 create or replace table staging.stg_catalogue__creatives as from staging.stg_catalogue__offers;
 create or replace table staging.stg_catalogue__approvals as from staging.stg_catalogue__offers;
@@ -148,7 +157,7 @@ class Shop:
                 """
                 insert into decisions.ledger
                 select concat_ws('-', 'd', $run_id, person, slot), $run_id, person, 'web', 'offer' || slot,
-                    case when list_contains($held_out, person) then 'held_out' else 'treated' end, slot, slot, 'spot', true, true, null
+                    case when list_contains($held_out, person) then 'held_out' else 'treated' end, slot, slot, 'spot', true, true, null, 1, 'en-GB'
                 from (select unnest($people::varchar[] || $held_out::varchar[]) as person) cross join (values (1), (2)) as slots (slot)
                 """,
                 {"run_id": run.run_id, "people": list(people), "held_out": list(held_out)},
@@ -161,6 +170,13 @@ class Shop:
                 from decisions.ledger where arm = 'treated'
                 """,
                 [title],
+            )
+            connection.execute(
+                """
+                insert into decisions.scores select person_id, offer_id, offer_version, channel, 0.03 from decisions.ledger;
+                insert into decisions.explanations
+                select decision_id, reason_text, ['looked_around', 'line_used'], [0.011, 0.002] from decisions.staged_offers
+                """
             )
             if extra:
                 connection.execute(extra)
