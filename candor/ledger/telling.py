@@ -73,7 +73,9 @@ def because(served: dict[str, Any]) -> Iterator[str]:
         if one["driver"] is None:
             yield f"{one['place']}. a driver that this role may not read"
             continue
-        without = ", ".join(f"{feature} {'missing' if value is None else f'{value:g}'}" for feature, value in one["without"].items())
+        without = ", ".join(
+            f"{feature} {'missing' if value is None else f'{value:g}'}" for feature, value in one["without"].items()
+        )
         yield (
             f"{one['place']}. {one['driver']} ({one['needs']['feature']} at least {one['needs']['at_least']:g}): the offer raises the chance of its "
             f"outcome by {one['gain']:.6f}, and by {one['gain_without']:.6f} without it: effect {one['effect']:.6f}; asked with {without}"

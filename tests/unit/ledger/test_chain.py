@@ -58,7 +58,11 @@ def test_the_chain_knows_no_wall_clock_and_no_machine(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "file",
     [
-        "published/ledger", "published/ledger_rules", "published/explanations", "restricted/explanations", "restricted/facts_person",
+        "published/ledger",
+        "published/ledger_rules",
+        "published/explanations",
+        "restricted/explanations",
+        "restricted/facts_person",
         "restricted/user_hits",
     ],  # fmt: skip
     ids=lambda file: file,

@@ -110,8 +110,12 @@ def test_a_driver_that_asks_without_money_or_worse_by_the_registry_is_in_the_res
 
 def test_a_driver_that_the_policy_does_not_know_is_restricted(world: Any) -> None:
     query, order = files.OPEN_FILES["explanations"]
-    world.connection.execute("update decisions.explanations set drivers = ['of_a_new_kind'] where decision_id = 'd-vulnerable-web'")
-    found = world.connection.execute(f"select driver, effect from ({query}) where person_id = 'vulnerable' order by {order}").fetchall()
+    world.connection.execute(
+        "update decisions.explanations set drivers = ['of_a_new_kind'] where decision_id = 'd-vulnerable-web'"
+    )
+    found = world.connection.execute(
+        f"select driver, effect from ({query}) where person_id = 'vulnerable' order by {order}"
+    ).fetchall()
     assert found == [(None, None)]
 
 
