@@ -1,7 +1,7 @@
 """What is past its period goes: set-wise, per class of record of policy/retention.yml.
 
 What an erasure held apart is deleted row by row on its own date. Landed rows whose period begins with their own instant go from the raw
-segments, with the same record of sums that an erasure leaves. What the product makes: past decisions leave the warehouse, and files of past
+segments, with the same record of sums that an erasure leaves. What the product makes: past decisions and what was drawn for review leave the databases, and files of past
 runs that are not in the chain leave the published folder. The decision log goes run by run, and leaves a tombstone with the hashes of what went,
 so that its chain still holds from the first entry to the last.
 """
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import duckdb
 
     from candor.settings import Settings
+
+# (store, table, column) of rows of features_and_scores that the product keeps over the days, and the instant at which their period begins.
+DATED = (("warehouse", "state.decisions", "as_of"), ("vault", "state.review_draws", "drawn_at"))
 
 
 def retain(as_of: datetime, settings: Settings, *, dry_run: bool = False) -> list[dict[str, Any]]:
@@ -107,14 +110,7 @@ def _made(
     entries = chain.entries(settings)
     if (scores := classes.get("features_and_scores")) and scores.months is not None:
         ends = months_from(warehouse.utc(as_of), -scores.months)
-        has_decisions = connection.execute(
-            "select 1 from duckdb_tables() where schema_name = 'state' and table_name = 'decisions'"
-        ).fetchone()
-        if has_decisions:
-            (past,) = connection.execute("select count(*) from state.decisions where as_of <= ?", [ends]).fetchall()[0]
-            if not dry_run:
-                connection.execute("delete from state.decisions where as_of <= ?", [ends])
-            done.append((scores.name, int(past), 0 if dry_run else int(past)))
+        done += [(scores.name, past, 0 if dry_run else past) for past in _dated(connection, ends, dry_run)]
         old = {entry.run_id for entry in entries if warehouse.utc(entry.instant()) <= ends}
         files = [
             path
@@ -127,6 +123,26 @@ def _made(
         done.append((scores.name, len(files), 0 if dry_run else len(files)))
     if log := classes.get(RECORD_CLASS):
         done += _log(settings, log, entries, as_of, dry_run)
+    return done
+
+
+def _dated(connection: duckdb.DuckDBPyConnection, ends: datetime, dry_run: bool) -> list[int]:
+    """How many rows of each table of DATED are past their period; they are gone then, unless `dry_run`."""
+    known = {
+        (database == "vault", f"{schema}.{table}")
+        for database, schema, table in connection.execute(
+            "select database_name, schema_name, table_name from duckdb_tables() where database_name in (current_database(), 'vault')"
+        ).fetchall()
+    }
+    done = []
+    for store, table, instant in DATED:
+        if (store == "vault", table) not in known:
+            continue
+        name = f"vault.{table}" if store == "vault" else table
+        (past,) = connection.execute(f"select count(*) from {name} where {instant} <= ?", [ends]).fetchall()[0]
+        if past and not dry_run:
+            connection.execute(f"delete from {name} where {instant} <= ?", [ends])
+        done.append(int(past))
     return done
 
 

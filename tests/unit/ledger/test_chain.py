@@ -64,7 +64,7 @@ def test_the_chain_knows_no_wall_clock_and_no_machine(tmp_path: Path) -> None:
         "restricted/explanations",
         "restricted/facts_person",
         "restricted/user_hits",
-    ],  # fmt: skip
+    ],
     ids=lambda file: file,
 )
 @pytest.mark.parametrize("position", [0, -1, 100], ids=["first_byte", "last_byte", "byte_in_the_middle"])
