@@ -1,9 +1,9 @@
 """What is past its period goes: set-wise, per class of record of policy/retention.yml.
 
 What an erasure held apart is deleted row by row on its own date. Landed rows whose period begins with their own instant go from the raw
-segments, with the same record of sums that an erasure leaves. What the product makes: past decisions and what was drawn for review leave the databases, and files of past
-runs that are not in the chain leave the published folder. The decision log goes run by run, and leaves a tombstone with the hashes of what went,
-so that its chain still holds from the first entry to the last.
+segments, with the same record of sums that an erasure leaves. What the product makes: past decisions and what was drawn for review leave the
+databases, and files of past runs that are not in the chain leave the published folder. The decision log goes run by run, and leaves a
+tombstone with the hashes of what went, so that its chain still holds from the first entry to the last.
 """
 
 from __future__ import annotations
