@@ -42,12 +42,15 @@ def apply(settings: Settings, as_of: datetime) -> dict[str, Any]:
         if not current:
             return {"reviews_upheld": 0, "review_suppressions_changed": 0}
         ((run_id, run_as_of),) = current
+        aliases = _aliases(settings, run_id)
         unknown = [one for one in refused if instant_text(one.since) > run_as_of]
         counted = "select count(*) from suppressions where until is null"
         before = serving.rows(counted)[0][0]
         for one in unknown:
             cause = _cause(settings, one)
             named = {name: value for name in NAMED if (value := getattr(one, name)) is not None}
+            if "person_id" in named:
+                named["person_id"] = aliases.get(named["person_id"], named["person_id"])
             serving.execute(
                 SUPPRESS.format(about=" and ".join(f"{name} = ?" for name in named)),
                 (cause, REASON_KIND, instant_text(one.since), cause, run_id, *named.values()),
@@ -61,6 +64,17 @@ def apply(settings: Settings, as_of: datetime) -> dict[str, Any]:
             )
         ended = before + added - serving.rows(counted)[0][0]
     return {"reviews_upheld": len(refused), "review_suppressions_changed": int(added + ended)}
+
+
+def _aliases(settings: Settings, run_id: str) -> dict[str, str]:
+    """Who of earlier runs is whom in the run: what is reviewed may have been drawn before somebody was merged away."""
+    import duckdb
+
+    file = settings.published_dir / run_id / "aliases.parquet"
+    if not file.is_file():
+        return {}
+    with duckdb.connect() as connection:
+        return dict(connection.execute("select person_id, surviving_person_id from read_parquet(?)", [str(file)]).fetchall())
 
 
 def _cause(settings: Settings, refusal: said.Refusal) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import duckdb
 import pytest
 
 from benchmarks import channel
@@ -486,6 +487,21 @@ def test_what_a_reviewer_said_must_not_be_shown_is_gone_at_once(settings, live, 
     revocations.run(AS_OF, settings)
     assert ALL - live() == gone
     assert revocations.run(AS_OF, settings)["review_suppressions_changed"] == 0
+
+
+def test_what_was_drawn_before_its_person_was_merged_away_is_gone_from_whoever_they_are_now(settings, live):
+    folder = settings.published_dir / "r1"
+    folder.mkdir(parents=True)
+    duckdb.sql(
+        "select * from (values ('anna', 'ann'), ('annie', 'ann'), ('rob', 'bob')) as t (person_id, surviving_person_id)"
+    ).write_parquet(str(folder / "aliases.parquet"))
+    reviewed(settings, person_id="annie")
+    assert revocations.run(AS_OF, settings)["review_suppressions_changed"] == len(of("ann"))
+    assert ALL - live() == of("ann")
+    assert revocations.run(AS_OF, settings)["review_suppressions_changed"] == 0
+    reviewed(settings, person_id="annie", verdict="release", at=AS_OF)
+    revocations.run(AS_OF, settings)
+    assert live() == ALL
 
 
 def test_another_version_of_the_offer_is_not_what_was_reviewed(settings, live):
