@@ -69,7 +69,9 @@ def test_the_inventory_has_each_dated_table_in_the_class_whose_period_it_is_drop
     assert {line.record_class for line in inventory.of(store, table)} == {"features_and_scores"}
 
 
-@pytest.mark.parametrize(("face", "name"), list(chain.chained_names()), ids="/".join)
+@pytest.mark.parametrize(
+    ("face", "name"), [pytest.param(face, name, id=f"{face}/{name}") for face, name in chain.chained_names()]
+)
 def test_a_chained_file_is_of_the_decision_log_and_no_erasure_takes_a_row_out_of_it(face: str, name: str) -> None:
     """Its bytes are vouched for: a file of another class would go without a tombstone, and the chain would break."""
     lines = inventory.of(face, name)
