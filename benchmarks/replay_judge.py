@@ -20,7 +20,7 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import phonenumbers
@@ -29,6 +29,8 @@ import yaml
 
 from benchmarks.landed import Landed
 from simulation import geography as geo
+from simulation.catalogue import NOT_STARTED_DAYS, OFFERS
+from simulation.shop import ENDS_AT
 
 TABLES = (
     "exchange.accounts", "crm.contacts", "crm.consents", "crm.preferences", "crm.messages", "wallets.wallet_links",
@@ -40,7 +42,8 @@ CAUGHT = dict.fromkeys(("decision_id", "person_id", "channel", "offer_id", "why"
 
 # Planted in the catalogue to be refused (simulation/catalogue.py): offers nobody approved or outside their dates, and creatives without a
 # way out, with a countdown, or with pressure in their words.
-NEVER = ("spot_refer", "edu_autumn", "usdc_new_year", "perp_20x")
+NEVER = ("spot_refer", "edu_autumn", "perp_20x")
+NOT_BEFORE = (("usdc_new_year", (ENDS_AT + timedelta(days=NOT_STARTED_DAYS)).replace(tzinfo=None)),)
 NEVER_ON = (("card_everyday", "sms"), ("spot_fee_off", "push"), ("borrow_btc", "push"))
 
 # Kinds of restriction by what they stop. One that is newly landed hides every promotion until the next run; lessons go on, as the rules have it.
@@ -379,7 +382,9 @@ where noes.stops in ('everything', 'passed over')
     or (noes.stops = 'promotion of ' || shown.product_line and shown.is_promotion)
 union
 select decision_id, person_id, channel, offer_id, 'an offer the shop may not make', false from shown
-where product_line is null or offer_id in (select offer_id from never) or (offer_id, channel) in (select (offer_id, channel) from never_on)
+where product_line is null or offer_id in (select offer_id from never)
+    or offer_id in (select offer_id from not_before where $run < begins_at)
+    or (offer_id, channel) in (select (offer_id, channel) from never_on)
 union
 select decision_id, person_id, channel, offer_id, 'arm ' || arm, false from shown where arm <> 'treated'
 union
@@ -408,11 +413,10 @@ class Judge:
         self._put("zones", pl.DataFrame({"time_zone": sorted({row[4] for row in geo.MARKETS})}))
         self._put("countries", pl.DataFrame({"country_code": sorted({row[2] for row in geo.MARKETS})}))
         self._house(yaml.safe_load((policy / "shops" / f"{shop}.yml").read_text(encoding="utf-8")))
-        from simulation.catalogue import OFFERS
-
         kept = ("offer_id", "product_line", "is_promotion", "leverage")
         self._put("offers", pl.DataFrame([{name: offer[name] for name in kept} for offer in OFFERS]))
         self._put("never", pl.DataFrame({"offer_id": NEVER}))
+        self._put("not_before", pl.DataFrame(NOT_BEFORE, schema=["offer_id", "begins_at"], orient="row"))
         self._put("never_on", pl.DataFrame(NEVER_ON, schema=["offer_id", "channel"], orient="row"))
         stops = [(kind, what) for what, kinds in STOPS.items() for kind in kinds]
         self._put("stops_of_kinds", pl.DataFrame(stops, schema=["kind", "stops"], orient="row"))

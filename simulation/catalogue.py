@@ -69,6 +69,8 @@ OFFERS: list[dict] = [
     _offer("perp_20x", "derivatives", 60, 0.80, "Perpetuals with up to 20x", asset="BTC", leverage=20.0, fault="approval_expired", weight=0),
     _offer("nft_mint", "nft", 12, 0.10, "Mint a picture of your own", asset_kind="nft", fault="unreviewed", weight=0),
 ]  # fmt: skip
+# How long after the last simulated day the offer begins that had not started on it.
+NOT_STARTED_DAYS = 30
 DRAWABLE = [offer for offer in OFFERS if offer["weight"] > 0]
 HIGH_RISK = ("nft", "earn_yield", "borrow", "defi", "derivatives")
 BRAND_VALUES = ("security", "transparency", "user empowerment")
@@ -121,7 +123,7 @@ def _offer_row(offer: dict, place: int, version: int, opened: int, starts_at: in
     if offer["fault"] == "expired":
         end = starts_at + 5 * DAY
     if offer["fault"] == "not_started":
-        start = ends_at + 30 * DAY
+        start = ends_at + NOT_STARTED_DAYS * DAY
     if version < offer["version"]:
         end = opened + 100 * DAY
     row = {name: offer[name] for name in ("offer_id", "product_line", "is_promotion", "incentive", "asset", "asset_kind", "pays_interest",

@@ -310,3 +310,16 @@ def test_the_store_is_read_at_the_instant_of_the_replay_and_not_by_the_wall_cloc
     as_of = replay.shop.as_of(DAYS - 1)
     assert read_store(replay.store, as_of + timedelta(hours=1))[0].height > 0
     assert read_store(replay.store, as_of + timedelta(days=400))[0].height == 0
+
+
+def test_an_offer_that_had_not_started_is_forbidden_until_the_day_it_starts_and_one_that_nobody_approved_for_good(replay):
+    at = replay.shop.visit_at(DAYS - 1, 1) + timedelta(minutes=3)
+    live, lookups = read_store(replay.store, at)
+    lesson = live.filter(pl.col("offer_id").str.starts_with("edu_")).head(1)
+    begins = replay.shop.begins + timedelta(days=30)
+    of_whom = {}
+    for offer, run in (("usdc_new_year", begins - timedelta(days=1)), ("usdc_new_year", begins), ("spot_refer", begins)):
+        row = lesson.with_columns(offer_id=pl.lit(offer))
+        found = replay.judge.violations(row, lookups, run=run, at=at, is_crash=False)
+        of_whom[offer, run == begins] = "an offer the shop may not make" in found["why"].to_list()
+    assert of_whom == {("usdc_new_year", False): True, ("usdc_new_year", True): False, ("spot_refer", True): True}
