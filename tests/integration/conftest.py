@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from candor.settings import PROJECT_ROOT, Settings, load
 
 DAY = datetime(2026, 11, 23, 15, tzinfo=UTC)
 BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
+NEXT = DAY + timedelta(minutes=10)
 PEOPLE, DAYS, SEED = 2500, 40, 7  # fewer people, and the training finds no lift it is sure of
 
 
@@ -128,16 +129,28 @@ def shop(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return Shop(settings, run_id, run_id_before, model_version, base / "before", expected)
 
 
+def copy_of(shop: Shop, state: Path) -> Shop:
+    """The same in another state folder, made here."""
+    shutil.copytree(shop.settings.state_dir, state)
+    return replace(shop, settings=settings_at(state, shop.settings.landing_dir))
+
+
 @pytest.fixture
 def copied(shop: Shop, tmp_path: Path) -> Iterator[Shop]:
     """A copy of the shop that a test may break; gone afterwards."""
-    state = tmp_path / "state"
-    shutil.copytree(shop.settings.state_dir, state)
-    yield Shop(
-        settings_at(state, shop.settings.landing_dir),
-        shop.run_id, shop.run_id_before, shop.model_version, shop.before, shop.expected,
-    )  # fmt: skip
-    shutil.rmtree(state)
+    yield copy_of(shop, tmp_path / "state")
+    shutil.rmtree(tmp_path / "state")
+
+
+@pytest.fixture(scope="session")
+def later(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """The shop ten minutes later: a copy in which the run of NEXT stands upon the day's. Tests that change it work on a copy."""
+
+    def make(base: Path) -> None:
+        pipeline.run(NEXT, copy_of(shop, base / "state").settings)
+
+    base = once(tmp_path_factory, "shop-after-the-next-run", make)
+    return replace(shop, settings=settings_at(base / "state", shop.settings.landing_dir))
 
 
 def differing(expected: dict[str, str], found: dict[str, str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -18,7 +18,7 @@ from candor.ledger.roles import ROLES, role
 from candor.policy import compiling
 from candor.policy.grains import PAIR
 from candor.settings import Settings
-from tests.integration.conftest import DAY
+from tests.integration.conftest import DAY, NEXT, copy_of
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Shop
@@ -191,17 +191,18 @@ def chosen_people(shop: Shop) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_past_decision_is_explained_to_the_byte_after_later_runs_and_a_rerun(copied: Shop) -> None:
-    on, people = f"{DAY:%Y-%m-%dT%H:%M:%SZ}", chosen_people(copied)
+def test_a_past_decision_is_explained_to_the_byte_after_later_runs_and_a_rerun(shop: Shop, later: Shop, tmp_path: Path) -> None:
+    on, people = f"{DAY:%Y-%m-%dT%H:%M:%SZ}", chosen_people(shop)
     assert len(people) > 5
-    before = explanations(copied.settings, on, people)
+    before = explanations(shop.settings, on, people)
     assert any("held out" in text or "left alone" in text for text in before.values())
-    later = DAY + timedelta(minutes=20)
-    run = pipeline.run(later, copied.settings)
-    assert [entry.run_id for entry in chain.entries(copied.settings)] == [copied.run_id, run["run_id"]]
+    copied = copy_of(later, tmp_path / "state")
+    with warehouse.connect(copied.settings) as connection:
+        run_id = runs.get(connection, NEXT).run_id
+    assert [entry.run_id for entry in chain.entries(copied.settings)] == [copied.run_id, run_id]
     assert explanations(copied.settings, on, people) == before
-    latest = explanations(copied.settings, f"{later:%Y-%m-%dT%H:%M:%SZ}", people)
-    assert all(run["run_id"] in text for text in latest.values())
+    latest = explanations(copied.settings, f"{NEXT:%Y-%m-%dT%H:%M:%SZ}", people)
+    assert all(run_id in text for text in latest.values())
     head = chain.verify(copied.settings).head
     pipeline.run(DAY, copied.settings)
     assert chain.verify(copied.settings).head == head

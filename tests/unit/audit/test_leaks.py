@@ -1592,11 +1592,7 @@ CASES = LEAKS | {name: (*case, set()) for name, case in HARMLESS.items()}
 @pytest.fixture(scope="module")
 def found(make_world, tmp_path_factory):
     """{case: codes found}. Cases about one person or offer share one audited day, each with people and offers of its own."""
-    together = make_world(tmp_path_factory.mktemp("together"))
-    for table in list(together.tables):
-        if table not in ("compliance.screening_runs", "market.prices"):
-            together.tables[table] = []
-    together.identifiers, together.stages, together.arms = [], {}, []
+    together = make_world(tmp_path_factory.mktemp("together")).without_people()
     numbers, codes = {}, {}
     for number, (name, ((person, channel), change, _)) in enumerate(CASES.items()):
         alone = make_world(tmp_path_factory.mktemp("alone"))

@@ -33,13 +33,60 @@ def found(world, *lines: dict) -> set[str]:
     return world.found()
 
 
-@pytest.fixture
-def world(make_world, tmp_path):
+def in_the_news(made):
     """Somebody of whom the news says something, and is shown an offer all the same."""
-    made = make_world(tmp_path)
     made.offer("gb", "web")
     made.restrict("adverse_media")
     return made
+
+
+def unsuspected(made):
+    """Somebody who is shown an offer that nothing speaks against."""
+    made.offer("gb", "web")
+    return made
+
+
+@pytest.fixture
+def world(make_world, tmp_path):
+    return in_the_news(make_world(tmp_path))
+
+
+@pytest.fixture
+def served(make_world, tmp_path):
+    return unsuspected(make_world(tmp_path))
+
+
+def of_its_own(line: dict, suffix: str) -> dict:
+    """The verdict, said of the person, offer and creative that a world taken in has under this suffix."""
+    person = line["person_id"] and line["person_id"] + suffix
+    creatives = [[creative + suffix, offer + suffix, *rest] for creative, offer, *rest in line["creatives"]]
+    return {**line, "item_id": line["item_id"] + suffix, "person_id": person, "creatives": creatives}
+
+
+@pytest.fixture(scope="module")
+def codes(make_world, tmp_path_factory):
+    """{case: codes found}, by kind of case. One audited day for all, each with people, an offer and a verdict of its own."""
+    together, lines, names = make_world(tmp_path_factory.mktemp("together")).without_people(), [], {}
+    cases = [
+        *(("leaks", name, in_the_news, changes) for name, changes in LEAKS.items()),
+        *(("upheld", name, unsuspected, {"verdict": "uphold", "expires": None, **changes}) for name, changes in UPHELD.items()),
+        *(
+            ("passes", name, unsuspected, {"verdict": "uphold", "expires": None, "kind": "random", **changes})
+            for name, changes in PASSES.items()
+        ),
+        ("released", "by_a_verdict_of_its_own", in_the_news, {}),
+    ]
+    for number, (kind, name, of, changes) in enumerate(cases):
+        suffix, alone = f"#{number:03}", of(make_world(tmp_path_factory.mktemp("alone")))
+        lines.append(of_its_own(verdict(alone, **changes), suffix))
+        together.take_in(alone, suffix)
+        names[suffix] = kind, name
+    found(together, *lines)
+    told: dict[str, dict[str, set[str]]] = {"leaks": {}, "upheld": {}, "passes": {}, "released": {}}
+    for decision, code in together.violations().select("decision_id", "code").rows():
+        kind, name = names[decision[-4:]]
+        told[kind].setdefault(name, set()).add(code)
+    return told
 
 
 def test_a_hold_without_a_verdict_is_found(world) -> None:
@@ -69,8 +116,12 @@ LEAKS = {
 
 
 @pytest.mark.parametrize("name", LEAKS)
-def test_a_release_that_is_not_of_this_hold_lifts_nothing(world, name: str) -> None:
-    assert found(world, verdict(world, **LEAKS[name])) == {"FC_ADVERSE_MEDIA"}
+def test_a_release_that_is_not_of_this_hold_lifts_nothing(codes, name: str) -> None:
+    assert codes["leaks"][name] == {"FC_ADVERSE_MEDIA"}
+
+
+def test_beside_them_a_released_hold_passes(codes) -> None:
+    assert codes["released"] == {}
 
 
 def test_who_upholds_keeps_the_hold_whoever_else_releases_it(world) -> None:
@@ -110,14 +161,6 @@ def test_of_high_risk_two_people_must_agree(make_world, tmp_path, reviewers: lis
     assert found(nft, *(verdict(nft, **of_offer, reviewer=name) for name in reviewers)) == codes
 
 
-@pytest.fixture
-def served(make_world, tmp_path):
-    """Somebody who is shown an offer that nothing speaks against."""
-    made = make_world(tmp_path)
-    made.offer("gb", "web")
-    return made
-
-
 UPHELD = {
     "a_near_miss": {"kind": "near_miss"},
     "a_random_draw": {"kind": "random"},
@@ -127,9 +170,8 @@ UPHELD = {
 
 
 @pytest.mark.parametrize("name", UPHELD)
-def test_what_a_reviewer_said_must_not_be_shown_is_found(served, name: str) -> None:
-    said = {"verdict": "uphold", "expires": None, **UPHELD[name]}
-    assert found(served, verdict(served, **said)) == {"REV_UPHELD"}
+def test_what_a_reviewer_said_must_not_be_shown_is_found(codes, name: str) -> None:
+    assert codes["upheld"][name] == {"REV_UPHELD"}
 
 
 PASSES = {
@@ -145,9 +187,8 @@ PASSES = {
 
 
 @pytest.mark.parametrize("name", PASSES)
-def test_an_uphold_of_something_else_forbids_nothing(served, name: str) -> None:
-    said = {"verdict": "uphold", "expires": None, "kind": "random", **PASSES[name]}
-    assert found(served, verdict(served, **said)) == set()
+def test_an_uphold_of_something_else_forbids_nothing(codes, name: str) -> None:
+    assert codes["passes"].get(name, set()) == set()
 
 
 def test_an_uphold_of_somebody_merged_away_is_found_of_who_they_are_now(served) -> None:

@@ -1,5 +1,7 @@
 """A warehouse just before arbitration: candidates with scores, drawn from a seed."""
 
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -111,3 +113,11 @@ def decided(settings):
         connection.execute(INPUTS.format(people=300))
         explanations.prepare(connection)
     return settings, decisions.run(MONDAY, settings) | decisions.stage(MONDAY, settings)
+
+
+@pytest.fixture
+def copied(decided, tmp_path):
+    """The same of a copy, which a test may change."""
+    settings, result = decided
+    shutil.copytree(settings.state_dir, tmp_path / "state")
+    return replace(settings, state_dir=tmp_path / "state"), result
