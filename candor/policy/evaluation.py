@@ -147,16 +147,10 @@ class _Evaluation:
         execute("create schema policy")
         contents = store.contents(self.policy)
         for name in ("matrix", "regime_map", "permissions", "quiet_hours", "sensitive_features"):
-            execute(f"create table policy.{name} ({store.TABLES[name]})")
-            if contents[name]:
-                self.connection.executemany(
-                    f"insert into policy.{name} values ({', '.join('?' for _ in contents[name][0])})",
-                    sorted(contents[name], key=repr),
-                )
+            store.create(self.connection, f"policy.{name}", store.TABLES[name], contents[name])
         rule_channels = {channel: rule_channel for channel, rule_channel, *_ in self.policy.channels}
         rule_channels |= {name: name for name in (*rule_channels.values(), *self.policy.channels_not_served)}
-        execute("create table rule_channels (channel varchar, rule_channel varchar)")
-        self.connection.executemany("insert into rule_channels values (?, ?)", sorted(rule_channels.items()))
+        store.create(self.connection, "rule_channels", "channel varchar, rule_channel varchar", rule_channels.items())
         execute("create table zones as select distinct name as zone from pg_timezone_names()")
         # Who may be offered what from when to when: the list of permitting regimes changes only where a permission begins or ends.
         execute("""

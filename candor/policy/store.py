@@ -233,10 +233,20 @@ def install_tables(connection: duckdb.DuckDBPyConnection, policy: Policy, kill_s
     """
     connection.execute("create schema if not exists policy")
     for name, rows in (contents(policy) | {"kill_switches": kill_switches}).items():
-        connection.execute(f"create or replace table policy.{name} ({TABLES[name]})")
-        if rows:
-            marks = ", ".join("?" for _ in rows[0])
-            connection.executemany(f"insert into policy.{name} values ({marks})", sorted(rows, key=repr))
+        create(connection, f"policy.{name}", TABLES[name], rows)
+
+
+def create(connection: duckdb.DuckDBPyConnection, table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Replace a table by one of these columns (as SQL declares them) and rows, in an order that does not depend on theirs."""
+    import pyarrow as pa
+
+    connection.execute(f"create or replace table {table} ({columns})")
+    by_column = zip(*sorted(rows, key=repr), strict=True)
+    schema = connection.execute(f"select * from {table}").to_arrow_table().schema
+    if arrays := [pa.array(column, type=field.type) for column, field in zip(by_column, schema, strict=False)]:
+        connection.register("given_rows", pa.Table.from_arrays(arrays, schema=schema))
+        connection.execute(f"insert into {table} select * from given_rows")
+        connection.unregister("given_rows")
 
 
 def holding(switches: Iterable[KillSwitch], as_of: datetime) -> list[tuple[Any, ...]]:
