@@ -5,7 +5,7 @@ One process holds the file at a time; every Airflow task that comes here shares 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ class Held:
 
     connection: duckdb.DuckDBPyConnection
     threads: int
-    config: dict[str, str]
+    config: Mapping[str, str]
 
 
 _HELD: dict[Path, Held] = {}
@@ -52,7 +52,7 @@ def connect(settings: Settings, *, restricted: bool = False) -> Iterator[duckdb.
         settings.restricted_dir.chmod(0o700)
     holder = _HELD.get(settings.warehouse_path)
     # Two connections of one process share a file only when they ask for it in the same words.
-    connection = duckdb.connect(str(settings.warehouse_path), config=holder.config if holder else {})
+    connection = duckdb.connect(str(settings.warehouse_path), config=dict(holder.config) if holder else {})
     try:
         configure(connection, settings)
         if restricted:
@@ -80,7 +80,7 @@ def held(settings: Settings) -> Iterator[None]:
     settings.tmp_dir.mkdir(parents=True, exist_ok=True)
     threads = threads_for(settings)
     config = _open_config(settings, threads)
-    _HELD[path] = Held(duckdb.connect(str(path), config=config), threads, config)
+    _HELD[path] = Held(duckdb.connect(str(path), config=dict(config)), threads, config)
     try:
         yield
     finally:
