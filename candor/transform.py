@@ -291,7 +291,10 @@ def _around(manifest: Manifest, layers: tuple[str, ...]) -> Manifest:
         if name in nodes and name not in shown:
             shown.add(name)
             pending.extend(nodes[name].depends_on_nodes)
-    return replace(manifest, nodes={name: node for name, node in nodes.items() if name in shown}, unit_tests={})
+    # What stands in the project's files is for parsing them.
+    return replace(
+        manifest, nodes={name: node for name, node in nodes.items() if name in shown}, unit_tests={}, files={}, docs={}
+    )
 
 
 def _outcome(layer: str, results: Any, settings: Settings, *, restricted: bool) -> dict[str, Any]:
