@@ -9,6 +9,7 @@ a few impossible birth dates), in memory, and times in one warm process:
   one birth date in a thousand is another. `identity.assign` after the first day computes what is touched;
 - the same day again, whole (a batch that ran before is never computed in part), and whether all tables are the same rows. Of this one:
   guards, clustering and the key map, from interned edges to whose every identifier is, against the measure (limit 2.5);
+- links by likeness of a shop that has run (--likeness-of STATE): they are worked out whole every day, so a day pays them as a rebuild does;
 - Splink's own clustering on the same edges, up to --splink-people; and Splink's tutorial with its own blocking rules and with our blocking.
 
 Seconds that passed / seconds of processor (the machine may be shared). Peak memory is the high-water mark of the process during the call;
@@ -24,6 +25,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -412,6 +414,38 @@ def measure(people: int, *, seed: int, limit: str, splink_people: int) -> dict[s
     }
 
 
+LIKENESS_READS = ("identity.identifiers", "identity.identifier_kinds", "identity.evidence_classes", "identity.dropped_edges")
+LIKENESS_STAGING = ("staging.stg_exchange__accounts", "staging.stg_crm__contacts")
+
+
+def likeness(state: Path, *, limit: str) -> None:
+    """Print what links by likeness cost for the latest run of the shop in `state`, which is only read."""
+    from candor.identity import probabilistic
+    from candor.settings import load
+
+    settings = replace(load(), state_dir=state.resolve())
+    connection = duckdb.connect(":memory:", config={"threads": 2})
+    connection.execute(f"set memory_limit = '{limit}'")
+    connection.execute(f"attach '{settings.warehouse_path}' as shop (read_only)")
+    connection.execute(functions())
+    connection.execute("create schema identity; create schema staging")
+    for name in (*LIKENESS_READS, *LIKENESS_STAGING):
+        connection.execute(f"create table {name} as select * from shop.{name}")
+    # As dbt leaves them: without what likeness itself joined.
+    connection.execute("create table identity.edges as select * from shop.identity.edges where evidence <> 'probabilistic'")
+    world = resident()
+    reset_peak()
+    counts, cost = timed(lambda: probabilistic.link(connection, settings, batch_seq=1))
+    print(
+        f"likeness, whole: {counts['likeness_accounts']:,} accounts and {counts['likeness_contacts']:,} contacts that nothing joins, "
+        f"learned from {counts['likeness_known']:,} pairs, {counts['likeness_links']:,} linked"
+    )
+    print(
+        f"  links by likeness, every day         {cost}   peak {resident('VmHWM'):.1f} GiB, {world:.1f} of them the shop's tables"
+    )
+    connection.close()
+
+
 def blocking(records: int) -> None:
     """Splink's tutorial with its own rules and with our blocking: pairs, seconds, F1."""
     from benchmarks import resolution
@@ -439,6 +473,7 @@ def main() -> None:
     parser.add_argument("--memory", default="8GB", help="DuckDB's limit (default 8GB)")
     parser.add_argument("--splink-people", type=int, default=100_000, help="the largest world that Splink clusters")
     parser.add_argument("--splink-records", type=int, default=10_000, help="made-up records that Splink links; 0: none")
+    parser.add_argument("--likeness-of", type=Path, metavar="STATE", help="state folder of a shop that has run, of any size")
     chosen = parser.parse_args()
     print("seconds that passed / seconds of processor")
     costs = {
@@ -453,6 +488,8 @@ def main() -> None:
         }
         print(f"growth of processor seconds from {small:,} to {large:,} people (exponent, 1 is linear): "
               + ", ".join(f"{name} {exponent:.2f}" for name, exponent in grown.items()))  # fmt: skip
+    if chosen.likeness_of:
+        likeness(chosen.likeness_of, limit=chosen.memory)
     if chosen.splink_records:
         blocking(chosen.splink_records)
 

@@ -202,7 +202,8 @@ def split(examples: Examples) -> dict[str, np.ndarray]:
     at, known = examples.assigned_at, examples.label_known_at
     test_from = at[n - 1 - int(n * shares["test_share"])]
     before = at[known <= test_from]
-    calibrate_from = before[max(len(before) - int(n * shares["calibrate_share"]), 0)] if len(before) else at[0]
+    # Where most offers are of the last days, what is known by then can be less than that share: half of it is left to learn from.
+    calibrate_from = before[-max(min(int(n * shares["calibrate_share"]), len(before) // 2), 1)] if len(before) else at[0]
     parts = {
         "train": np.flatnonzero((at < calibrate_from) & (known <= calibrate_from)),
         "calibrate": np.flatnonzero((at >= calibrate_from) & (at < test_from) & (known <= test_from)),

@@ -18,6 +18,7 @@ from candor.contract import load as load_contract
 from candor.erasure import inventory, removing, subjects, turns
 from candor.erasure.erase import opened, own_instant
 from candor.ledger import chain
+from candor.ledger.tombstones import RECORD_CLASS, Tombstones
 from candor.policy import load as load_policy
 from candor.policy.retention import RecordClass, months_from
 
@@ -124,7 +125,7 @@ def _made(
         for path in files if not dry_run else ():
             os.unlink(path)
         done.append((scores.name, len(files), 0 if dry_run else len(files)))
-    if (log := classes.get("decision_log")) and log.months is not None:
+    if log := classes.get(RECORD_CLASS):
         done += _log(settings, log, entries, as_of, dry_run)
     return done
 
@@ -133,8 +134,10 @@ def _log(
     settings: Settings, log: RecordClass, entries: list[chain.Entry], as_of: datetime, dry_run: bool
 ) -> list[tuple[str, int, int]]:
     """(class, files of runs past the period, files dropped) of the decision log; none goes while the policy holds the class for the law."""
-    assert log.months is not None
-    ends = months_from(warehouse.utc(as_of), -log.months)
+    months = Tombstones(settings, tuple(entries)).longest(log.months) if log.months is not None else None
+    if months is None:
+        return []
+    ends = months_from(warehouse.utc(as_of), -months)
     past = dropped = 0
     for entry in entries:
         if warehouse.utc(entry.instant()) > ends:
@@ -142,7 +145,7 @@ def _log(
         standing = [key for key in entry.files if _is_log(key) and _path(settings, entry, key).is_file()]
         past += len(standing)
         if not dry_run and not log.legal_hold:
-            dropped += chain.drop(settings, entry, standing, as_of=as_of, months=log.months, record_class=log.name)
+            dropped += chain.drop(settings, entry, standing, as_of=as_of, months=months)
     return [(log.name, past, dropped)]
 
 
@@ -150,7 +153,7 @@ def _is_log(key: str) -> bool:
     """Whether the file of an entry is of the decision log, by the inventory: one of another class goes when that class says so."""
     face, _, name = key.partition("/")
     lines = inventory.of(face, name.removesuffix(".parquet"))
-    return bool(lines) and all(line.record_class == "decision_log" for line in lines)
+    return bool(lines) and all(line.record_class == RECORD_CLASS for line in lines)
 
 
 def _path(settings: Settings, entry: chain.Entry, key: str) -> Path:

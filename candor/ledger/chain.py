@@ -15,13 +15,15 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from candor.errors import CandorError
-from candor.ledger.files import CHAINED_OPEN, CHAINED_RESTRICTED, catalogue_hash
+from candor.ledger.files import CHAINED_OPEN, CHAINED_RESTRICTED, catalogue_hash, digest
+from candor.ledger.tombstones import Tombstones
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from candor.settings import Settings
 
 SCHEMA = "candor-ledger/1"
-DROPPED_SCHEMA = "candor-ledger-dropped/1"
 DROPPED = "was dropped when its period of retention was over"
 
 
@@ -63,7 +64,7 @@ class Entry:
     def computed_hash(self) -> str:
         """sha256 of everything in the entry but its hash."""
         content = {name: value for name, value in asdict(self).items() if name != "hash"}
-        return hashlib.sha256(_canonical(content).encode()).hexdigest()
+        return digest(content)
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,6 @@ class Verdict:
     difference: str | None
     unchained: tuple[str, ...]  # published runs that have no entry
     files_dropped: int = 0  # whose period of retention was over, each with a tombstone that says so
-
-
-def _canonical(content: Any) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def chain_dir(settings: Settings) -> Path:
@@ -116,63 +113,21 @@ def folders(settings: Settings, run_id: str) -> dict[str, Path]:
     return {"published": settings.published_dir / run_id, "restricted": settings.restricted_published_dir / run_id}
 
 
-def drop(settings: Settings, entry: Entry, keys: Iterable[str], *, as_of: datetime, months: int, record_class: str) -> int:
+def drop(settings: Settings, entry: Entry, keys: Iterable[str], *, as_of: datetime, months: int) -> int:
     """How many files of the run went, after a tombstone with their hashes was put down; a killed call is gone on with by the next.
 
-    The entry stays as it is, so the chain holds; `verify` takes a tombstone for a file only when it names that entry and the file's own hash, and
-    the run was older than the period when it was dropped.
+    The entry stays as it is, so the chain holds; `verify` takes a tombstone for a file only as far as `tombstones.Tombstones` believes it.
     """
     stands = [(key, folders(settings, entry.run_id)[key.partition("/")[0]] / key.partition("/")[2]) for key in sorted(keys)]
     stands = [(key, path) for key, path in stands if path.is_file()]
     if not stands:
         return 0
-    before = _tombstone(settings, entry) or {}
-    content = {
-        "schema": DROPPED_SCHEMA,
-        "sequence": entry.sequence,
-        "run_id": entry.run_id,
-        "entry": entry.hash,
-        "files": {**before.get("files", {}), **{key: entry.files[key] for key, _ in stands}},
-        "dropped_as_of": f"{as_of.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "record_class": record_class,
-        "months": months,
-    }
-    content["hash"] = hashlib.sha256(_canonical(content).encode()).hexdigest()
-    path = _tombstone_path(settings, entry)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=2, sort_keys=True) + "\n")
-        file.flush()
-        os.fsync(file.fileno())  # before a file goes: without it the chain would be broken
-    os.replace(fresh, path)
-    for _, file_path in stands:
-        file_path.unlink()
+    Tombstones(settings, tuple(entries(settings))).put(
+        entry, {key: entry.files[key] for key, _ in stands}, as_of=as_of, months=months
+    )
+    for _, path in stands:
+        path.unlink()
     return len(stands)
-
-
-def _tombstone_path(settings: Settings, entry: Entry) -> Path:
-    return chain_dir(settings) / "dropped" / f"{entry.sequence:06}-{entry.run_id}.json"
-
-
-def _tombstone(settings: Settings, entry: Entry) -> dict[str, Any] | None:
-    """What was put down when files of the run were dropped; None when nothing was, or when it is not what was put down."""
-    from candor.policy.retention import months_from
-
-    path = _tombstone_path(settings, entry)
-    if not path.is_file():
-        return None
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        computed = hashlib.sha256(
-            _canonical({name: value for name, value in said.items() if name != "hash"}).encode()
-        ).hexdigest()
-        dropped = datetime.fromisoformat(said["dropped_as_of"].replace("Z", "+00:00")).astimezone(UTC).replace(tzinfo=None)
-        is_due = entry.instant().replace(tzinfo=None) <= months_from(dropped, -int(said["months"]))
-        is_of_entry = said["entry"] == entry.hash and all(entry.files.get(key) == value for key, value in said["files"].items())
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return said if said["hash"] == computed and is_due and is_of_entry else None
 
 
 def chained_names() -> Iterator[tuple[str, str]]:
@@ -271,15 +226,17 @@ def append(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) 
     return made
 
 
-def verify(settings: Settings, *, head: str | None = None) -> Verdict:
+def verify(settings: Settings, *, head: str | None = None, at: datetime | None = None) -> Verdict:
     """Walk the chain from its first entry, hash every file again, and stop at the first difference.
 
-    `head` is the hash of an entry noted elsewhere: without it nobody can tell a chain whose end was cut off from one that ends there.
+    `head` is the hash of an entry noted elsewhere: without it nobody can tell a chain whose end was cut off from one that ends there. `at` is
+    now: a file that says it was dropped later than that is missed; without it that is not asked.
     """
     files = closed = dropped = 0
     previous: str | None = None
     seen: list[Entry] = []
     difference: str | None = None
+    tombstones = Tombstones(settings, tuple(_readable(settings)), at)
     for number, path in enumerate(sorted(chain_dir(settings).glob("*.json")), start=1):
         try:
             entry = _read(path)
@@ -289,7 +246,7 @@ def verify(settings: Settings, *, head: str | None = None) -> Verdict:
         if (difference := _entry_difference(entry, path, number, previous)) is not None:
             break
         for key in sorted(entry.files):
-            state = _file_state(settings, entry, key)
+            state = _file_state(settings, entry, key, tombstones)
             if state == "closed":
                 closed += 1
             elif state == DROPPED:
@@ -310,6 +267,13 @@ def verify(settings: Settings, *, head: str | None = None) -> Verdict:
     return Verdict(len(seen), files, closed, previous, difference, tuple(sorted(published - chained)), dropped)
 
 
+def _readable(settings: Settings) -> Iterator[Entry]:
+    """The entries that can be read, in order: of the others `verify` speaks when it comes to them."""
+    for path in sorted(chain_dir(settings).glob("*.json")):
+        with suppress(LedgerBroken):
+            yield _read(path)
+
+
 def _entry_difference(entry: Entry, path: Path, number: int, previous: str | None) -> str | None:
     if entry.sequence != number or path.name != f"{entry.sequence:06}-{entry.run_id}.json":
         return f"{_named(path)} is entry {entry.sequence} of run {entry.run_id} where entry {number} should be"
@@ -320,7 +284,7 @@ def _entry_difference(entry: Entry, path: Path, number: int, previous: str | Non
     return None
 
 
-def _file_state(settings: Settings, entry: Entry, key: str) -> str | None:
+def _file_state(settings: Settings, entry: Entry, key: str, tombstones: Tombstones) -> str | None:
     """None when the file is what was published, `closed` when this account may not read it, DROPPED, else what is wrong with it."""
     face, _, name = key.partition("/")
     path, expected = folders(settings, entry.run_id)[face] / name, entry.files[key]
@@ -329,7 +293,7 @@ def _file_state(settings: Settings, entry: Entry, key: str) -> str | None:
     except PermissionError:
         return "closed"
     except FileNotFoundError:
-        return DROPPED if key in (_tombstone(settings, entry) or {"files": {}})["files"] else "is gone"
+        return DROPPED if key in tombstones.files(entry) else "is gone"
     return None if found == expected else f"is not what was published: sha256 {found}, in the chain {expected}"
 
 
@@ -337,7 +301,8 @@ def check_files(settings: Settings, entry: Entry, faces: tuple[str, ...]) -> Non
     """Hold what an explanation is going to read to the chain. Raises LedgerBroken naming the first file that differs."""
     if entry.computed_hash() != entry.hash:
         raise LedgerBroken(f"the entry of run {entry.run_id} was changed", hint="candor ledger verify")
+    tombstones = Tombstones(settings, tuple(_readable(settings)))
     for key in sorted(entry.files):
-        if key.partition("/")[0] in faces and (state := _file_state(settings, entry, key)) is not None:
+        if key.partition("/")[0] in faces and (state := _file_state(settings, entry, key, tombstones)) is not None:
             told = "may not be read by this account" if state == "closed" else state
             raise LedgerBroken(f"{key} of run {entry.run_id} {told}", hint="candor ledger verify; nothing is explained from it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +21,17 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", help="The instant of reading: nothing was dropped after it. Default: now.", show_default=False),
+    ] = None,
 ) -> None:
     """Walk the chain from the first published run, hash every file again, and name the first that differs. Exit code 1 if one does."""
+    from candor import runs
     from candor.ledger import chain
     from candor.settings import load
 
-    verdict = chain.verify(load(), head=head)
+    verdict = chain.verify(load(), head=head, at=runs.parse_as_of(at) if at else datetime.now(UTC))
     if verdict.difference is not None:
         raise chain.LedgerBroken(
             f"{verdict.difference}; {verdict.runs} runs before it are as they were published",

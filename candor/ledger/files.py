@@ -9,7 +9,9 @@ at the grain person x kind of offer, so that neither the number of reasons nor t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,6 +30,11 @@ HIT_KEYS = {
     "offer_regime_hits": ("creative_id", "place_id"),
     "pair_hits": ("person_id", "offer_id", "channel"),
 }
+
+
+def digest(content: Any) -> str:
+    """sha256 of what has a JSON form, in hex: the same for the same content whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
 
 
 def _hits(name: str, keys: tuple[str, ...]) -> str:

@@ -2,6 +2,6 @@
 
 from candor.policy.loading import load
 from candor.policy.model import Policy
-from candor.policy.store import dbt_vars, explain, for_run, install, snapshot
+from candor.policy.store import dbt_vars, explain, for_run, install, retention_of, snapshot
 
-__all__ = ["Policy", "dbt_vars", "explain", "for_run", "install", "load", "snapshot"]
+__all__ = ["Policy", "dbt_vars", "explain", "for_run", "install", "load", "retention_of", "snapshot"]

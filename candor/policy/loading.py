@@ -119,7 +119,7 @@ def load(folder: Path, shop: str) -> Policy:
         )
     assert shop_node is not None
     return Policy(
-        version=_version(nodes),
+        version=version_of(nodes),
         shop=shop,
         pack_id=pack["id"],
         pack_version=pack["version"],
@@ -173,7 +173,7 @@ def load(folder: Path, shop: str) -> Policy:
     )
 
 
-def _version(nodes: dict[str, Node | None]) -> str:
+def version_of(nodes: dict[str, Node | None]) -> str:
     """First 16 hex of the hash of what the files say: comments, order of keys and layout do not count."""
     canonical = json.dumps(nodes, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -13,8 +13,10 @@ from candor.errors import PolicyError
 from candor.policy import compiling, rulebook
 from candor.policy.grains import ALL_GRAINS, PATTERNED
 from candor.policy.kill_switches import SCOPE, KillSwitch
-from candor.policy.loading import load
+from candor.policy.loading import load, read_files, version_of
 from candor.policy.model import Policy
+from candor.policy.reading import Problems
+from candor.policy.retention import RecordClass, read_retention
 from candor.policy.staleness import of_rank
 from candor.warehouse import utc
 
@@ -67,6 +69,21 @@ def for_run(settings: Settings, run: Run) -> Policy:
             hint="the run was made for another shop (CANDOR_SHOP), or somebody edited the snapshot",
         )
     return policy
+
+
+def retention_of(settings: Settings, version: str | None) -> tuple[RecordClass, ...] | None:
+    """What is kept for how long by the policy in force (None), or by that of a past run; None when its snapshot is gone or was edited.
+
+    Of a past policy nothing but its version and this one file is asked: what is demanded of the others today need not hold of it.
+    """
+    if version is None:
+        return load(settings.policy_dir, settings.shop).retention
+    nodes = read_files(settings.state_dir / "policy" / version, settings.shop, Problems())
+    if version_of(nodes) != version:
+        return None
+    roles = nodes["owners"].get("roles") if nodes["owners"] is not None else None
+    names = {str(role.get("role")) for role in roles} if isinstance(roles, list) else set()
+    return read_retention(nodes.get("retention"), names, Problems())
 
 
 TABLES = {

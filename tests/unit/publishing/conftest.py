@@ -121,8 +121,9 @@ PEOPLE = ("ann", "bob", "cem", "dan")
 class Shop:
     """A state folder in which runs can be staged and published."""
 
-    def __init__(self, settings: Settings, make_store=None) -> None:
+    def __init__(self, settings: Settings, make_store=None, policy_version: str = "p1") -> None:
         self.settings = settings
+        self.policy_version = policy_version
         self.make_store = make_store
 
     def stage(self, as_of: datetime = MONDAY, *, people=PEOPLE, held_out=("eve",), title="Learn", passed=True, extra="") -> str:
@@ -134,7 +135,7 @@ class Shop:
                 "'2026-11-23T120000Z', timestamp '2026-11-23 12:00:00', 'a', 1, 1, 1, 0, true, null, null, 's' "
                 "where not exists (select 1 from state.deliveries)"
             )
-            run = runs.pin(connection, as_of, policy_version="p1")
+            run = runs.pin(connection, as_of, policy_version=self.policy_version)
             connection.execute(TABLES)
             keys.prepare(connection)
             connection.execute(
@@ -180,7 +181,7 @@ class Shop:
                 "rows_audited": rows,
                 "violations": violations,
                 "staged_hash": publishing.staged_hash(connection),
-                "policy_version": "p1",
+                "policy_version": self.policy_version,
             }
         folder = runs.report_dir(self.settings, run)
         runs.write_json(folder / "audit.json", verdict)

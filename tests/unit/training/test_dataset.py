@@ -89,6 +89,20 @@ def test_no_earlier_part_knows_a_label_that_came_after_the_next_part_began(conne
     assert at[parts["test"]].max() == at.max()
 
 
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_shop_whose_offers_are_mostly_of_the_last_days_still_learns_from_the_days_before(connection, seed):
+    made_examples.put(connection, made_examples.examples_table(20_000, seed))
+    connection.execute(
+        "delete from features.training_examples where assigned_at < timestamp '2026-11-07' and right(assignment_id, 1) <> '0'"
+    )
+    examples = dataset.load(connection, made_examples.AS_OF)
+    parts = dataset.split(examples)
+    known_before_test = (examples.label_known_at <= examples.assigned_at[parts["test"]].min()).sum()
+    assert known_before_test < 2 * len(examples) * config()["split"]["calibrate_share"]
+    assert len(parts["calibrate"]) == pytest.approx(known_before_test / 2, abs=2)
+    assert examples.label_known_at[parts["train"]].max() <= examples.assigned_at[parts["calibrate"]].min()
+
+
 @pytest.mark.parametrize(
     ("keep", "said"),
     [
