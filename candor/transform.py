@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from candor import runs
 from candor import settings as settings_module
 from candor.errors import BuildFailed, UsageError
-from candor.warehouse import connect, one_row, utc
+from candor.warehouse import connect, detach_vault, one_row, threads_for, utc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +73,7 @@ def build(
         settings,
         target=_target(restricted),
         variables=given,
+        layers=layers,
     )
     outcome = _outcome(layer, results, settings, restricted=restricted)
     for line in outcome.pop("lines"):
@@ -148,7 +149,7 @@ def _environment(settings: Settings) -> Iterator[None]:
         "DBT_CANDOR_WAREHOUSE": str(settings.warehouse_path),
         "DBT_CANDOR_VAULT": str(settings.vault_path),
         "DBT_CANDOR_TMP": str(settings.tmp_dir),
-        "DBT_CANDOR_THREADS": str(settings.threads),
+        "DBT_CANDOR_THREADS": str(threads_for(settings)),
         "DBT_CANDOR_MEMORY_LIMIT": settings.memory_limit,
     }
     before = {name: os.environ.get(name) for name in values}
@@ -168,8 +169,13 @@ def _target(restricted: bool) -> str:
     return "restricted" if restricted else "open"
 
 
-def _dbt(arguments: list[str], settings: Settings, *, target: str, variables: dict[str, Any]) -> Any:
-    """The results of one dbt command. Raises BuildFailed when dbt could not even start on the models."""
+def _dbt(
+    arguments: list[str], settings: Settings, *, target: str, variables: dict[str, Any], layers: tuple[str, ...] | None = None
+) -> Any:
+    """The results of one dbt command. Raises BuildFailed when dbt could not even start on the models.
+
+    With `layers` dbt is shown only what matters to these.
+    """
     import json
 
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -180,9 +186,6 @@ def _dbt(arguments: list[str], settings: Settings, *, target: str, variables: di
     flags = [
         *("--project-dir", project),
         *("--profiles-dir", project),
-        *("--target", target),
-        # Each target has its own folder: dbt would otherwise parse everything anew whenever the target changes.
-        *("--target-path", str(settings.dbt_dir / target)),
         *("--log-path", str(settings.dbt_dir / "logs")),
         *("--log-level", "none", "--log-level-file", "info"),
         # What a build did is told by `_outcome`; manifest and run results, some megabytes a layer, nobody reads.
@@ -190,19 +193,29 @@ def _dbt(arguments: list[str], settings: Settings, *, target: str, variables: di
     ]
     try:
         with _environment(settings):
-            manifest = _parsed(flags, settings, target)
-            return _invoked(
-                [*arguments, *flags, "--vars", json.dumps(variables, sort_keys=True, default=str)], settings, manifest
-            )
+            parsed = _parsed(flags, settings, target)
+            flags += _under(target, settings)
+            # A copy, since dbt writes into it.
+            manifest = (_around(parsed, layers) if layers else parsed).deepcopy()
+            given = ["--vars", json.dumps(variables, sort_keys=True, default=str)]
+            # What exists is asked of the schemas that are built; of another when a model asks (macros/run.sql, has_relation).
+            return _invoked([*arguments, *flags, *given, "--cache-selected-only"], settings, manifest)
     finally:
         DuckDBConnectionManager.close_all_connections()
+        detach_vault(settings)
+
+
+def _under(target: str, settings: Settings) -> list[str]:
+    """dbt's flags for a target. Each has its own folder: dbt would otherwise parse everything anew whenever the target changes."""
+    return ["--target", target, "--target-path", str(settings.dbt_dir / target)]
 
 
 def _invoked(arguments: list[str], settings: Settings, manifest: Manifest | None = None) -> Any:
     """What dbt answers. Raises BuildFailed when it ends with an exception."""
     from dbt.cli.main import dbtRunner
 
-    answer = dbtRunner(manifest=manifest).invoke(arguments)
+    with _without_debug_events():
+        answer = dbtRunner(manifest=manifest).invoke(arguments)
     if answer.exception is not None:
         raise BuildFailed(
             f"dbt {arguments[0]} could not run: {answer.exception}", hint=f"dbt's log: {settings.dbt_dir / 'logs' / 'dbt.log'}"
@@ -210,7 +223,27 @@ def _invoked(arguments: list[str], settings: Settings, manifest: Manifest | None
     return answer.result
 
 
-# The parsed project by folder and target, as it was when its files were these: of this process only. Used as a copy, since dbt writes into it.
+@contextmanager
+def _without_debug_events() -> Iterator[None]:
+    """dbt, not filling in the thousands of messages for debugging that its log of level `info` then leaves out."""
+    from dbt_common.events.base_types import BaseEvent, EventLevel
+    from dbt_common.events.event_manager import EventManager
+    from dbt_common.events.event_manager_client import ctx_set_event_manager, get_event_manager
+
+    class WithoutDebug(EventManager):
+        def fire_event(self, e: BaseEvent, level: EventLevel | None = None, *others: Any, **named: Any) -> None:
+            if (level or e.level_tag()) is not EventLevel.DEBUG:
+                super().fire_event(e, level, *others, **named)
+
+    before = get_event_manager()
+    ctx_set_event_manager(WithoutDebug())
+    try:
+        yield
+    finally:
+        ctx_set_event_manager(before)
+
+
+# The parsed project by folder and target, as it was when its files were these: of this process only.
 _PARSED: dict[tuple[Path, str], tuple[tuple[tuple[str, int, int], ...], Manifest]] = {}
 
 
@@ -219,15 +252,49 @@ def _parsed(flags: list[str], settings: Settings, target: str) -> Manifest:
 
     Models read their variables when they are compiled, none when it is parsed. dbt parses everything anew when a variable is another, and the instant
     of the run always is: what it keeps (partial_parse.msgpack) is only ever used again when it was parsed without any.
+    `open` is shown what `restricted` was parsed as: no model that it builds is of the vault, and parsing twice takes twice as long.
     """
+    target = "restricted" if target == "open" else target
     project = settings.dbt_project_dir
     files = sorted(path for path in project.rglob("*") if path.is_file())
     state = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
     known, manifest = _PARSED.get((project, target), (None, None))
     if manifest is None or known != state:
-        manifest = _invoked(["parse", *flags], settings)
+        manifest = _invoked(["parse", *flags, *_under(target, settings)], settings)
         _PARSED[project, target] = (state, manifest)
-    return manifest.deepcopy()
+    return manifest
+
+
+def _around(manifest: Manifest, layers: tuple[str, ...]) -> Manifest:
+    """The parsed project without what a build of `layers` cannot touch: later models, and tests of other layers' models.
+
+    Every command that dbt runs orders all it is shown, several times: for a layer of three models as long as for the whole project.
+    """
+    from dataclasses import replace
+
+    nodes = manifest.nodes
+    folders = tuple(f"models/{layer}/" for layer in layers)
+    # As `build` selects them: what lies in the layers' folders, some tests of other layers' models among it, and the seeds.
+    built = {
+        name
+        for name, node in nodes.items()
+        if node.original_file_path.startswith(folders) or (str(node.resource_type) == "seed" and "staging" in layers)
+    }
+    tests = {
+        name for name, node in nodes.items() if str(node.resource_type) == "test" and built.intersection(node.depends_on_nodes)
+    }
+    # A test of several models needs the others too.
+    shown: set[str] = set()
+    pending = [*built, *tests]
+    while pending:
+        name = pending.pop()
+        if name in nodes and name not in shown:
+            shown.add(name)
+            pending.extend(nodes[name].depends_on_nodes)
+    # What stands in the project's files is for parsing them.
+    return replace(
+        manifest, nodes={name: node for name, node in nodes.items() if name in shown}, unit_tests={}, files={}, docs={}
+    )
 
 
 def _outcome(layer: str, results: Any, settings: Settings, *, restricted: bool) -> dict[str, Any]:

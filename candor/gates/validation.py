@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from candor.gates.checks import CRITICAL, Table
+from candor.warehouse import threads_for
 
 if TYPE_CHECKING:
     from candor.settings import Settings
@@ -58,7 +59,7 @@ def _connect_args(settings: Settings, *, restricted: bool) -> dict[str, Any]:
     return {
         "read_only": True,
         "config": {
-            "threads": settings.threads,
+            "threads": threads_for(settings),
             "memory_limit": settings.memory_limit,
             "temp_directory": str(settings.tmp_dir),
             "autoinstall_known_extensions": False,
