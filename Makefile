@@ -7,7 +7,7 @@ SEED ?= 7
 BENCH_PEOPLE ?= 10000 100000 1000000
 export DBT_USE_COLORS := 0
 
-.PHONY: help setup run test check fix unit dbt-test up down bench bench-faults replay ablation golden clean
+.PHONY: help setup run test check types sql-style fix unit dbt-test up down bench bench-faults replay ablation golden clean
 
 help:  ## every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -31,7 +31,12 @@ test: check  ## everything CI runs: checks, then tests on every core; changes no
 check: setup  ## formatting, lint, types, SQL style: looks, never touches
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync types sql-style
+
+types: setup
 	@.venv/bin/mypy
+
+sql-style: setup
 	@.venv/bin/sqlfluff lint --disable-progress-bar --nocolor dbt_project/models
 
 fix: setup  ## format and auto-fix

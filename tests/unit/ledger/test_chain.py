@@ -12,7 +12,7 @@ from candor import publishing
 from candor.errors import UsageError
 from candor.ledger import chain, published
 from candor.publishing import export, store
-from tests.unit.publishing.conftest import MONDAY, TUESDAY, Shop, make_settings
+from tests.unit.publishing.conftest import MONDAY, TUESDAY, Shop, make_settings, two_published_days
 
 
 @pytest.fixture
@@ -21,13 +21,15 @@ def shop(tmp_path: Path) -> Shop:
     return Shop(make_settings(tmp_path, f"sqlite:///{tmp_path / 'serving' / 'offers.sqlite'}"))
 
 
+@pytest.fixture(scope="module")
+def published_once(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return two_published_days(tmp_path_factory.mktemp("two_days"))
+
+
 @pytest.fixture
-def two_days(shop: Shop) -> Shop:
+def two_days(published_once: Shop, tmp_path: Path) -> Shop:
     """Monday and Tuesday are published."""
-    for day in (MONDAY, TUESDAY):
-        shop.stage(day)
-        publishing.run(day, shop.settings)
-    return shop
+    return published_once.copy(tmp_path / "state")
 
 
 def bytes_below(folder: Path) -> dict[str, bytes]:

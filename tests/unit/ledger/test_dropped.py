@@ -18,20 +18,21 @@ from candor.ledger.files import digest
 from candor.policy import load
 from candor.policy.retention import RecordClass
 from candor.settings import PROJECT_ROOT
-from tests.unit.publishing.conftest import MONDAY, TUESDAY, Shop, make_settings
+from tests.unit.publishing.conftest import TUESDAY, Shop, two_published_days
 
 DUE = datetime(2033, 11, 23, 15, tzinfo=UTC)  # seven years after Monday, a day too early for Tuesday
 (LOG,) = (one for one in load(PROJECT_ROOT / "policy", "crypto").retention if one.name == "decision_log")
 
 
+@pytest.fixture(scope="module")
+def published_once(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return two_published_days(tmp_path_factory.mktemp("two_days"))
+
+
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+def shop(published_once: Shop, tmp_path: Path) -> Shop:
     """Monday and Tuesday are published."""
-    made = Shop(make_settings(tmp_path, f"sqlite:///{tmp_path / 'serving' / 'offers.sqlite'}"))
-    for day in (MONDAY, TUESDAY):
-        made.stage(day)
-        publishing.run(day, made.settings)
-    return made
+    return published_once.copy(tmp_path / "state")
 
 
 def drop(shop: Shop, as_of: datetime = DUE, log=LOG, *, dry_run: bool = False) -> tuple[int, int]:

@@ -249,6 +249,20 @@ def any_shop(tmp_path) -> Shop:
     return Shop(make_settings(tmp_path, f"sqlite:///{tmp_path / 'serving' / 'offers.sqlite'}"))
 
 
+def sqlite_store(folder, like=None) -> str:
+    """The address of a store in a file of the folder."""
+    return f"sqlite:///{folder / 'serving' / 'offers.sqlite'}"
+
+
+def two_published_days(folder) -> Shop:
+    """A shop that has published Monday and Tuesday to SQLite. Not to be changed: copy it."""
+    shop = Shop(make_settings(folder, sqlite_store(folder)), sqlite_store)
+    for day in (MONDAY, TUESDAY):
+        shop.stage(day)
+        publishing.run(day, shop.settings)
+    return shop
+
+
 @pytest.fixture(scope="module")
 def between_runs(tmp_path_factory, make_store) -> Shop:
     """Monday is live, Tuesday is allowed out. Not to be published from: copy it."""
