@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -119,22 +120,24 @@ def publish(settings: Settings, connection: duckdb.DuckDBPyConnection) -> chain.
     return chain.Entry(**{**vars(entry), "hash": entry.computed_hash()})
 
 
+@cache
+def _contents() -> dict[str, list[tuple[Any, ...]]]:
+    return policy_store.contents(load(PROJECT_ROOT / "policy", "crypto"))
+
+
 class World:
     """The run, open for any role."""
 
     def __init__(self, settings: Settings, connection: duckdb.DuckDBPyConnection, closed_fact: str | None = None) -> None:
         """`closed_fact` is restricted by this run's policy, whatever the real one says of it."""
         self.settings, self.connection = settings, connection
-        policy = load(PROJECT_ROOT / "policy", "crypto")
         connection.execute("attach ':memory:' as vault")
         tables = TABLES.replace("$people", repr(list(PEOPLE)))
         schemas, rest = tables.strip().split("\n", 1)
         connection.execute(schemas)
-        contents = policy_store.contents(policy)
+        contents = _contents()
         for name in ("rulebook", "texts", "facts", "drivers"):
-            connection.execute(f"create table policy.{name} ({policy_store.TABLES[name]})")
-            marks = ", ".join("?" for _ in contents[name][0])
-            connection.executemany(f"insert into policy.{name} values ({marks})", contents[name])
+            policy_store.create(connection, f"policy.{name}", policy_store.TABLES[name], contents[name])
         connection.execute("update policy.facts set visibility = 'restricted' where fact = ?", [closed_fact])
         connection.execute(
             "create table raw.feeds as select distinct split_part(feed, '.', 1) as source, split_part(feed, '.', 2) as table_name, "
