@@ -274,11 +274,14 @@ def _around(manifest: Manifest, layers: tuple[str, ...]) -> Manifest:
 
     nodes = manifest.nodes
     folders = tuple(f"models/{layer}/" for layer in layers)
-    # As `build` selects them: what lies in the layers' folders, some tests of other layers' models among it, and the seeds.
+    # As `build` selects them: what lies in the layers' folders, some tests of other layers' models among it, and the seeds. And what dbt does
+    # before it builds anything: the functions that models call are made there.
     built = {
         name
         for name, node in nodes.items()
-        if node.original_file_path.startswith(folders) or (str(node.resource_type) == "seed" and "staging" in layers)
+        if node.original_file_path.startswith(folders)
+        or (str(node.resource_type) == "seed" and "staging" in layers)
+        or str(node.resource_type) == "operation"
     }
     tests = {
         name for name, node in nodes.items() if str(node.resource_type) == "test" and built.intersection(node.depends_on_nodes)
