@@ -20,10 +20,12 @@ from benchmarks.replay_judge import read_store, text
 from benchmarks.replay_shop import VISITS
 from candor import pipeline
 from candor.errors import AuditFailed, CandorError
-from candor.policy import compiling
+from candor.policy import compiling, load
+from candor.policy.grains import ALL_GRAINS
 
 if TYPE_CHECKING:
     from benchmarks.replay import Replay
+    from candor.policy import Policy
 
 HAND = 20  # rows put in by hand, profiles tied by mistake
 SLIP_HOURS = 9
@@ -147,6 +149,10 @@ def _clock(clock: sqlite3.Connection, at: datetime) -> Callable[..., str]:
     return strftime
 
 
+def _compiled(policy: Policy) -> list[str]:
+    return [compiling.daily_sql(policy, grain) for grain in ALL_GRAINS]
+
+
 def _in_the_rules(replay: Replay, kind: str, day: int) -> tuple[str, str, str]:
     """(what was planted, who caught it, how) of a rule that the compiled SQL has lost."""
     rule = OF_RULES[kind]
@@ -157,16 +163,18 @@ def _in_the_rules(replay: Replay, kind: str, day: int) -> tuple[str, str, str]:
     )
     store = f"sqlite:///{state / 'serving' / 'offers.sqlite'}"
     settings = dataclasses.replace(replay.settings, state_dir=state, landing_dir=replay.settings.landing_dir, serving_url=store)
-    grain_sql = compiling.grain_sql
+    rules_of = compiling.rules_of
+    policy = load(settings.policy_dir, settings.shop)
+    whole = _compiled(policy)
     try:
-        compiling.grain_sql = lambda policy, grain: grain_sql(
-            dataclasses.replace(policy, rules=tuple(own for own in policy.rules if own.rule_id != rule)), grain
-        )
+        compiling.rules_of = lambda policy, grain: [own for own in rules_of(policy, grain) if own.rule_id != rule]
+        if _compiled(policy) == whole:
+            raise CandorError(f"{rule} is in none of the SQL that the policy compiles to, so nothing was planted")
         for name in ("eligibility", "score", "decide", "audit"):
             pipeline.run_stage(name, replay.shop.as_of(day), settings)
     except AuditFailed as error:
         return f"{rule} gone from the SQL", "audit", str(error).splitlines()[0]
     finally:
-        compiling.grain_sql = grain_sql
+        compiling.rules_of = rules_of
         shutil.rmtree(state, ignore_errors=True)
     return f"{rule} gone from the SQL", "NOBODY", "the audit passed"
