@@ -123,6 +123,12 @@ def test_a_model_that_asks_for_what_tables_do_not_do_here_is_refused(built):
         built("{{ config(indexes=[{'columns': ['id']}]) }} select 1 as id")
 
 
+def test_the_first_build_of_a_new_warehouse_makes_the_functions_that_models_call(built, loaded):
+    built("select identifier_key('email', 'ann@example.org') as id")
+    with warehouse.connect(loaded) as connection:
+        assert rows(loaded) == connection.execute("select hash('email', 'ann@example.org')").fetchall()
+
+
 def test_dbts_log_still_says_what_was_built(built, loaded):
     built("select 1 as id")
     assert "created sql table model core.kept" in (loaded.dbt_dir / "logs" / "dbt.log").read_text(encoding="utf-8")
