@@ -65,6 +65,18 @@ def connect(settings: Settings, *, restricted: bool = False) -> Iterator[duckdb.
 
 
 @contextmanager
+def reading(settings: Settings, *, restricted: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that only reads, which several processes may have at once while none writes; `restricted` as in `connect`."""
+    import duckdb
+
+    with duckdb.connect(str(settings.warehouse_path), read_only=True) as connection:
+        configure(connection, settings)
+        if restricted:
+            connection.execute(f"attach '{settings.vault_path}' as vault (read_only)")
+        yield connection
+
+
+@contextmanager
 def held(settings: Settings) -> Iterator[None]:
     """Until it is left, a small warehouse stays open in this process, so that `connect` and dbt need not open it anew each time.
 

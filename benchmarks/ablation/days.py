@@ -21,7 +21,7 @@ from candor import audit, cleaning, pipeline
 from candor.errors import AuditFailed, CandorError
 from candor.publishing import staged_hash
 from candor.settings import Settings, load
-from candor.warehouse import connect
+from candor.warehouse import connect, reading
 
 DAY = datetime(2026, 11, 23, 15, tzinfo=UTC)
 LAST_STAGE = "audit"
@@ -103,7 +103,7 @@ def require_same(original: Settings, copied: Settings) -> None:
     """Raises CandorError unless a copy that leaves nothing out decided, to the byte, what the pipeline itself did."""
     hashes = []
     for settings in (original, copied):
-        with connect(settings) as connection:
+        with reading(settings) as connection:
             hashes.append(staged_hash(connection))
     if hashes[0] != hashes[1]:
         raise CandorError(

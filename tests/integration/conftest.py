@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 
 from benchmarks import fingerprint
@@ -101,6 +103,23 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None
             make(folder)
             (folder / "made").touch()
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shops_of_all_are_only_read() -> Iterator[None]:
+    """A warehouse under a folder that `once` filled is opened read-only: other test processes have it open, or are copying it."""
+    opened = duckdb.connect
+
+    def connect(database: str = ":memory:", *args: Any, read_only: bool = False, **kwargs: Any) -> Any:
+        shared = [folder.name for folder in Path(database).parents if (folder / "made").is_file()]
+        assert read_only or not shared, (
+            f"{database} is of {shared[0]}, which all test processes share: read it, or write a copy"
+        )
+        return opened(database, *args, read_only=read_only, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(duckdb, "connect", connect)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -135,7 +135,7 @@ def plain(codes: Any) -> set[str]:
 @pytest.fixture(scope="module")
 def day(shop: Shop) -> Any:
     """The day's warehouse, with the homes of its people."""
-    with warehouse.connect(shop.settings, restricted=True) as connection:
+    with warehouse.reading(shop.settings, restricted=True) as connection:
         connection.execute(SIGNALS)
         connection.execute(PEOPLE)
         yield connection
