@@ -2,7 +2,9 @@
 
 Makes up a shop, lands copies of its offers under other names until 30 are on offer in six channels, and takes one day through every stage,
 each in a process of its own. Counted are the stages in which candidates are weighed: eligibility (facts, rules and what remains), decide
-(arbitration, ledger, explanations, the rows to publish) and audit. Beside them stands the least that anything could cost which looks at
+(arbitration, the ledger's table, explanations, the rows to publish), audit, and the ledger's files: of what publishing writes, all that the
+chain vouches for, written and hashed by the same queries. The gate before publishing and publishing itself, which writes other files
+too and loads the serving store, are printed and not counted. Beside all of it stands the least that anything could cost which looks at
 every pair: one bare cross join with one predicate, in the same database. A state that already stands up to `features` is used as it is.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from datetime import datetime, timedelta
@@ -19,11 +22,16 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.stages import DAY, StageFailed, measured
+from candor import hashing, runs, warehouse
+from candor.ledger import chain
+from candor.ledger import files as ledger
 from candor.pipeline import NAMES
+from candor.publishing import export
 from candor.settings import Settings, load
 from candor.warehouse import sql_timestamp
 
-COUNTED = ("eligibility", "decide", "audit")
+LEDGER = "ledger_files"
+COUNTED = ("eligibility", "decide", "audit", LEDGER)
 CHANNELS = 6
 
 
@@ -91,6 +99,23 @@ def bare_join(settings: Settings) -> tuple[int, int, float]:
     return int(pairs), int(passed), time.process_time() - started
 
 
+def write_ledger(settings: Settings, folder: Path) -> int:
+    """Bytes of the day's files that the chain vouches for, written to `folder` and hashed as publishing does it."""
+    written = 0
+    with warehouse.connect(settings, restricted=True) as connection:
+        run = runs.current(connection, DAY)
+        hashing.install(connection, settings)
+        ledger.prepare(connection)
+        faces = {"restricted": ledger.restricted_files(connection), "published": export.OPEN_FILES}
+        for face, name in chain.chained_names():
+            file = folder / face / f"{name}.parquet"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            export.to_parquet(connection, *faces[face][name], file, run)
+            chain.file_hash(file)
+            written += file.stat().st_size
+    return written
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.candidates", description=__doc__)
     parser.add_argument("--people", type=int, default=1_000_000)
@@ -103,7 +128,13 @@ def main() -> None:
         "--champion-of", type=Path, required=True, metavar="STATE", help="a state folder whose registry has a champion"
     )
     parser.add_argument("--from", dest="first", choices=NAMES, default=NAMES[0], help="the state stands up to the stage before")
+    parser.add_argument(
+        "--ledger-to", type=Path, metavar="FOLDER", help="only write the ledger's files of a state (CANDOR_STATE_DIR) there"
+    )
     chosen = parser.parse_args()
+    if chosen.ledger_to:
+        print(f"{write_ledger(load(), chosen.ledger_to):,} bytes")
+        return
     state = chosen.base.resolve() / str(chosen.people)
     env = {
         **os.environ,
@@ -115,8 +146,8 @@ def main() -> None:
     candor = [sys.executable, "-c", "from candor.cli import main; main()"]
     found: dict[str, dict[str, float]] = {}
 
-    def step(name: str, *arguments: str) -> None:
-        found[name] = measured([*candor, *arguments], env, state / "bench-logs" / f"{name}.log")
+    def step(name: str, *arguments: str, command: list[str] = candor) -> None:
+        found[name] = measured([*command, *arguments], env, state / "bench-logs" / f"{name}.log")
         told = found[name]
         print(
             f"  {name:<16}{told['seconds']:>9.1f} s{told['cpu_seconds']:>9.1f} s of processor{told['peak_gib']:>7.2f} GiB",
@@ -130,7 +161,18 @@ def main() -> None:
                  "--landing", str(state / "landing"), "--truth", str(chosen.base.resolve() / f"{chosen.people}-truth"))  # fmt: skip
         if chosen.first == NAMES[0]:
             print(f"  {land_more_offers(state / 'landing', chosen.offers, DAY)} more offers")
-        for name in NAMES[NAMES.index(chosen.first) : NAMES.index(COUNTED[-1]) + 1]:
+        for name in NAMES[NAMES.index(chosen.first) : NAMES.index("publish") + 1]:
+            if name == "publish":
+                files = state / LEDGER
+                step(
+                    LEDGER,
+                    "--champion-of",
+                    str(chosen.champion_of),
+                    "--ledger-to",
+                    str(files),
+                    command=[sys.executable, "-m", "benchmarks.candidates"],
+                )
+                shutil.rmtree(files)
             step(name, name.replace("_", "-"), "--as-of", DAY.isoformat())
     except StageFailed as failure:
         raise SystemExit(str(failure)) from failure

@@ -200,16 +200,16 @@ FILES = (
     *(
         Line("published", name, "decision_log", "keep", (), _LOG)
         for name in (
-            "offers", "ledger", "persons", "aliases", "ledger_people", "user_hits", "user_product_hits", "user_channel_hits", "pair_hits",
-            "explanations",
+            "offers", "ledger", "persons", "aliases", "ledger_people", "user_hits", "user_product_patterns", "user_channel_hits", "pair_hits",
+            "explanations", "user_product_hits",  # the last of runs published by older versions
         )
     ),
     *(
         Line("published", name, "decision_log", "keep", (), _COUNTS)
         for name in (
-            "exclusion_counts", "offers_withheld", "shadow_prices", "offer_hits", "offer_regime_hits", "ledger_creatives", "ledger_offers",
-            "ledger_rules", "ledger_texts", "ledger_drivers", "choices", "catalogue_findings", "market_states", "hygiene", "hygiene_trends", "silos",
-            "measurement/lifts", "measurement/arm_outcomes",
+            "exclusion_counts", "offers_withheld", "shadow_prices", "offer_hits", "offer_regime_hits", "product_pattern_hits", "ledger_creatives",
+            "ledger_offers", "ledger_rules", "ledger_texts", "ledger_drivers", "choices", "catalogue_findings",
+            "market_states", "hygiene", "hygiene_trends", "silos", "measurement/lifts", "measurement/arm_outcomes",
         )
     ),
     Line("published", "identity_members", "identity", "delete", ("person_id",), "the mapping"),
@@ -226,13 +226,13 @@ FILES = (
     *(
         Line("restricted", name, "decision_log", "keep", (), _LOG)
         for name in (
-            "user_hits", "user_product_hits", "user_channel_hits", "pair_hits", "facts_person", "facts_person_restricted",
-            "facts_person_channel", "facts_person_product", "explanations", "audit_violations",
+            "user_hits", "user_product_patterns", "user_channel_hits", "pair_hits", "facts_person", "facts_person_restricted",
+            "facts_person_channel", "facts_person_product", "explanations", "audit_violations", "user_product_hits",
         )
     ),
     *(
         Line("restricted", name, "decision_log", "keep", (), _COUNTS)
-        for name in ("offer_hits", "offer_regime_hits", "facts_offer", "facts_offer_place", "facts_market", "facts_observed")
+        for name in ("offer_hits", "offer_regime_hits", "product_pattern_hits", "facts_offer", "facts_offer_place", "facts_market", "facts_observed")
     ),
     Line("restricted", "wallet_clusters", "identity", "delete", ("node_id",)),
     Line("restricted", "wallet_links", "identity", "delete", ("node_id", "other_id")),

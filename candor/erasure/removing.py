@@ -16,6 +16,7 @@ from candor import warehouse
 from candor.contract import load as load_contract
 from candor.erasure import inventory, subjects
 from candor.erasure.inventory import COLUMNS, KIND_BESIDE, Line
+from candor.errors import CandorError
 from candor.ingest.columns import literal, quoted
 from candor.publishing import dialects, store
 
@@ -171,7 +172,26 @@ def from_serving(connection: duckdb.DuckDBPyConnection, settings: Settings) -> d
             for line in inventory.SERVING:
                 if line.does == "delete":
                     cursor.execute(f"vacuum full {line.name}")
+                    cursor.execute(f"analyze {line.name}")
+            _overwrite_statistics(cursor)
     return gone
+
+
+def _overwrite_statistics(cursor: Any) -> None:
+    """What PostgreSQL remembers of columns are frequent values of theirs, and analysing a table again only marks the old ones as free.
+
+    Raises CandorError, with the rows gone, when the account may not do that.
+    """
+    cursor.execute(
+        "select pg_has_role(datdba, 'usage'), current_user, current_database() from pg_database where datname = current_database()"
+    )
+    ((is_owner, user, database),) = cursor.fetchall()
+    if not is_owner:  # it would be skipped with a warning
+        raise CandorError(
+            f"PostgreSQL's statistics may still hold values of the erased: {user} does not own the database {database}, so it may not overwrite them",
+            hint=f"alter database {database} owner to {user}, then candor erase again goes on from here",
+        )
+    cursor.execute("vacuum full pg_catalog.pg_statistic")
 
 
 def count_serving(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[str, int]:

@@ -1,10 +1,12 @@
 """The files that make a run explainable: what may be read by everybody who may see decisions, and what only the vault's readers may.
 
-Hits stay at the grain at which they were found (person, person x kind of offer, person x channel, creative, creative x place); pairs of person
-and offer stand in `ledger` alone, where they survived. `candor.ledger.reassembly` puts the rest together again.
+Hits stay at the grain at which they were found (person, person x channel, creative, creative x place); pairs of person and offer stand in
+`ledger` alone, where they survived. Those of person x kind of offer are forty a person and the same for many, so they stand once per pattern,
+in `product_pattern_hits`, and `user_product_patterns` says whose it is. `candor.ledger.reassembly` puts all of it together again.
 
 Two faces. The restricted face has the true codes and all facts. In the ordinary one every reason of a restricted rule is one neutral row,
-at the grain person x kind of offer, so that neither the number of reasons nor the grain at which they were found says which they were. Of what
+at the grain person x kind of offer, so that neither the number of reasons nor the grain at which they were found says which they were; and its
+patterns are numbered by what they say, so that whose facts differ in what may not be told alone have the same. Of what
 a customer's sentence rests on, `explanations`, the ordinary face has no driver of money: its row stands without name and effect.
 """
 
@@ -18,14 +20,12 @@ if TYPE_CHECKING:
     import duckdb
 
 NEUTRAL = "ELIG_NA"
-_NEUTRAL_COLUMNS = (
-    f"'{NEUTRAL}' as rule_id, 1::integer as v, 'BLOCK' as effect, 'restricted' as visibility, "
-    f"'{NEUTRAL}' as code, 0::integer as penalty_bp"
-)
+_NEUTRAL = {"rule_id": f"'{NEUTRAL}'", "v": "1::integer", "effect": "'BLOCK'", "visibility": "'restricted'", "code": f"'{NEUTRAL}'",
+            "penalty_bp": "0::integer"}  # fmt: skip
+_NEUTRAL_COLUMNS = ", ".join(f"{value} as {column}" for column, value in _NEUTRAL.items())
 # The hits of each grain and what they are about. Both faces have these files, with the same columns.
 HIT_KEYS = {
     "user_hits": ("person_id", "is_promotion"),
-    "user_product_hits": ("person_id", "offer_class"),
     "user_channel_hits": ("person_id", "rule_channel", "is_promotion"),
     "offer_hits": ("creative_id",),
     "offer_regime_hits": ("creative_id", "place_id"),
@@ -43,22 +43,6 @@ def _hits(name: str, keys: tuple[str, ...]) -> str:
     told = f"select * exclude (facts) from vault.eligibility.{name} where visibility <> 'restricted'"
     if name == "user_hits":
         return told  # its restricted ones are with those of people and kinds of offers
-    if name == "user_product_hits":
-        return f"""
-        {told}
-        union all by name
-        select *, {_NEUTRAL_COLUMNS} from (
-            select hits.person_id, offer_classes.offer_class
-            from vault.eligibility.user_hits as hits
-            inner join eligibility.offer_classes as offer_classes
-                on coalesce(hits.is_promotion, offer_classes.o_is_promotion) = offer_classes.o_is_promotion
-            where hits.visibility = 'restricted' and hits.effect in ('BLOCK', 'HOLD')
-            union
-            select person_id, offer_class
-            from vault.eligibility.user_product_hits
-            where visibility = 'restricted' and effect in ('BLOCK', 'HOLD')
-        )
-        """
     listed = ", ".join(keys)
     return f"""
     {told}
@@ -67,6 +51,93 @@ def _hits(name: str, keys: tuple[str, ...]) -> str:
         select distinct {listed} from vault.eligibility.{name} where visibility = 'restricted' and effect in ('BLOCK', 'HOLD')
     )
     """
+
+
+# The hits of person x kind of offer: whose pattern, and what each pattern means. Both faces have the two files, with the same columns.
+PATTERN_FILES = ("user_product_patterns", "product_pattern_hits")
+_PATTERN_COLUMNS = ("offer_class", *_NEUTRAL)
+RESTRICTED_PATTERNS = {
+    "user_product_patterns": (
+        "select person_id, pattern_id from vault.eligibility.int_person_product_patterns",
+        "person_id, pattern_id",
+    ),
+    "product_pattern_hits": (
+        f"select pattern_id, {', '.join(_PATTERN_COLUMNS)}, facts from vault.eligibility.int_product_pattern_hits",
+        "all",
+    ),
+}
+# What the ordinary face says of a person: for each pattern they have, what of it may be told; and of all that may not, the kinds of offers
+# that it keeps from them, whatever it was and however often. `told` is a list of hits; equal ones have one number.
+_TOLD = f"""
+create or replace temp table told_of_patterns as
+select
+    pattern_id,
+    list(
+        {{{", ".join(f"'{column}': {column}" for column in _PATTERN_COLUMNS)}}}
+        order by {", ".join(_PATTERN_COLUMNS)}
+    ) as told
+from vault.eligibility.int_product_pattern_hits
+where visibility <> 'restricted'
+group by pattern_id;
+
+create or replace temp table kept_from as
+select person_id, list(offer_class order by offer_class) as classes
+from (
+    select hits.person_id, offer_classes.offer_class
+    from vault.eligibility.user_hits as hits
+    inner join eligibility.offer_classes as offer_classes
+        on coalesce(hits.is_promotion, offer_classes.o_is_promotion) = offer_classes.o_is_promotion
+    where hits.visibility = 'restricted' and hits.effect in ('BLOCK', 'HOLD')
+    union
+    select patterns.person_id, hits.offer_class
+    from vault.eligibility.int_person_product_patterns as patterns
+    inner join vault.eligibility.int_product_pattern_hits as hits
+        on patterns.pattern_id = hits.pattern_id
+    where hits.visibility = 'restricted' and hits.effect in ('BLOCK', 'HOLD')
+) as kept
+group by person_id;
+
+create or replace temp table told_of_classes as
+select
+    classes,
+    list_transform(
+        classes,
+        lambda offer_class: {{'offer_class': offer_class, {", ".join(f"'{name}': {value}" for name, value in _NEUTRAL.items())}}}
+    ) as told
+from (select distinct classes from kept_from) as different;
+
+create or replace temp table told_patterns as
+select told, row_number() over (order by told) as pattern_id
+from (select told from told_of_patterns union select told from told_of_classes) as different
+"""
+OPEN_PATTERNS = {
+    "user_product_patterns": (
+        """
+        select people.person_id, numbered.pattern_id
+        from vault.eligibility.int_person_product_patterns as people
+        inner join (
+            select told_of_patterns.pattern_id as true_pattern_id, told_patterns.pattern_id
+            from told_of_patterns inner join told_patterns on told_of_patterns.told = told_patterns.told
+        ) as numbered
+            on people.pattern_id = numbered.true_pattern_id
+        union all
+        select kept_from.person_id, numbered.pattern_id
+        from kept_from
+        inner join (
+            select told_of_classes.classes, told_patterns.pattern_id
+            from told_of_classes inner join told_patterns on told_of_classes.told = told_patterns.told
+        ) as numbered
+            on kept_from.classes = numbered.classes
+        """,
+        "person_id, pattern_id",
+    ),
+    "product_pattern_hits": ("select pattern_id, unnest(told, recursive := true) from told_patterns", "all"),
+}
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the temporary tables that OPEN_FILES reads: what may be told of patterns, and from whom all else keeps what."""
+    connection.execute(_TOLD)
 
 
 # The most sensitive driver that stands in the ordinary face: interests and habits. One of money (training/features.yml) is of the restricted face.
@@ -111,6 +182,7 @@ from ({_EXPLANATIONS})
 # file -> (query, order), as candor.publishing.export wants them.
 OPEN_FILES = {
     **{name: (_hits(name, keys), "all") for name, keys in HIT_KEYS.items()},
+    **OPEN_PATTERNS,
     # Who reads what, and which few combinations of regimes, client class and time zones people have.
     "ledger_people": (
         "select person_id, market, coalesce(language, '') as language, place_id from vault.eligibility.person_facts",
@@ -186,7 +258,7 @@ _PLAIN_COLUMNS = ("market", "language", "place_id", "d_age", "u_is_test")
 
 
 def restricted_files(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]:
-    """file -> (query, order) of the facts, all of which stay in the vault's face, restricted ones in a file of their own; and of all drivers."""
+    """file -> (query, order) of what stays in the vault's face: hits and what they rest on, facts, restricted ones apart, drivers."""
     columns = [
         row[0]
         for row in connection.execute(
@@ -203,6 +275,8 @@ def restricted_files(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[s
     told = [column for column in columns if column in tellable]
     closed = [column for column in columns if column not in tellable]
     return {
+        **{name: (f"select * from vault.eligibility.{name}", "all") for name in HIT_KEYS},
+        **RESTRICTED_PATTERNS,
         "facts_person": (_selected(told), "person_id"),
         "facts_person_restricted": (_selected(closed), "person_id"),
         "facts_person_channel": ("select * from vault.eligibility.person_channel_facts", "person_id, rule_channel"),
@@ -242,7 +316,7 @@ CHAINED_OPEN = (
     "aliases",
     *OPEN_FILES,
 )
-CHAINED_RESTRICTED = (*HIT_KEYS, *FACT_FILES, "explanations")
+CHAINED_RESTRICTED = (*HIT_KEYS, *PATTERN_FILES, *FACT_FILES, "explanations")
 
 CATALOGUE_TABLES = ("offers", "creatives", "approvals")
 

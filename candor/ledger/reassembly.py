@@ -55,7 +55,7 @@ pairs as (
 )
 """
 
-# grain -> (file of hits, how its rows meet pairs). A hit whose is_promotion is null speaks of promotions and of all else.
+# grain -> (hits, how they meet pairs). A hit whose is_promotion is null speaks of promotions and of all else.
 _KIND = "(hits.is_promotion is null or hits.is_promotion = pairs.is_promotion)"
 _MEETINGS = {
     "user": ("user_hits", f"pairs.person_id = hits.person_id and {_KIND}"),
@@ -87,8 +87,16 @@ _MEETING = """
 
     from pairs
 
-    inner join (select * from read_parquet('{hits}/{file}.parquet') where {hit_people}) as hits
+    inner join ({hits}) as hits
         on {condition}
+"""
+
+_OF_FILE = "select * from read_parquet('{folder}/{file}.parquet') where {people}"
+_OF_PATTERNS = """
+        select patterns.person_id, pattern_hits.*
+        from (select * from read_parquet('{folder}/user_product_patterns.parquet') where {people}) as patterns
+        inner join read_parquet('{folder}/product_pattern_hits.parquet') as pattern_hits
+            on patterns.pattern_id = pattern_hits.pattern_id
 """
 
 _WITHOUT_CREATIVE = """
@@ -127,15 +135,20 @@ def reasons_sql(open_folder: Path, hits_folder: Path, *, one_person: bool) -> st
     """
     one = "person_id = $person_id" if one_person else "true"
     meetings = [
-        _MEETING.format(
-            grain=grain,
-            file=file,
-            condition=condition,
-            hits=_text(hits_folder),
-            hit_people=one if "person_id" in HIT_KEYS[file] else "true",
-        )
+        _MEETING.format(grain=grain, condition=condition, hits=_hits(hits_folder, file, one))
         for grain, (file, condition) in _MEETINGS.items()
     ]
     reasons = "\n    union all\n".join([*meetings, _WITHOUT_CREATIVE])
     pairs = _PAIRS.format(open=_text(open_folder), people=one)
     return f"{pairs},\n\nreasons as (\n{reasons}\n)\n\nselect * from reasons"
+
+
+def _hits(folder: Path, file: str, people: str) -> str:
+    """SQL: the hits of one grain, of the people asked for."""
+    if (
+        file == "user_product_hits" and not (folder / f"{file}.parquet").is_file()
+    ):  # only runs published by older versions have it
+        return _OF_PATTERNS.format(folder=_text(folder), people=people)
+    return _OF_FILE.format(
+        folder=_text(folder), file=file, people=people if "person_id" in HIT_KEYS.get(file, ("person_id",)) else "true"
+    )

@@ -67,18 +67,17 @@ def write(connection: duckdb.DuckDBPyConnection, settings: Settings, run: Run) -
 
     Raises LedgerBroken, before anything was replaced, when the run was published with other rows.
     """
-    restricted = {name: (f"select * from vault.eligibility.{name}", "all") for name in ledger.HIT_KEYS}
-    restricted |= {
+    restricted = ledger.restricted_files(connection) | {
         name: (f"select * from vault.identity.{name}", "all")
         for (name,) in connection.execute(
             "select table_name from duckdb_tables() where database_name = 'vault' and schema_name = 'identity' "
             "and table_name in ('wallet_clusters', 'wallet_links') order by table_name"
         ).fetchall()
     }
-    restricted |= ledger.restricted_files(connection)
     settings.restricted_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     faces = {"restricted": (restricted, 0o700), "published": (OPEN_FILES, 0o755)}
     folders = chain.folders(settings, run.run_id)
+    ledger.prepare(connection)
     beside, counts = {}, {}
     for face, (files, mode) in faces.items():
         beside[face], counts[face] = _write_beside(connection, folders[face], files, run, mode=mode)

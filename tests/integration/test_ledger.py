@@ -13,7 +13,7 @@ import pytest
 
 from candor import pipeline, policy, runs, warehouse
 from candor.ledger import chain, explaining, published, reassembly, telling
-from candor.ledger.files import HIT_KEYS
+from candor.ledger.files import HIT_KEYS, PATTERN_FILES
 from candor.ledger.roles import ROLES, role
 from candor.policy import compiling
 from candor.policy.grains import PAIR
@@ -77,7 +77,9 @@ def test_pairs_put_together_are_the_exclusions_of_the_run_pair_by_pair(
     assert count > 100_000
     assert apart(day, f"select {CODE} from reasons_restricted", f"select {CODE} from naive") == []
     restricted = chain.folders(shop.settings, shop.run_id)["restricted"]
-    hits = sum(warehouse.one_row(day, f"select count(*) from '{restricted / name}.parquet'")[0] for name in HIT_KEYS)
+    hits = sum(
+        warehouse.one_row(day, f"select count(*) from '{restricted / name}.parquet'")[0] for name in (*HIT_KEYS, *PATTERN_FILES)
+    )
     people, pairs = warehouse.one_row(day, "select count(distinct person_id), count(*) from pairs")
     with capsys.disabled():
         print(f"\n  {people:,} people, {pairs:,} pairs with {count:,} reasons, from {hits:,} hits")
@@ -183,7 +185,9 @@ def chosen_people(shop: Shop) -> list[str]:
     folders = chain.folders(shop.settings, shop.run_id)
     query = " union all ".join(
         [
-            *(f"select min(person_id) from '{folders['restricted'] / name}.parquet' group by code" for name in ("user_hits", "user_product_hits")),
+            f"select min(person_id) from '{folders['restricted'] / 'user_hits'}.parquet' group by code",
+            f"select min(person_id) from '{folders['restricted'] / 'user_product_patterns'}.parquet' "
+            f"inner join '{folders['restricted'] / 'product_pattern_hits'}.parquet' using (pattern_id) group by code",
             f"select min(person_id) from '{folders['published'] / 'ledger'}.parquet' group by not_chosen_reason",
         ]
     )  # fmt: skip

@@ -60,11 +60,13 @@ create table vault.eligibility.user_hits as select *, 0 as penalty_bp, '' as fac
     ('objector', true, 'PRV-002', 1, 'BLOCK', 'safe', 'PRV_OBJECTED'),
     ('unsure', true, 'AGE-001', 1, 'BLOCK', 'safe', 'AGE_UNDER_18_UNKNOWN')
 ) as hits (person_id, is_promotion, rule_id, v, effect, visibility, code);
-create table vault.eligibility.user_product_hits as select *, 0 as penalty_bp, '' as facts from (values
-    ('vulnerable', 'staking:true', 'VUL-001', 1, 'BLOCK', 'restricted', 'VUL_FLAG'),
-    ('clear', 'staking:true', 'SUI-001', 1, 'BLOCK', 'safe', 'SUI_STAGE'),
-    ('alone', 'staking:true', 'SUI-001', 1, 'BLOCK', 'safe', 'SUI_STAGE')
-) as hits (person_id, offer_class, rule_id, v, effect, visibility, code);
+create table vault.eligibility.int_person_product_patterns as select * from (values
+    ('vulnerable', 1::bigint), ('clear', 2), ('alone', 2)
+) as patterns (person_id, pattern_id);
+create table vault.eligibility.int_product_pattern_hits as select *, 0 as penalty_bp, '' as facts from (values
+    (1::bigint, 'staking:true', 'VUL-001', 1, 'BLOCK', 'restricted', 'VUL_FLAG'),
+    (2, 'staking:true', 'SUI-001', 1, 'BLOCK', 'safe', 'SUI_STAGE')
+) as hits (pattern_id, offer_class, rule_id, v, effect, visibility, code);
 create table vault.eligibility.user_channel_hits as select *, 0 as penalty_bp, '' as facts from (values
     ('clear', 'email', null::boolean, 'BRD-001', 1, 'BLOCK', 'safe', 'BRD_FREQ_CAP')
 ) as hits (person_id, rule_channel, is_promotion, rule_id, v, effect, visibility, code);
@@ -105,11 +107,9 @@ def publish(settings: Settings, connection: duckdb.DuckDBPyConnection) -> chain.
             "ledger": ("select * from decisions.ledger", "person_id, channel, rank"),
             "offers": ("select * from decisions.staged_offers", "person_id, channel, slot"),
         },
-        "restricted": {
-            **{name: (f"select * from vault.eligibility.{name}", "all") for name in files.HIT_KEYS},
-            **files.restricted_files(connection),
-        },
+        "restricted": files.restricted_files(connection),
     }
+    files.prepare(connection)
     hashes = {}
     for face, folder in chain.folders(settings, RUN.run_id).items():
         folder.mkdir(parents=True)

@@ -10,7 +10,7 @@ import pytest
 
 from candor import publishing
 from candor.errors import UsageError
-from candor.ledger import chain, published
+from candor.ledger import chain, files, published
 from candor.publishing import export, store
 from tests.unit.publishing.conftest import MONDAY, TUESDAY, Shop, make_settings, two_published_days
 
@@ -159,7 +159,7 @@ def test_publishing_again_changes_neither_files_nor_chain(two_days: Shop) -> Non
     [
         ("update decisions.ledger set rank = 9 where person_id = 'eve'", "published/ledger.parquet: 4 rows"),
         ("update vault.eligibility.person_facts set u_embargo = true", "restricted/facts_person_restricted.parquet: 2 rows"),
-        ("delete from vault.eligibility.user_hits", "published/user_product_hits.parquet: 2 rows"),
+        ("delete from vault.eligibility.user_hits", "published/product_pattern_hits.parquet: 2 rows"),
     ],
     ids=["another_rank", "another_fact", "a_restricted_reason_less"],
 )
@@ -320,8 +320,12 @@ def test_restricted_reasons_are_one_neutral_row_per_person_and_kind_of_offer_in_
             ('bob', null, 'FC-001', 1, 'BLOCK', 'restricted', 'FC_SANCTIONED', 0),
             ('ann', true, 'FC-007', 1, 'HOLD', 'restricted', 'FC_ADVERSE_MEDIA', 0),
             ('ann', null, 'KYC-002', 1, 'BLOCK', 'safe', 'KYC_EXPIRED', 0);
-        insert into vault.eligibility.user_product_hits (person_id, offer_class, rule_id, v, effect, visibility, code, penalty_bp)
-        values ('bob', 'spot:true', 'VUL-001', 1, 'BLOCK', 'restricted', 'VUL_FLAG', 0)
+        insert into vault.eligibility.int_person_product_patterns values ('bob', 11), ('ann', 12), ('cem', 13), ('dan', 14);
+        insert into vault.eligibility.int_product_pattern_hits (pattern_id, offer_class, rule_id, v, effect, visibility, code, penalty_bp) values
+            (11, 'spot:true', 'VUL-001', 1, 'BLOCK', 'restricted', 'VUL_FLAG', 0),
+            (12, 'spot:true', 'SUI-001', 1, 'DEMOTE', 'restricted', 'SUI_QUIETLY', 50),
+            (13, 'spot:true', 'SUI-002', 1, 'BLOCK', 'safe', 'SUI_STAGE', 0), (13, 'spot:true', 'SUI-002', 1, 'HOLD', 'restricted', 'SUI_X', 0),
+            (14, 'spot:true', 'SUI-002', 1, 'BLOCK', 'safe', 'SUI_STAGE', 0)
         """,
     )
     publishing.run(MONDAY, shop.settings)
@@ -331,9 +335,19 @@ def test_restricted_reasons_are_one_neutral_row_per_person_and_kind_of_offer_in_
         return duckdb.sql(f"select {what} from '{faces[face] / name}.parquet' order by all").fetchall()
 
     assert rows("published", "user_hits", "person_id, code") == [("ann", "KYC_EXPIRED")]
-    neutral = [("ann", "spot:true"), ("bob", "education:false"), ("bob", "spot:true")]
-    told = rows("published", "user_product_hits", "person_id, offer_class, rule_id, v, effect, visibility, code")
-    assert told == [(*who, "ELIG_NA", 1, "BLOCK", "restricted", "ELIG_NA") for who in neutral]
+    neutral = ("ELIG_NA", 1, "BLOCK", "restricted", "ELIG_NA", 0)
+    stage = ("SUI-002", 1, "BLOCK", "safe", "SUI_STAGE", 0)
+    patterns, hits = (f"'{faces['published'] / name}.parquet'" for name in files.PATTERN_FILES)
+    told = duckdb.sql(
+        f"select person_id, * exclude (person_id, pattern_id) from {patterns} join {hits} using (pattern_id) order by all"
+    )
+    assert told.fetchall() == [
+        ("ann", "spot:true", *neutral), ("bob", "education:false", *neutral), ("bob", "spot:true", *neutral), ("cem", "spot:true", *neutral),
+        ("cem", "spot:true", *stage), ("dan", "spot:true", *stage),
+    ]  # fmt: skip
+    # Those whose facts differ only in what may not be told have one pattern.
+    alike = duckdb.sql(f"select string_agg(person_id, ' ' order by person_id) from {patterns} group by pattern_id order by 1")
+    assert alike.fetchall() == [("ann cem",), ("bob",), ("cem dan",)]
     assert len(rows("restricted", "user_hits", "code")) == 4
     for name in chain.CHAINED_OPEN:
         if name.endswith("_hits"):

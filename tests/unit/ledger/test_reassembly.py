@@ -14,7 +14,7 @@ import pytest
 from candor.ledger import reassembly
 
 Rows = list[dict[str, Any]]
-TYPES = {"is_promotion": "boolean", "v": "integer", "penalty_bp": "integer", "offer_version": "bigint"}
+TYPES = {"is_promotion": "boolean", "v": "integer", "penalty_bp": "integer", "offer_version": "bigint", "pattern_id": "bigint"}
 REASON = ("rule_id", "v", "effect", "visibility", "code", "penalty_bp")
 COLUMNS = {
     "ledger_people": ("person_id", "market", "language", "place_id"),
@@ -23,6 +23,8 @@ COLUMNS = {
         "offer_id", "channel", "rule_channel", "offer_version", "product_line", "offer_class", "incentive", "is_promotion",
     ),
     "user_hits": ("person_id", "is_promotion", *REASON),
+    "user_product_patterns": ("person_id", "pattern_id"),
+    "product_pattern_hits": ("pattern_id", "offer_class", *REASON),
     "user_product_hits": ("person_id", "offer_class", *REASON),
     "user_channel_hits": ("person_id", "rule_channel", "is_promotion", *REASON),
     "offer_hits": ("creative_id", *REASON),
@@ -76,12 +78,19 @@ def random_world(seed: int) -> dict[str, Rows]:
             {name: dice.choice(values) for name, values in choices.items()} | reason() for _ in range(dice.randint(0, most))
         ]
 
+    patterns = list(range(dice.randint(1, 6)))
+    has = sorted({(dice.choice(person_ids), dice.choice(patterns)) for _ in range(dice.randint(0, 12))})
+    means = some(15, pattern_id=[*patterns, 99], offer_class=classes)
     return {
         "ledger_people": people,
         "ledger_creatives": creatives,
         "ledger_offers": offers,
         "user_hits": some(10, person_id=person_ids, is_promotion=kind),
-        "user_product_hits": some(20, person_id=person_ids, offer_class=classes),
+        "user_product_patterns": [{"person_id": person, "pattern_id": pattern} for person, pattern in has],
+        "product_pattern_hits": means,
+        "user_product_hits": [
+            {"person_id": person} | hit for person, pattern in has for hit in means if hit["pattern_id"] == pattern
+        ],
         "user_channel_hits": some(20, person_id=person_ids, rule_channel=["inapp", "email", "sms", "push"], is_promotion=kind),
         "offer_hits": some(8, creative_id=creative_ids),
         "offer_regime_hits": some(12, creative_id=creative_ids, place_id=["z1", "z2", "z3"]),
@@ -116,8 +125,11 @@ GRAINS = {
 }  # fmt: skip
 
 
-def written(world: dict[str, Rows], folder: Path) -> Path:
-    """The folder with the world's files as Parquet."""
+PATTERNS = ("user_product_patterns", "product_pattern_hits")
+
+
+def written(world: dict[str, Rows], folder: Path, without: tuple[str, ...]) -> Path:
+    """The folder with the world's files as Parquet, but for those in `without`."""
     folder.mkdir(parents=True, exist_ok=True)
     quoted = str(folder).replace("'", "''")
     with duckdb.connect() as connection:
@@ -126,14 +138,16 @@ def written(world: dict[str, Rows], folder: Path) -> Path:
             connection.execute(f"create table {name} ({typed})")
             if rows := [[row[column] for column in columns] for row in world[name]]:
                 connection.executemany(f"insert into {name} values ({', '.join('?' for _ in columns)})", rows)
-            connection.execute(f"copy {name} to '{quoted}/{name}.parquet' (format parquet)")
+            if name not in without:
+                connection.execute(f"copy {name} to '{quoted}/{name}.parquet' (format parquet)")
     return folder
 
 
 @pytest.mark.parametrize("seed", range(40), ids=lambda seed: f"seed_{seed}")
-def test_hits_put_together_are_the_naive_pairs(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("without", [("user_product_hits",), PATTERNS], ids=["as_patterns", "as_older_versions_published"])
+def test_hits_put_together_are_the_naive_pairs(seed: int, without: tuple[str, ...], tmp_path: Path) -> None:
     world = random_world(seed)
-    folder = written(world, tmp_path / "it's a run")
+    folder = written(world, tmp_path / "it's a run", without)
     expected = naive_pairs(world)
     with duckdb.connect() as connection:
         everybody = connection.execute(reassembly.reasons_sql(folder, folder, one_person=False)).fetchall()

@@ -106,7 +106,9 @@ create or replace table vault.eligibility.user_hits (
     person_id varchar, is_promotion boolean, rule_id varchar, v integer, effect varchar, visibility varchar, code varchar, penalty_bp integer,
     facts varchar
 );
-create or replace table vault.eligibility.user_product_hits as select * exclude (is_promotion), '' as offer_class from vault.eligibility.user_hits;
+create or replace table vault.eligibility.int_person_product_patterns (person_id varchar, pattern_id bigint);
+create or replace table vault.eligibility.int_product_pattern_hits as
+    select 0::bigint as pattern_id, '' as offer_class, * exclude (person_id, is_promotion) from vault.eligibility.user_hits;
 create or replace table vault.eligibility.user_channel_hits as select *, '' as rule_channel from vault.eligibility.user_hits;
 create or replace table vault.eligibility.offer_hits as
     select * exclude (person_id, is_promotion), '' as creative_id from vault.eligibility.user_hits;
