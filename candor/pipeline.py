@@ -181,9 +181,12 @@ def _run_stage(stage: Stage, instant: datetime, settings: Settings, **options: A
     _before(settings, name, instant)
     started = time.monotonic()
     result: dict[str, Any] = {}
+    parts: list[dict[str, Any]] = []
     try:
         for path, *arguments in stage.calls:
+            begun = time.monotonic()
             result.update(_function(path)(*arguments, as_of=instant, settings=settings, **options) or {})
+            parts.append({"part": " ".join([path, *arguments]), "seconds": round(time.monotonic() - begun, 2)})
     except CandorError as error:
         status = "no champion" if isinstance(error, NoChampion) else "refused" if error.exit_code == 1 else "failed"
         if run_id := _run_id(settings, instant):
@@ -194,7 +197,7 @@ def _run_stage(stage: Stage, instant: datetime, settings: Settings, **options: A
     if name == "ingest":
         _begin_report(settings, run_id, instant)
     seconds = round(time.monotonic() - started, 2)
-    _record(settings, run_id, name, {"stage": name, "status": "done", "seconds": seconds, "result": result})
+    _record(settings, run_id, name, {"stage": name, "status": "done", "seconds": seconds, "parts": parts, "result": result})
     log.info("%s: done in %.1f s", name, seconds)
     return {"run_id": run_id, **result}
 
