@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from datetime import UTC, datetime
+import subprocess
+import sys
 
 import duckdb
 import pytest
 
-from candor import runs, settings, transform, warehouse
+from candor import settings, transform, warehouse
 from candor.errors import BuildFailed
+from tests.unit.transform.conftest import AS_OF, pin_a_run, scaffolding
 
-AS_OF = datetime(2026, 11, 23, 15, tzinfo=UTC)
 VARIABLES = {"as_of": "2026-11-23 15:00:00", "run_id": "r", "batch_seq": 1}
 
 
@@ -55,6 +55,23 @@ def test_a_held_warehouse_is_free_again_when_the_stage_failed(loaded):
     duckdb.connect(str(loaded.warehouse_path), read_only=True).close()
 
 
+def test_who_only_reads_has_the_vault_too_may_write_neither_and_keeps_nobody_else_from_reading(loaded):
+    with warehouse.connect(loaded, restricted=True) as connection:
+        connection.execute("create table told as select 1 as id; create table vault.main.secret as select 2 as id")
+    with warehouse.reading(loaded, restricted=True) as connection:
+        assert connection.execute("select told.id, secret.id from told cross join vault.main.secret").fetchall() == [(1, 2)]
+        for table in ("told", "vault.main.secret"):
+            with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+                connection.execute(f"delete from {table}")
+        another = (
+            "import duckdb, sys; print(duckdb.connect(sys.argv[1], read_only=True).execute('select id from told').fetchall())"
+        )
+        found = subprocess.run(
+            [sys.executable, "-c", another, loaded.warehouse_path], capture_output=True, text=True, check=True
+        )
+    assert found.stdout == "[(1,)]\n"
+
+
 def test_a_large_warehouse_is_given_up_between_two_uses_and_may_use_all_threads(loaded, monkeypatch):
     with warehouse.connect(loaded) as connection:
         assert connection.execute("select current_setting('threads')").fetchall() == [(1,)]
@@ -70,19 +87,9 @@ def test_a_large_warehouse_is_given_up_between_two_uses_and_may_use_all_threads(
 def built(loaded, tmp_path, monkeypatch):
     """Builds layer `core` of a project with our scaffolding and one model, whose text it is given; the run is held open."""
     project = tmp_path / "dbt_project"
+    scaffolding(project, "materializations.sql")
     (project / "models" / "core").mkdir(parents=True)
-    for name in ("dbt_project.yml", "profiles.yml"):
-        shutil.copy(settings.PROJECT_ROOT / "dbt_project" / name, project / name)
-    (project / "macros").mkdir()
-    for name in ("run.sql", "generate_schema_name.sql", "functions.sql", "materializations.sql"):
-        shutil.copy(settings.PROJECT_ROOT / "dbt_project" / "macros" / name, project / "macros" / name)
-    with warehouse.connect(loaded) as connection:
-        runs.prepare(connection)
-        connection.execute(
-            "insert into state.deliveries values "
-            "('d', 's', 't', 'x', timestamp '2026-11-23', 'h', 1, 0, 0, 0, true, null, null, 'segment')"
-        )
-        runs.pin(connection, AS_OF, policy_version="p")
+    pin_a_run(loaded)
     monkeypatch.setattr(settings.Settings, "dbt_project_dir", property(lambda self: project))
 
     def build(text):

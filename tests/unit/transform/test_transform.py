@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import duckdb
 import pytest
 
 from candor import runs, settings, transform, warehouse
 from candor.errors import BuildFailed, UsageError
-
-AS_OF = datetime(2026, 11, 23, 15, tzinfo=UTC)
+from tests.unit.transform.conftest import AS_OF, pin_a_run, scaffolding
 
 MODELS = {
     "core/kept.sql": "select {{ as_of() }} as instant, {{ run_id() }} as run_id, {{ batch_seq() }} as batch_seq",
@@ -50,24 +48,13 @@ def settings_of_small_project(tmp_path_factory):
     """A project with our scaffolding and a handful of models; the warehouse holds one run."""
     folder = tmp_path_factory.mktemp("transform")
     project = folder / "dbt_project"
-    for name in ("dbt_project.yml", "profiles.yml"):
-        project.mkdir(exist_ok=True)
-        shutil.copy(settings.PROJECT_ROOT / "dbt_project" / name, project / name)
-    (project / "macros").mkdir()
-    for name in ("run.sql", "generate_schema_name.sql", "functions.sql"):
-        shutil.copy(settings.PROJECT_ROOT / "dbt_project" / "macros" / name, project / "macros" / name)
+    scaffolding(project)
     for name, text in MODELS.items():
         path = project / "models" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     loaded = settings.load({"CANDOR_STATE_DIR": str(folder / "var"), "CANDOR_THREADS": "1", "CANDOR_MEMORY_LIMIT": "1GB"})
-    with warehouse.connect(loaded) as connection:
-        runs.prepare(connection)
-        connection.execute(
-            "insert into state.deliveries values "
-            "('d', 's', 't', 'x', timestamp '2026-11-23', 'h', 1, 0, 0, 0, true, null, null, 'segment')"
-        )
-        runs.pin(connection, AS_OF, policy_version="p")
+    pin_a_run(loaded)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings.Settings, "dbt_project_dir", property(lambda self: project))
         yield loaded
