@@ -12,13 +12,13 @@ from candor.settings import Settings
 AS_OF = datetime(2026, 11, 23, 15, tzinfo=UTC)
 
 
-def scaffolding(project: Path, *macros: str) -> None:
-    """Make the project: its settings, and those of our macros that it is to have beside the ones that every run needs."""
+def scaffolding(project: Path) -> None:
+    """Make the project: its settings, and those of our macros that every run needs."""
     ours = settings.PROJECT_ROOT / "dbt_project"
     (project / "macros").mkdir(parents=True)
     for name in ("dbt_project.yml", "profiles.yml"):
         shutil.copy(ours / name, project / name)
-    for name in ("run.sql", "generate_schema_name.sql", "functions.sql", *macros):
+    for name in ("run.sql", "generate_schema_name.sql", "functions.sql"):
         shutil.copy(ours / "macros" / name, project / "macros" / name)
 
 

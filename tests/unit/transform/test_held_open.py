@@ -87,7 +87,7 @@ def test_a_large_warehouse_is_given_up_between_two_uses_and_may_use_all_threads(
 def built(loaded, tmp_path, monkeypatch):
     """Builds layer `core` of a project with our scaffolding and one model, whose text it is given; the run is held open."""
     project = tmp_path / "dbt_project"
-    scaffolding(project, "materializations.sql")
+    scaffolding(project)
     (project / "models" / "core").mkdir(parents=True)
     pin_a_run(loaded)
     monkeypatch.setattr(settings.Settings, "dbt_project_dir", property(lambda self: project))
@@ -123,11 +123,6 @@ def test_a_view_becomes_a_table_and_a_view_again(built, loaded):
     for number, header in enumerate(("{{ config(materialized='view') }} ", "", "{{ config(materialized='view') }} ")):
         built(f"{header}select {number} as id")
         assert rows(loaded) == [(number,)]
-
-
-def test_a_model_that_asks_for_what_tables_do_not_do_here_is_refused(built):
-    with pytest.raises(BuildFailed, match="makes no indexes and grants and runs no hooks"):
-        built("{{ config(indexes=[{'columns': ['id']}]) }} select 1 as id")
 
 
 def test_the_first_build_of_a_new_warehouse_makes_the_functions_that_models_call(built, loaded):
