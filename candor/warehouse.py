@@ -5,6 +5,7 @@ One process holds the file at a time; every Airflow task that comes here shares 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def reading(settings: Settings, *, restricted: bool = False) -> Iterator[duckdb.
 
 @contextmanager
 def held(settings: Settings) -> Iterator[None]:
-    """Until it is left, a small warehouse stays open in this process, so that `connect` and dbt need not open it anew each time.
+    """Until it is left, the warehouse of a small shop stays open in this process, so that `connect` and dbt need not open it anew each time.
 
     The vault is attached for as long as somebody asks for it and no longer. Nobody may open the file otherwise meanwhile: not read-only either.
     """
@@ -100,15 +101,21 @@ def held(settings: Settings) -> Iterator[None]:
 
 
 def threads_for(settings: Settings) -> int:
-    """How many threads DuckDB may use for one statement: one while the warehouse is small, else as many as the settings say."""
+    """How many threads DuckDB may use for one statement: one while the shop is small, else as many as the settings say."""
     if holder := _HELD.get(settings.warehouse_path):
         return holder.threads
     return 1 if _size(settings) <= ONE_THREAD_UP_TO_BYTES else settings.threads
 
 
 def _size(settings: Settings) -> int:
-    """Bytes of the warehouse and the vault."""
-    return sum(path.stat().st_size for path in (settings.warehouse_path, settings.vault_path) if path.is_file())
+    """Bytes of the warehouse, the vault and all that a stage may bring into them; of a large shop at least as many as are asked about."""
+    total = sum(path.stat().st_size for path in (settings.warehouse_path, settings.vault_path) if path.is_file())
+    for folder in (settings.raw_dir, settings.restricted_raw_dir, settings.landing_dir):
+        for root, _, names in os.walk(folder):
+            if total > HELD_UP_TO_BYTES:
+                return total
+            total += sum(os.stat(os.path.join(root, name)).st_size for name in names)
+    return total
 
 
 def detach_vault(settings: Settings) -> None:
@@ -149,7 +156,9 @@ def configure(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None
     connection.execute("set autoload_known_extensions = false")
     connection.execute(f"set threads = {threads_for(settings)}")
     connection.execute(f"set memory_limit = '{settings.memory_limit}'")
-    connection.execute(f"set temp_directory = '{settings.tmp_dir}'")
+    # DuckDB refuses to be told again once it has spilled, even to the same folder, and a file that is held has been told before.
+    if one_row(connection, "select current_setting('temp_directory')")[0] != str(settings.tmp_dir):
+        connection.execute(f"set temp_directory = '{settings.tmp_dir}'")
     connection.execute("set enable_progress_bar = false")
     # dbt turns it off, and it belongs to the file that is open, not to the connection.
     connection.execute("set preserve_insertion_order = true")

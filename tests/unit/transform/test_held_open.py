@@ -72,6 +72,35 @@ def test_who_only_reads_has_the_vault_too_may_write_neither_and_keeps_nobody_els
     assert found.stdout == "[(1,)]\n"
 
 
+def test_a_held_warehouse_that_spilled_is_opened_again(tmp_path):
+    loaded = settings.load({"CANDOR_STATE_DIR": str(tmp_path / "var"), "CANDOR_THREADS": "1", "CANDOR_MEMORY_LIMIT": "60MB"})
+    with warehouse.held(loaded):
+        with warehouse.connect(loaded) as connection:
+            connection.execute(
+                "create table sorted as select md5(range::varchar) as value from range(2_000_000) order by value"
+            )
+            assert connection.execute("select count(*) from sorted").fetchall() == [(2_000_000,)]
+            with pytest.raises(duckdb.NotImplementedException, match="after the current one has been used"):
+                connection.execute(f"set temp_directory = '{loaded.tmp_dir}'")
+        with warehouse.connect(loaded) as connection:
+            assert connection.execute("select count(*) from sorted").fetchall() == [(2_000_000,)]
+
+
+@pytest.mark.parametrize("where", ["landing_dir", "raw_dir", "restricted_raw_dir"])
+def test_a_new_warehouse_is_not_held_and_has_all_threads_when_much_is_to_come_into_it(tmp_path, where):
+    loaded = settings.load(
+        {"CANDOR_STATE_DIR": str(tmp_path / "var"), "CANDOR_LANDING_DIR": str(tmp_path / "landing"), "CANDOR_THREADS": "2"}
+    )
+    assert warehouse.threads_for(loaded) == 1
+    folder = getattr(loaded, where) / "events" / "events"
+    folder.mkdir(parents=True)
+    with (folder / "part.parquet").open("wb") as file:
+        file.truncate(warehouse.HELD_UP_TO_BYTES + 1)  # a hole: nothing is written
+    with warehouse.held(loaded):
+        assert not warehouse._HELD
+        assert warehouse.threads_for(loaded) == 2
+
+
 def test_a_large_warehouse_is_given_up_between_two_uses_and_may_use_all_threads(loaded, monkeypatch):
     with warehouse.connect(loaded) as connection:
         assert connection.execute("select current_setting('threads')").fetchall() == [(1,)]
