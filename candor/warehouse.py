@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -114,7 +114,11 @@ def _size(settings: Settings) -> int:
         for root, _, names in os.walk(folder):
             if total > HELD_UP_TO_BYTES:
                 return total
-            total += sum(os.stat(os.path.join(root, name)).st_size for name in names)
+            for name in names:
+                with suppress(
+                    OSError
+                ):  # a delivery that a source is moving in, or that this account may not read: of no size here
+                    total += os.stat(os.path.join(root, name)).st_size
     return total
 
 

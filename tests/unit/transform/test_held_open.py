@@ -94,6 +94,7 @@ def test_a_new_warehouse_is_not_held_and_has_all_threads_when_much_is_to_come_in
     assert warehouse.threads_for(loaded) == 1
     folder = getattr(loaded, where) / "events" / "events"
     folder.mkdir(parents=True)
+    (folder / "gone.parquet").symlink_to(folder / "moved.parquet")  # between being listed and being looked at
     with (folder / "part.parquet").open("wb") as file:
         file.truncate(warehouse.HELD_UP_TO_BYTES + 1)  # a hole: nothing is written
     with warehouse.held(loaded):
