@@ -9,10 +9,12 @@ from __future__ import annotations
 import fcntl
 import itertools
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -162,10 +164,15 @@ class PostgreSQL:
     row = "ctid"
 
     def connect(self, *, autocommit: bool) -> Any:
-        from adbc_driver_postgresql import dbapi
+        import adbc_driver_manager
+        from adbc_driver_manager import dbapi
 
         try:
-            return dbapi.connect(self._complete_url(), autocommit=autocommit)
+            database = _database(self._complete_url())
+            # One at a time: a database of ADBC counts its connections without a lock.
+            with _CONNECTING:
+                connection = adbc_driver_manager.AdbcConnection(database._db)
+            return dbapi.Connection(database, connection, autocommit=autocommit)
         except dbapi.Error as error:
             raise CandorError(
                 f"the serving store {without_password(self.url)} cannot be reached: {self._reason(error)}",
@@ -219,6 +226,22 @@ class PostgreSQL:
         for secret in filter(None, secrets):
             reason = reason.replace(secret, "***")
         return reason
+
+
+_CONNECTING = threading.Lock()
+
+
+@lru_cache(maxsize=8)
+def _database(url: str) -> Any:
+    """The driver's database at a URL, kept as long as the process lives. Raises dbapi.Error, and is tried again, when there is none.
+
+    Making one connects and asks the server for all of its types: ten times what a connection takes, and a publication needs a dozen. It
+    holds no connection open.
+    """
+    import adbc_driver_postgresql
+    from adbc_driver_manager import dbapi
+
+    return dbapi._SharedDatabase(adbc_driver_postgresql.connect(url))
 
 
 def _run(connection: Any, sql: str) -> list[tuple[Any, ...]]:
