@@ -18,7 +18,7 @@ def scaffolding(project: Path) -> None:
     (project / "macros").mkdir(parents=True)
     for name in ("dbt_project.yml", "profiles.yml"):
         shutil.copy(ours / name, project / name)
-    for name in ("run.sql", "generate_schema_name.sql", "functions.sql"):
+    for name in ("run.sql", "generate_schema_name.sql", "functions.sql", "test_key.sql"):
         shutil.copy(ours / "macros" / name, project / "macros" / name)
 
 

@@ -19,7 +19,7 @@ models:
   - name: kept
     description: One row per run
     columns:
-      - {name: run_id, data_tests: [unique, not_null]}
+      - {name: run_id, data_tests: [key, not_null]}
 unit_tests:
   - name: would_fail
     model: kept
@@ -27,6 +27,7 @@ unit_tests:
     expect: {rows: [{run_id: nothing_like_it}]}
 """,
     "features/repeated.sql": "select n // 2 as id, 'row ' || n as label from range(20) as numbers (n)",
+    "features/without_a_key.sql": "select * from (values (1), (2), (null)) as numbers (id)",
     "features/never_built.sql": "select * from {{ ref('broken') }}",
     "features/broken.sql": "select no_such_column from (select 1 as id) as one",
     "features/features.yml": """
@@ -34,7 +35,11 @@ models:
   - name: repeated
     description: One row per pair, or so it says
     columns:
-      - {name: id, data_tests: [unique]}
+      - {name: id, data_tests: [key]}
+  - name: without_a_key
+    description: One row per number, or so it says
+    columns:
+      - {name: id, data_tests: [key]}
 """,
     "valuation/looked_at.sql": "{{ config(materialized='view') }} select error('its rows were made') as id",
     "valuation/written.sql": "select n as id from range(3) as numbers (n)",
@@ -121,8 +126,10 @@ def test_failures_name_the_model_and_show_the_rows_of_the_test_and_free_the_file
     assert 'Referenced column "no_such_column" not found' in text
     assert "model never_built: skipped, because" in text
     assert text.index("model broken") < text.index("model never_built"), "causes come before what they cause"
-    assert "unique_repeated_id: fail: Got 10 results" in text
-    assert text.count("unique_field=") == transform.FAILED_ROWS_SHOWN
+    assert "key_repeated_id: fail: Got 10 results" in text
+    assert "key_without_a_key_id: fail: Got 1 result" in text
+    assert "key_value=None, rows=1" in text
+    assert text.count("key_value=") == transform.FAILED_ROWS_SHOWN + 1
     # A different configuration is refused while anything in this process still holds the file.
     duckdb.connect(str(settings_of_small_project.warehouse_path), read_only=True).close()
 
