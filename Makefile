@@ -1,5 +1,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
+# One test process more than there are cores: each waits for disks and servers about a quarter of its time.
+TESTERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 DATA ?= crypto
 PEOPLE ?= 5000
 DAYS ?= 60
@@ -26,7 +28,7 @@ run: setup  ## one day end to end under Airflow: DATA=crypto (PEOPLE=5000 DAYS=6
 	@$(PY) -m ops.first_run --data $(DATA) --people $(PEOPLE) --days $(DAYS) --seed $(SEED)
 
 test: check  ## everything CI runs: checks, then tests on every core; changes no file
-	@$(PY) -m pytest tests -n auto --dist loadfile --no-loadscope-reorder --durations=30 --durations-min=5
+	@$(PY) -m pytest tests -n $(TESTERS) --dist loadfile --no-loadscope-reorder --durations=30 --durations-min=5
 
 check: setup  ## formatting, lint, types, SQL style: looks, never touches
 	@.venv/bin/ruff format --check --quiet .
@@ -47,7 +49,7 @@ dbt-test: setup  ## dbt's unit tests of SQL
 	@$(PY) -m pytest tests/models
 
 unit: setup  ## the quick tests of Python code
-	@$(PY) -m pytest tests/unit -n auto --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest tests/unit -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 up: setup  ## Airflow and MLflow on 127.0.0.1; prints their addresses and, once, the login
 	@$(PY) -m ops.services up
