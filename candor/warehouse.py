@@ -140,13 +140,15 @@ def _open_config(settings: Settings, threads: int) -> dict[str, str]:
 
 
 @contextmanager
-def scratch(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory connection configured like the warehouse, for work that must not open the file."""
+def scratch(settings: Settings, *, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An in-memory connection configured like the warehouse, for work that must not open the file; `threads` for work on other files."""
     import duckdb
 
     connection = duckdb.connect(":memory:")
     try:
         configure(connection, settings)
+        if threads is not None:
+            connection.execute(f"set threads = {threads}")
         yield connection
     finally:
         connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -56,14 +57,29 @@ def resolve(
     from candor.errors import UsageError
     from candor.identity.resolution import persons, reading
     from candor.identity.resolution.columns import parse_map
+    from candor.settings import load
+    from candor.warehouse import scratch
 
     if not out.parent.is_dir():
         raise UsageError(f"--out {out}: there is no folder {out.parent}", hint="make the folder first")
     tables = reading.read(records, parse_map(mapping or []))
-    resolution = persons.resolve(
-        tables, threshold=threshold, unique_sources=unique_source or None, saved=model, seed=seed, told=_tell
-    )
-    pyarrow.parquet.write_table(resolution.table, out)
+    settings = load()
+    with scratch(settings, threads=settings.threads) as connection:
+        resolution = persons.resolve(
+            tables,
+            threshold=threshold,
+            unique_sources=unique_source or None,
+            saved=model,
+            seed=seed,
+            connection=connection,
+            told=_tell,
+        )
+    beside = out.with_name(f".{out.name}.part")  # whole or not at all
+    try:
+        pyarrow.parquet.write_table(resolution.table, beside)
+        os.replace(beside, out)
+    finally:
+        beside.unlink(missing_ok=True)
     for note in resolution.notes:
         typer.echo(note, err=True)
     if resolution.unique_sources:

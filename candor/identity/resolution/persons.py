@@ -54,12 +54,14 @@ def resolve(
     saved: Path | None = None,
     seed: int = 1,
     threads: int = 2,
+    connection: duckdb.DuckDBPyConnection | None = None,
     told: Callable[[str], None] | None = None,
 ) -> Resolution:
     """Who is who among the records of all tables. {source: records}; a column `source` in a table wins over its key.
 
     Every record comes out once. The same records give the same answer, whatever the order of rows, columns and tables. `unique_sources` hold
     each person at most once; None finds out. `saved` is read when it exists, so that a later batch is judged by the same model, else written.
+    `connection`: one to an empty DuckDB, whose limits then hold in place of `threads`; it is left full of tables.
     Raises UsageError for records that cannot be told apart (see standardise.load) or compared, or a threshold outside 0 to 1.
     """
     import duckdb
@@ -79,8 +81,10 @@ def resolve(
             f"no column record_id in {', '.join(lacking) or 'no table at all'}",
             hint="every table needs a record_id, unique in its source",
         )
-    with duckdb.connect(config={"threads": threads}) as connection:
+    if connection is not None:
         return _resolve(connection, named, threshold, unique_sources, saved, seed, told)
+    with duckdb.connect(config={"threads": threads}) as own:
+        return _resolve(own, named, threshold, unique_sources, saved, seed, told)
 
 
 def _resolve(

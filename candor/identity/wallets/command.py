@@ -55,7 +55,8 @@ def graph(
     for path in (out, evidence, cut):
         if path is not None and path.suffix != ".parquet":
             raise UsageError(f"{path.name} does not end in .parquet", hint="results are written as Parquet")
-    with scratch(load()) as connection, _telling() as told:
+    settings = load()
+    with scratch(settings, threads=settings.threads) as connection, _telling() as told:
         told("reading")
         source = reading.open_files(connection, edges)
         found = cluster_transfers(source, connection=connection, mapping=_pairs(map_ or []), same_person=same_person, told=told)

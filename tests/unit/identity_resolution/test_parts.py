@@ -236,9 +236,22 @@ def test_map_arguments_and_other_names() -> None:
     assert rename(["ort", "city"], {"ort": "place"}, file="crm") == {"ort": "place", "city": "city"}
 
 
-def test_the_command_writes_every_record_and_exits_2_with_a_message_on_wrong_use(tmp_path: Path) -> None:
+def test_the_command_keeps_to_the_limits_and_writes_every_record_and_exits_2_with_a_message_on_wrong_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from typer.testing import CliRunner
 
+    limits = {"CANDOR_STATE_DIR": str(tmp_path / "var"), "CANDOR_MEMORY_LIMIT": "1GiB", "CANDOR_THREADS": "3"}
+    for name, value in limits.items():
+        monkeypatch.setenv(name, value)
+    kept, found = [], standardise.standardise
+
+    def seen(connection: duckdb.DuckDBPyConnection) -> list[Column]:
+        settings = ("threads", "memory_limit", "temp_directory")
+        kept.append(connection.execute(f"select {', '.join(f'current_setting({name!r})' for name in settings)}").fetchone())
+        return found(connection)
+
+    monkeypatch.setattr(standardise, "standardise", seen)
     records = tmp_path / "crm.csv"
     records.write_text(
         "key,first_name,last_name,born\n" + "".join(f"{n},Eva{n // 2},Berg{n // 2},19{n // 2:02}-02-03\n" for n in range(60))
@@ -250,6 +263,8 @@ def test_the_command_writes_every_record_and_exits_2_with_a_message_on_wrong_use
     assert written.column_names == ["source", "record_id", "person_id", "probability"]
     assert written.num_rows == 60
     assert len(written["person_id"].unique()) == 30
+    assert kept == [(3, "1.0 GiB", str(tmp_path / "var" / "tmp"))]
+    assert [path.name for path in tmp_path.glob(".*")] == []
     refused = CliRunner().invoke(app, call)
     assert isinstance(refused.exception, UsageError)
     assert refused.exception.exit_code == 2

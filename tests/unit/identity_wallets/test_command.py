@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from benchmarks import wallet_worlds
 from candor.cli import app
 from candor.errors import UsageError
+from candor.identity.wallets import reading
 
 
 @pytest.fixture
@@ -41,6 +42,20 @@ def test_shuffled_and_split_files_give_the_same_bytes(graph, transfers, tmp_path
         graph(given, "--out", tmp_path / f"{name}.parquet", *extra, *flag)
     for kind in ("", "-links", "-cut"):
         assert (tmp_path / f"one{kind}.parquet").read_bytes() == (tmp_path / f"two{kind}.parquet").read_bytes()
+
+
+def test_the_command_has_every_thread_however_small_the_shop_is(graph, transfers, tmp_path, monkeypatch):
+    monkeypatch.setenv("CANDOR_THREADS", "3")
+    threads, intern = [], reading.intern
+
+    def seen(connection, *others):
+        threads.append(connection.execute("select current_setting('threads')").fetchone())
+        return intern(connection, *others)
+
+    monkeypatch.setattr(reading, "intern", seen)
+    pq.write_table(transfers, tmp_path / "edges.parquet")
+    graph(tmp_path / "edges.parquet", "--out", tmp_path / "nodes.parquet")
+    assert threads == [(3,)]
 
 
 def test_the_result_has_every_node_once_with_cluster_hub_and_score(graph, transfers, tmp_path):
