@@ -115,9 +115,7 @@ def _size(settings: Settings) -> int:
             if total > HELD_UP_TO_BYTES:
                 return total
             for name in names:
-                with suppress(
-                    OSError
-                ):  # a delivery that a source is moving in, or that this account may not read: of no size here
+                with suppress(OSError):  # a delivery being moved in, or one that this account may not read: of no size here
                     total += os.stat(os.path.join(root, name)).st_size
     return total
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -52,9 +51,8 @@ def resolve(
 
     Exit codes: 0 done, 2 wrong use (the message names column, file or value), 3 a fault.
     """
-    import pyarrow.parquet
-
     from candor.errors import UsageError
+    from candor.identity.answers import write_parquet
     from candor.identity.resolution import persons, reading
     from candor.identity.resolution.columns import parse_map
     from candor.settings import load
@@ -74,12 +72,7 @@ def resolve(
             connection=connection,
             told=_tell,
         )
-    beside = out.with_name(f".{out.name}.part")  # whole or not at all
-    try:
-        pyarrow.parquet.write_table(resolution.table, beside)
-        os.replace(beside, out)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_parquet(resolution.table, out)
     for note in resolution.notes:
         typer.echo(note, err=True)
     if resolution.unique_sources:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,8 +13,6 @@ import typer
 from candor.errors import UsageError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from candor.identity.wallets.reading import Intake
 
 Edges = Annotated[
@@ -48,6 +45,7 @@ def graph(
     Writes every node once: `node_id, cluster_id, is_hub, sybil_score` (0 to 1, higher is worse), `cluster_size, counterparties, evidence`.
     The same rows in any order give the same bytes.
     """
+    from candor.identity.answers import write_parquet
     from candor.identity.wallets import cluster_transfers, reading
     from candor.settings import load
     from candor.warehouse import scratch
@@ -60,11 +58,11 @@ def graph(
         told("reading")
         source = reading.open_files(connection, edges)
         found = cluster_transfers(source, connection=connection, mapping=_pairs(map_ or []), same_person=same_person, told=told)
-    _write(found.nodes, out)
+    write_parquet(found.nodes, out)
     if evidence is not None:
-        _write(found.links, evidence)
+        write_parquet(found.links, evidence)
     if cut is not None:
-        _write(found.cut, cut)
+        write_parquet(found.cut, cut)
     for line in _intake_lines(found.intake):
         typer.echo(line, err=True)
     typer.echo(", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in found.counts.items()))
@@ -75,19 +73,6 @@ def _pairs(given: list[str]) -> dict[str, str]:
     if broken:
         raise UsageError(f"--map {broken[0]!r} is not their=ours", hint="for example --map sender=from_id --map receiver=to_id")
     return {theirs: ours for theirs, _, ours in (each.partition("=") for each in given)}
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    """The table as a file that appears whole or not at all."""
-    import pyarrow.parquet as pq
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        pq.write_table(table, beside, compression="zstd")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _intake_lines(intake: Intake) -> list[str]:

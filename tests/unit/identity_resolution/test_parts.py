@@ -12,6 +12,7 @@ import pytest
 
 from candor.cli import app
 from candor.errors import UsageError
+from candor.identity import answers
 from candor.identity.resolution import blocking, clustering, evidence, kin, learning, model, reading, standardise
 from candor.identity.resolution.columns import Column, parse_map, rename
 
@@ -268,3 +269,19 @@ def test_the_command_keeps_to_the_limits_and_writes_every_record_and_exits_2_wit
     refused = CliRunner().invoke(app, call)
     assert isinstance(refused.exception, UsageError)
     assert refused.exception.exit_code == 2
+
+
+def test_an_answer_that_cannot_be_written_whole_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier, later = pa.table({"record_id": ["a"]}), pa.table({"record_id": ["a", "b"]})
+    answers.write_parquet(earlier, tmp_path / "who.parquet")
+
+    def full(table: pa.Table, path: Path, **_: object) -> None:
+        path.write_bytes(b"PAR1")
+        raise OSError("no space left")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(pyarrow.parquet, "write_table", full)
+        with pytest.raises(OSError, match="no space left"):
+            answers.write_parquet(later, tmp_path / "who.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "who.parquet").equals(earlier)
+    assert [path.name for path in tmp_path.iterdir()] == ["who.parquet"]

@@ -1,10 +1,12 @@
 """What only a server can get wrong: rights, schemas, collations, readers with a transaction open."""
 
+import adbc_driver_postgresql
 import psycopg
 import pytest
 
 from benchmarks import channel
 from candor import publishing
+from candor.errors import CandorError
 from candor.publishing import dialects, store
 from tests.unit.publishing.conftest import Shop, make_settings
 
@@ -84,3 +86,19 @@ def test_texts_compare_byte_by_byte_whatever_the_databases_collation(shop):
     )
     assert [name for name, _ in collations] == ["C"]
     assert collations[0][1] > 50
+
+
+def test_the_server_is_asked_for_its_types_once_and_a_database_that_goes_is_told_without_the_password(postgres, monkeypatch):
+    made, connect = [], adbc_driver_postgresql.connect
+    monkeypatch.setattr(adbc_driver_postgresql, "connect", lambda url: made.append(url) or connect(url))
+    url = postgres.database().replace("postgres@", "postgres:geheim@")
+    server = dialects.PostgreSQL(url)
+    for _ in range(3):
+        server.connect(autocommit=True).close()
+    assert len(made) == 1
+    postgres.execute(f"drop database {url.partition('?')[0].rpartition('/')[2]}")  # refused while a connection is open
+    with pytest.raises(CandorError, match="cannot be reached") as told:
+        server.connect(autocommit=True)
+    assert "does not exist" in str(told.value)
+    assert "geheim" not in str(told.value)
+    assert len(made) == 1
